@@ -1,0 +1,1 @@
+//! Event names, payloads, and who may receive them.
