@@ -1,1 +1,5 @@
 //! Actors.
+
+pub mod clock;
+pub mod placement;
+pub mod supervision;

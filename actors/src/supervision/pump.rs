@@ -1,0 +1,121 @@
+//! The mailbox of a supervised actor and the future inside the actor that reads it.
+//!
+//! actix reads a mailbox until it is empty, without a budget, so that an actor that is flooded
+//! starves everything on its thread; and it gives no sign of life to a watchdog. So the mailbox
+//! belongs to the supervisor: it outlives every life of its actor, holds its capacity from the
+//! first message on, and is read by this future, which actix polls with the actor in hand.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use actix::dev::channel::AddressReceiver;
+use actix::dev::{EnvelopeProxy, Stream};
+use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context};
+
+use super::vitals::Vitals;
+
+/// Messages handled before the thread's other tasks get a turn.
+const BURST: usize = 128;
+
+/// What one poll of the supervisor's task may still do.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    messages: Cell<usize>,
+    stop_asked: Cell<bool>,
+}
+
+impl Turn {
+    pub(super) fn begin(&self) {
+        self.messages.set(BURST);
+        self.stop_asked.set(false);
+    }
+
+    fn take_message(&self) -> bool {
+        let left = self.messages.get();
+        self.messages.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    /// An actor may refuse to stop (`Running::Continue`); it is asked once per turn, not in a loop.
+    fn take_stop(&self) -> bool {
+        !self.stop_asked.replace(true)
+    }
+}
+
+pub(super) struct Mailbox<A: Actor> {
+    receiver: Rc<RefCell<AddressReceiver<A>>>,
+    vitals: Arc<Vitals>,
+    turn: Rc<Turn>,
+}
+
+impl<A: Actor> Clone for Mailbox<A> {
+    fn clone(&self) -> Self {
+        Self {
+            receiver: Rc::clone(&self.receiver),
+            vitals: Arc::clone(&self.vitals),
+            turn: Rc::clone(&self.turn),
+        }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> Mailbox<A> {
+    pub(super) fn new(receiver: AddressReceiver<A>, vitals: Arc<Vitals>) -> Self {
+        Self {
+            receiver: Rc::new(RefCell::new(receiver)),
+            vitals,
+            turn: Rc::default(),
+        }
+    }
+
+    pub(super) fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
+    pub(super) fn receiver(&self) -> std::cell::Ref<'_, AddressReceiver<A>> {
+        self.receiver.borrow()
+    }
+
+    fn stop(&self, ctx: &mut Context<A>) {
+        if self.turn.take_stop() {
+            ctx.stop();
+        }
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Mailbox<A> {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        act: &mut A,
+        ctx: &mut Context<A>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        self.vitals.answer();
+        // `ctx.wait` and `ctx.stop` in a handler hold back the messages behind it.
+        while !ctx.waiting() {
+            if !self.turn.take_message() {
+                task.waker().wake_by_ref();
+                break;
+            }
+            // The borrow ends here: a handler that panics must not leave the mailbox locked.
+            let next = Pin::new(&mut *self.receiver.borrow_mut()).poll_next(task);
+            if let Poll::Ready(Some(mut message)) = next {
+                message.handle(act, ctx);
+                continue;
+            }
+            // Empty. Nobody can write to it any more, or the actor was retired: this is the end.
+            if !self.receiver.borrow().connected() {
+                self.vitals.retire();
+            }
+            if self.vitals.retired() {
+                self.stop(ctx);
+            }
+            break;
+        }
+        Poll::Pending
+    }
+}
