@@ -1,0 +1,74 @@
+// The official CLI of the v3 generation against the daemon.
+import assert from "node:assert/strict";
+import { jsonOf, newCli } from "./lib/cli.mjs";
+import { nonce } from "./lib/daemon.mjs";
+import { newDevice } from "./lib/device.mjs";
+import { runFlows } from "./lib/flows.mjs";
+import { RawClient } from "./lib/raw.mjs";
+
+async function call(c, method, params, ...more) {
+  // Not --token: in this release the parent command takes it, and the call goes out without.
+  const args = ["gateway", "call", method, "--json", ...more];
+  if (params) args.push("--params", JSON.stringify(params));
+  const result = await c.cli.run(args);
+  assert.equal(result.code, 0, `${args.join(" ")} exited ${result.code}\n${result.stdout}\n${result.stderr}`);
+  return jsonOf(result.stdout);
+}
+
+runFlows("openclaw 2026.1.30", {
+  async setup(c) {
+    c.session = `agent:main:${nonce("session")}`;
+    c.presence = nonce("presence");
+    c.device = newDevice();
+    c.cli = await newCli("v3", {
+      gateway: { mode: "remote", remote: { url: c.daemon.url, token: c.daemon.token } },
+    });
+    c.observer = new RawClient(c.daemon.url);
+    await c.observer.connect({ token: c.daemon.token, min: 3, max: 3 });
+    await c.observer.request("system-event", { text: c.presence, instanceId: c.presence });
+    const run = c.observer.send("agent", { message: "hello", sessionKey: c.session, idempotencyKey: nonce("key") });
+    await run.response(2);
+    const paired = new RawClient(c.daemon.url);
+    await paired.connect({ token: c.daemon.token, device: c.device, payloadVersion: "v2", min: 3, max: 3 });
+    await paired.close();
+  },
+  teardown: (c) => c.cli?.remove(),
+  flows: {
+    "gateway call health": async (c) => {
+      assert.match(JSON.stringify(await call(c, "health")), new RegExp(c.session));
+    },
+    "gateway call status": async (c) => {
+      assert.match(JSON.stringify(await call(c, "status")), new RegExp(c.session));
+    },
+    "gateway call system-presence": async (c) => {
+      const rows = await call(c, "system-presence");
+      assert.ok(rows.some((row) => row.text === c.presence));
+    },
+    "gateway call chat.history": async (c) => {
+      const { messages } = await call(c, "chat.history", { sessionKey: c.session });
+      assert.equal(messages.length, 2);
+      assert.match(JSON.stringify(messages[1]), new RegExp(c.reply));
+    },
+    "gateway call node.list": async (c) => {
+      const before = c.daemon.log.hellos.length;
+      const list = await call(c, "node.list");
+      assert.deepEqual(list.nodes, []);
+      assert.equal(typeof list.ts, "number");
+      const [hello] = c.daemon.log.hellos.slice(before);
+      assert.equal(hello.protocol, 3, "it was this daemon that answered, in the client's own generation");
+    },
+    "gateway call agent --expect-final": async (c) => {
+      const params = { message: "hello", agentId: "main", idempotencyKey: nonce("key") };
+      const answer = await call(c, "agent", params, "--expect-final");
+      assert.equal(answer.runId, params.idempotencyKey);
+      assert.equal(answer.status, "ok");
+      assert.match(JSON.stringify(answer.result), new RegExp(c.reply));
+    },
+    "devices list": async (c) => {
+      const args = ["devices", "list", "--json", "--url", c.daemon.url, "--token", c.daemon.token];
+      const result = await c.cli.run(args);
+      assert.equal(result.code, 0, result.stdout + result.stderr);
+      assert.ok(jsonOf(result.stdout).paired.some((device) => device.deviceId === c.device.deviceId));
+    },
+  },
+});

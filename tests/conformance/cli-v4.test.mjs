@@ -1,0 +1,138 @@
+// The official CLI of the v4 generation against the daemon.
+import assert from "node:assert/strict";
+import { jsonOf, newCli } from "./lib/cli.mjs";
+import { nonce } from "./lib/daemon.mjs";
+import { newDevice } from "./lib/device.mjs";
+import { runFlows } from "./lib/flows.mjs";
+import { RawClient } from "./lib/raw.mjs";
+
+/** Runs a command and demands exit 0. */
+async function ok(cli, args, options) {
+  const result = await cli.run(args, options);
+  assert.equal(result.code, 0, `openclaw ${args.join(" ")} exited ${result.code}\n${result.stdout}\n${result.stderr}`);
+  return result;
+}
+
+const remoteArgs = ({ daemon }) => ["--url", daemon.url, "--token", daemon.token];
+
+runFlows("openclaw 2026.9.6", {
+  async setup(c) {
+    c.session = `agent:main:${nonce("session")}`;
+    c.presence = nonce("presence");
+    c.device = newDevice();
+    // Finds the daemon by its own config: on this machine, at that port.
+    c.local = await newCli("v4", {
+      gateway: { mode: "local", port: c.daemon.port, auth: { mode: "token", token: c.daemon.token } },
+    });
+    // Is told where the daemon is: by config, as through a tunnel.
+    c.remote = await newCli("v4", {
+      gateway: { mode: "remote", remote: { url: c.daemon.url, token: c.daemon.token } },
+    });
+    // Knows nothing at all.
+    c.blank = await newCli("v4");
+
+    // What the commands will have to show: a session, a presence row, a paired device, a connection in the log.
+    c.observer = new RawClient(c.daemon.url);
+    c.hello = await c.observer.connect({ token: c.daemon.token });
+    await c.observer.request("system-event", { text: c.presence, instanceId: c.presence });
+    const run = c.observer.send("agent", { message: "hello", sessionKey: c.session, idempotencyKey: nonce("key") });
+    await run.response(2);
+    const paired = new RawClient(c.daemon.url);
+    await paired.connect({ token: c.daemon.token, device: c.device });
+    await paired.close();
+  },
+  async teardown(c) {
+    for (const cli of [c.local, c.remote, c.blank]) await cli?.remove();
+  },
+  flows: {
+    "health, on the daemon's own host": async (c) => {
+      const { stdout } = await ok(c.local, ["health", "--json", "--timeout", "5000"]);
+      assert.match(stdout, new RegExp(c.session), "it shows a session that only this daemon has");
+    },
+    "health, in remote mode": async (c) => {
+      const { stdout } = await ok(c.remote, ["health", "--json"]);
+      const health = jsonOf(stdout);
+      assert.equal(health.ok, true);
+      assert.match(stdout, new RegExp(c.session), "it shows a session that only this daemon has");
+    },
+    "status, on the daemon's own host": async (c) => {
+      const { stdout } = await ok(c.local, ["status", "--json", "--timeout", "5000"]);
+      assertStatus(c, stdout);
+    },
+    "status, in remote mode": async (c) => {
+      const { stdout } = await ok(c.remote, ["status", "--json"]);
+      assertStatus(c, stdout);
+    },
+    "gateway call health": async (c) => {
+      const { stdout } = await ok(c.blank, ["gateway", "call", "health", "--json", ...remoteArgs(c)]);
+      assert.match(stdout, new RegExp(c.session));
+    },
+    "gateway call system-presence": async (c) => {
+      const { stdout } = await ok(c.blank, ["gateway", "call", "system-presence", "--json", ...remoteArgs(c)]);
+      assert.ok(
+        jsonOf(stdout).some((row) => row.text === c.presence),
+        `a row has the text ${c.presence}`,
+      );
+    },
+    "gateway call chat.history": async (c) => {
+      const params = JSON.stringify({ sessionKey: c.session });
+      const { stdout } = await ok(c.blank, ["gateway", "call", "chat.history", "--params", params, "--json", ...remoteArgs(c)]);
+      const { messages } = jsonOf(stdout);
+      assert.equal(messages.length, 2);
+      assert.match(JSON.stringify(messages[1]), new RegExp(c.reply));
+    },
+    "gateway call with a password-less wrong token is refused by name": async (c) => {
+      const args = ["gateway", "call", "health", "--json", "--url", c.daemon.url, "--token", "wrong"];
+      const result = await c.blank.run(args);
+      assert.notEqual(result.code, 0);
+      assert.match(result.stdout + result.stderr, /token mismatch|TOKEN_MISMATCH/i);
+    },
+    "gateway probe, with nothing degraded": async (c) => {
+      const before = c.daemon.log.hellos.length;
+      const { stdout } = await ok(c.blank, ["gateway", "probe", "--json", ...remoteArgs(c)]);
+      const probe = jsonOf(stdout);
+      assert.equal(probe.ok, true);
+      assert.equal(probe.degraded, false, JSON.stringify(probe.warnings));
+      const target = probe.targets.find((t) => t.url === c.daemon.url);
+      const connIds = c.daemon.log.hellos.slice(before).map((hello) => hello.server.connId);
+      assert.ok(connIds.includes(target.server.connId), "it names the connection that this daemon gave it");
+    },
+    "agent, on the daemon's own host": async (c) => {
+      const { stdout } = await ok(c.local, ["agent", "--agent", "main", "--message", "hello", "--json"]);
+      const answer = jsonOf(stdout);
+      assert.equal(answer.status, "ok");
+      assert.match(answer.result.payloads[0].text, new RegExp(c.reply));
+    },
+    "agent, in remote mode, as text": async (c) => {
+      const { stdout } = await ok(c.remote, ["agent", "--agent", "main", "--message", "hello"]);
+      assert.match(stdout, new RegExp(c.reply));
+    },
+    "logs, with the client's own folder empty": async (c) => {
+      const { stdout } = await ok(c.blank, ["logs", "--plain", "--limit", "500", ...remoteArgs(c)]);
+      assert.match(stdout, new RegExp(c.hello.server.connId), "a line names a connection that only this daemon had");
+    },
+    "devices list": async (c) => {
+      const { stdout } = await ok(c.blank, ["devices", "list", "--json", ...remoteArgs(c)]);
+      assert.ok(
+        jsonOf(stdout).paired.some((device) => device.deviceId === c.device.deviceId),
+        "the device that was paired a moment ago is listed",
+      );
+    },
+    dashboard: async (c) => {
+      const before = c.daemon.log.errors.length;
+      const { stdout } = await ok(c.local, ["dashboard", "--no-open", "--json"]);
+      const answer = jsonOf(stdout);
+      assert.notEqual(answer.ok, false, stdout);
+      assert.match(stdout, new RegExp(`:${c.daemon.port}/`), "it prints this daemon's address");
+      assert.ok(
+        c.daemon.log.errors.slice(before).some(({ error }) => error.details?.code === "DEVICE_IDENTITY_REQUIRED"),
+        "it asked this daemon, which wanted a device",
+      );
+    },
+  },
+});
+
+function assertStatus(c, stdout) {
+  jsonOf(stdout);
+  assert.match(stdout, new RegExp(c.session), "it shows a session that only this daemon has");
+}

@@ -1,0 +1,164 @@
+// Which official schema checks what. Everything comes from @openclaw/gateway-protocol; nothing is written here
+// but the places where a name does not follow from the method's name, compositions of official parts where the
+// package has no schema for the whole, and the lists of what has none at all.
+import * as validators from "@openclaw/gateway-protocol";
+import { ProtocolSchemas } from "@openclaw/gateway-protocol/schema";
+import { Type } from "typebox";
+import { Compile } from "typebox/compile";
+
+const compiled = new Map();
+
+/** A validator over a schema: `check(value)` gives null, or a list of "pointer: message" texts. */
+function checkerOf(name, schema) {
+  let check = compiled.get(name);
+  if (!check) {
+    const program = Compile(schema);
+    check = (value) =>
+      program.Check(value)
+        ? null
+        : [...program.Errors(value)].map((e) => ({
+            text: `${e.instancePath || "root"}: ${e.message}`,
+            keyword: e.keyword,
+          }));
+    compiled.set(name, check);
+  }
+  return check;
+}
+
+function official(name) {
+  const schema = ProtocolSchemas[name];
+  if (!schema) throw new Error(`the package has no schema ${name}`);
+  return checkerOf(name, schema);
+}
+
+const pascal = (method) =>
+  method
+    .split(/[.-]/)
+    .map((word) => word[0].toUpperCase() + word.slice(1))
+    .join("");
+
+// Names that do not follow from the method's name.
+const PARAMS_NAME = {
+  "agent.identity.get": "AgentIdentityParams",
+  "exec.approvals.node.get": "ExecApprovalsNodeGetParams",
+};
+const RESULT_NAME = {
+  "agent.identity.get": "AgentIdentityResult",
+};
+// Whole results made of official parts.
+const { SessionRow, PresenceEntry, Snapshot } = ProtocolSchemas;
+const RESULT_PARTS = {
+  health: Snapshot.properties.health,
+  "system-presence": Type.Array(PresenceEntry),
+  "sessions.list": Type.Object({ ts: Type.Integer(), sessions: Type.Array(SessionRow) }),
+  "sessions.describe": Type.Object({ session: Type.Union([SessionRow, Type.Null()]) }),
+};
+
+/** Methods whose params have no schema in the package. */
+export const PARAMS_WITHOUT_SCHEMA = new Set([
+  "health",
+  "status",
+  "system-presence",
+  "system-event",
+  "last-heartbeat",
+  "gateway.identity.get",
+  "chat.startup",
+  "sessions.subscribe",
+  "sessions.unsubscribe",
+]);
+
+/** Methods whose result has no schema in the package. */
+export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "status",
+  "system-event",
+  "send",
+  "agent",
+  "agent.wait",
+  "chat.send",
+  "chat.history",
+  "chat.startup",
+  "chat.abort",
+  "chat.metadata",
+  "sessions.subscribe",
+  "sessions.unsubscribe",
+  "sessions.messages.subscribe",
+  "sessions.messages.unsubscribe",
+  "last-heartbeat",
+  "config.get",
+  "gateway.identity.get",
+  "node.list",
+  "device.pair.list",
+  "device.pair.approve",
+  "device.pair.reject",
+]);
+
+const EVENT_SCHEMA = {
+  chat: ProtocolSchemas.ChatEvent,
+  agent: ProtocolSchemas.AgentEvent,
+  tick: ProtocolSchemas.TickEvent,
+  shutdown: ProtocolSchemas.ShutdownEvent,
+  health: Snapshot.properties.health,
+  presence: Type.Object({ presence: Snapshot.properties.presence }),
+  "device.pair.requested": ProtocolSchemas.DevicePairRequestedEvent,
+  "device.pair.resolved": ProtocolSchemas.DevicePairResolvedEvent,
+};
+
+/** Events whose payload has no schema in the package. */
+export const EVENTS_WITHOUT_SCHEMA = new Set(["connect.challenge", "sessions.changed", "session.message"]);
+
+/**
+ * Payload keys that the official gateway puts on events beyond the package's own closed schema, and that official
+ * clients read: they are taken off before the check.
+ */
+export const UPSTREAM_EXTRA_KEYS = {
+  agent: ["sessionKey", "agentId", "sessionId", "lane", "session"],
+};
+
+/** How a method's params are checked: a function, null (listed as without a schema), or undefined (unknown). */
+export function paramsCheck(method) {
+  if (method === "connect") return official("ConnectParams");
+  const name = PARAMS_NAME[method] ?? `${pascal(method)}Params`;
+  // The exported validator where there is one: it has checks that its schema alone does not.
+  const exported = validators[`validate${name}`];
+  if (exported) {
+    return (value) =>
+      exported(value)
+        ? null
+        : exported.errors.map((e) => ({
+            text: `${e.instancePath || "root"}: ${e.message}`,
+            keyword: e.keyword,
+          }));
+  }
+  if (ProtocolSchemas[name]) return official(name);
+  return PARAMS_WITHOUT_SCHEMA.has(method) ? null : undefined;
+}
+
+/** How a method's result is checked; the same three answers. */
+export function resultCheck(method) {
+  if (method === "connect") return official("HelloOk");
+  const name = RESULT_NAME[method] ?? `${pascal(method)}Result`;
+  if (ProtocolSchemas[name]) return official(name);
+  if (RESULT_PARTS[method]) return checkerOf(`${method} result`, RESULT_PARTS[method]);
+  return RESULTS_WITHOUT_SCHEMA.has(method) ? null : undefined;
+}
+
+/** How an event's payload is checked; the same three answers. */
+export function eventCheck(event) {
+  const schema = EVENT_SCHEMA[event];
+  if (!schema) return EVENTS_WITHOUT_SCHEMA.has(event) ? null : undefined;
+  const check = checkerOf(`${event} event`, schema);
+  const extra = UPSTREAM_EXTRA_KEYS[event];
+  if (!extra) return check;
+  return (payload) => check(without(payload, extra));
+}
+
+function without(value, keys) {
+  if (value === null || typeof value !== "object") return value;
+  const copy = { ...value };
+  for (const key of keys) delete copy[key];
+  return copy;
+}
+
+export const requestFrame = official("RequestFrame");
+export const responseFrame = official("ResponseFrame");
+export const eventFrame = official("EventFrame");
