@@ -1,1 +1,4 @@
-document.title='x';export {}
+import { applyTheme, storedTheme } from './shell/theme';
+import './app';
+
+applyTheme(storedTheme());

@@ -1,0 +1,330 @@
+/**
+ * Keeps one conversation in step with the gateway: loads history, sends with idempotency keys, feeds events into the
+ * reducer, and after a gap or a reconnect asks for everything again. The view only reads {@link View} and calls methods.
+ */
+import { GatewayClient, GatewayError, type ClientOptions, type Connection } from '../gateway/client';
+import { asList, asNumber, asObject, asText, type Json } from '../gateway/frames';
+import { newId } from '../gateway/ids';
+import { textOf } from './content';
+import { activeRun, initialState, reduce, unacknowledged, type Action, type ChatState, type Row } from './state';
+
+/** The name under which every gateway knows its main session. */
+export const MAIN = 'main';
+const PAGE = 200;
+/** Several gaps or session changes within this time cause one refresh. */
+const SETTLE_MS = 150;
+
+export interface SessionRow {
+  key: string;
+  title: string;
+  updatedAt: number | null;
+}
+
+export interface View {
+  connection: Connection;
+  chat: ChatState;
+  sessions: readonly SessionRow[];
+  agentName: string;
+  agentEmoji: string | null;
+  model: string | null;
+  version: string | null;
+  clients: number;
+  /** Why the gateway says that it is not well; `null` while it is. */
+  unhealthy: string | null;
+  /** Something that went wrong beside the conversation; shown until dismissed. */
+  notice: string | null;
+}
+
+export class ChatController {
+  readonly client: GatewayClient;
+  #view: View;
+  #listeners = new Set<(view: View) => void>();
+  #canonicalMain = MAIN;
+  #refreshTimer: ReturnType<typeof setTimeout> | null = null;
+  #sessionsTimer: ReturnType<typeof setTimeout> | null = null;
+  #loadingOlder = false;
+
+  constructor(
+    options: Omit<ClientOptions, 'onConnection' | 'onEvent' | 'onGap'>,
+    sessionKey = MAIN,
+    private readonly now: () => number = Date.now,
+  ) {
+    this.#view = {
+      connection: { phase: 'idle' },
+      chat: initialState(sessionKey),
+      sessions: [],
+      agentName: 'Assistant',
+      agentEmoji: null,
+      model: null,
+      version: null,
+      clients: 0,
+      unhealthy: null,
+      notice: null,
+    };
+    this.client = new GatewayClient({
+      ...options,
+      onConnection: (connection) => this.#connection(connection),
+      onEvent: (event, payload) => this.#event(event, payload),
+      onGap: () => this.#refreshSoon(),
+    });
+  }
+
+  get view(): View {
+    return this.#view;
+  }
+
+  subscribe(listener: (view: View) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Shows another session. */
+  open(sessionKey: string): void {
+    if (this.#same(sessionKey, this.#view.chat.sessionKey)) return;
+    this.#dispatch({ type: 'open', sessionKey });
+    if (this.#online()) void this.#enter(false);
+  }
+
+  /** Sends a message; while there is no connection it waits and goes out at the next one. */
+  send(text: string): void {
+    const key = newId();
+    this.#dispatch({ type: 'send', key, text, now: this.now() });
+    void this.#deliver(key, text);
+  }
+
+  /** Sends a refused message again: with the same key, so that it cannot arrive twice. */
+  retry(row: Row): void {
+    if (row.runId === null) return;
+    this.#dispatch({ type: 'discard', key: row.runId });
+    this.#dispatch({ type: 'send', key: row.runId, text: textOf(row.parts), now: this.now() });
+    void this.#deliver(row.runId, textOf(row.parts));
+  }
+
+  /** Asks the same question again after its run failed: a new message with a new key. */
+  askAgain(failed: Row): void {
+    const { rows } = this.#view.chat;
+    const at = rows.findIndex((row) => row.key === failed.key);
+    const asked = rows.slice(0, at).findLast((row) => row.role === 'user');
+    if (asked) this.send(textOf(asked.parts));
+  }
+
+  discard(row: Row): void {
+    if (row.runId !== null) this.#dispatch({ type: 'discard', key: row.runId });
+  }
+
+  /** Stops the run that is under way. */
+  async stop(): Promise<void> {
+    const run = activeRun(this.#view.chat);
+    if (run?.runId === undefined || run.runId === null) return;
+    this.#dispatch({ type: 'stopping', runId: run.runId });
+    try {
+      const answer = asObject(await this.client.request('chat.abort', { sessionKey: this.#view.chat.sessionKey, runId: run.runId }));
+      // Nothing to stop: the run is over, and its end is in the history.
+      if (answer['aborted'] === false) this.#refreshSoon();
+    } catch (error) {
+      this.#notice(error);
+    }
+  }
+
+  async loadOlder(): Promise<void> {
+    const { olderOffset, sessionKey } = this.#view.chat;
+    if (olderOffset === null || this.#loadingOlder || !this.#online()) return;
+    this.#loadingOlder = true;
+    try {
+      const payload = await this.client.request('chat.history', { sessionKey, limit: PAGE, offset: olderOffset });
+      if (this.#view.chat.sessionKey === sessionKey) this.#dispatch({ type: 'older', payload: asObject(payload) });
+    } catch (error) {
+      this.#notice(error);
+    } finally {
+      this.#loadingOlder = false;
+    }
+  }
+
+  reload(): void {
+    if (this.#online()) void this.#loadHistory(false);
+    else this.client.retryNow();
+  }
+
+  dismissNotice(): void {
+    this.#update({ notice: null });
+  }
+
+  #online(): boolean {
+    return this.#view.connection.phase === 'online';
+  }
+
+  #same(one: string, other: string): boolean {
+    const canonical = (key: string) => (key === MAIN ? this.#canonicalMain : key);
+    return canonical(one) === canonical(other);
+  }
+
+  #update(change: Partial<View>): void {
+    this.#view = { ...this.#view, ...change };
+    for (const listener of this.#listeners) listener(this.#view);
+  }
+
+  #dispatch(action: Action): void {
+    const chat = reduce(this.#view.chat, action);
+    if (chat !== this.#view.chat) this.#update({ chat });
+  }
+
+  #notice(error: unknown): void {
+    if (error instanceof GatewayError && error.unanswered) return;
+    this.#update({ notice: error instanceof Error ? error.message : String(error) });
+  }
+
+  #connection(connection: Connection): void {
+    if (connection.phase !== 'online') {
+      this.#update({ connection });
+      return;
+    }
+    const { hello } = connection;
+    this.#canonicalMain = hello.mainSessionKey;
+    this.#update({ connection, version: hello.version, clients: othersIn(hello.presence), unhealthy: problemIn(hello.health) });
+    void this.#enter(true);
+    this.#listSessionsSoon();
+    void this.#learnAgent();
+  }
+
+  /** Follows the open session and loads it; then messages that were never acknowledged go out again. */
+  async #enter(reconnected: boolean): Promise<void> {
+    const { sessionKey } = this.#view.chat;
+    if (reconnected) void this.#quietly('sessions.subscribe', {});
+    void this.#quietly('sessions.messages.subscribe', { key: sessionKey });
+    if (!(await this.#loadHistory(reconnected))) return;
+    for (const row of unacknowledged(this.#view.chat)) {
+      if (row.runId !== null) void this.#deliver(row.runId, textOf(row.parts));
+    }
+  }
+
+  async #loadHistory(reconnected: boolean): Promise<boolean> {
+    const { sessionKey } = this.#view.chat;
+    if (this.#view.chat.rows.length === 0) this.#dispatch({ type: 'loading' });
+    try {
+      const payload = await this.client.request('chat.history', { sessionKey, limit: PAGE });
+      if (this.#view.chat.sessionKey !== sessionKey) return false;
+      this.#dispatch({ type: 'loaded', payload: asObject(payload), reconnected });
+      return true;
+    } catch (error) {
+      if (!(error instanceof GatewayError && error.code === 'DISCONNECTED')) {
+        this.#dispatch({ type: 'loadFailed', message: error instanceof Error ? error.message : String(error) });
+      }
+      return false;
+    }
+  }
+
+  async #deliver(key: string, text: string): Promise<void> {
+    const { sessionKey } = this.#view.chat;
+    try {
+      const answer = asObject(await this.client.request('chat.send', { sessionKey, message: text, idempotencyKey: key }));
+      const status = asText(answer['status']) ?? 'started';
+      this.#dispatch({ type: 'acknowledged', key, status });
+      // Answered from the gateway's memory: the run is over and its result is in the history.
+      if (status !== 'started' && status !== 'in_flight' && status !== 'accepted' && status !== 'queued') this.#refreshSoon();
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      if (error.code === 'DISCONNECTED') return;
+      if (error.code === 'TIMEOUT') {
+        // The outcome is unknown and the key makes a second attempt safe.
+        if (this.#online()) void this.#deliver(key, text);
+        return;
+      }
+      this.#dispatch({ type: 'refused', key, message: error.message, detail: asText(error.shape.details['code']) });
+    }
+  }
+
+  /** For calls that only add comfort: without them the chat works all the same. */
+  async #quietly(method: string, params: Json): Promise<Json | null> {
+    const { connection } = this.#view;
+    if (connection.phase !== 'online' || !connection.hello.methods.has(method)) return null;
+    try {
+      const payload = await this.client.request(method, params);
+      return Array.isArray(payload) ? { list: payload } : asObject(payload);
+    } catch {
+      return null;
+    }
+  }
+
+  #event(event: string, payload: Json): void {
+    switch (event) {
+      case 'chat':
+        if (this.#same(asText(payload['sessionKey']) ?? '', this.#view.chat.sessionKey)) {
+          this.#dispatch({ type: 'chat', payload, now: this.now() });
+        }
+        return;
+      case 'session.message':
+        if (this.#same(asText(payload['sessionKey']) ?? '', this.#view.chat.sessionKey)) this.#dispatch({ type: 'message', payload });
+        return;
+      case 'sessions.changed':
+        this.#listSessionsSoon();
+        return;
+      case 'presence':
+        this.#update({ clients: othersIn(asList(payload['presence']).map(asObject)) });
+        return;
+      case 'health':
+        this.#update({ unhealthy: problemIn(payload) });
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** After missed events: what they told is asked for again, once for several in a row. */
+  #refreshSoon(): void {
+    if (this.#refreshTimer !== null) return;
+    this.#refreshTimer = setTimeout(() => {
+      this.#refreshTimer = null;
+      if (!this.#online()) return;
+      void this.#loadHistory(false);
+      this.#listSessionsSoon();
+      void this.#quietly('system-presence', {}).then((answer) => {
+        if (answer) this.#update({ clients: othersIn(asList(answer['list']).map(asObject)) });
+      });
+      void this.#quietly('health', {}).then((answer) => {
+        if (answer) this.#update({ unhealthy: problemIn(answer) });
+      });
+    }, SETTLE_MS);
+  }
+
+  #listSessionsSoon(): void {
+    if (this.#sessionsTimer !== null) return;
+    this.#sessionsTimer = setTimeout(() => {
+      this.#sessionsTimer = null;
+      void this.#quietly('sessions.list', { limit: 50 }).then((answer) => {
+        if (answer) this.#update({ sessions: asList(answer['sessions']).map(asObject).map(sessionRow) });
+      });
+    }, SETTLE_MS);
+  }
+
+  async #learnAgent(): Promise<void> {
+    const [identity, agents] = await Promise.all([
+      this.#quietly('agent.identity.get', { sessionKey: this.#view.chat.sessionKey }),
+      this.#quietly('agents.list', {}),
+    ]);
+    const list = asList(agents?.['agents']).map(asObject);
+    const wanted = asText(identity?.['agentId']) ?? asText(agents?.['defaultId']);
+    const agent = list.find((row) => row['id'] === wanted) ?? list[0];
+    const model = agent?.['model'];
+    this.#update({
+      agentName: asText(identity?.['name']) ?? 'Assistant',
+      agentEmoji: asText(identity?.['emoji']),
+      model: asText(model) ?? asText(asObject(model)['primary']),
+    });
+  }
+}
+
+/** How many clients are connected, this page included. */
+function othersIn(presence: readonly Json[]): number {
+  return presence.filter((row) => row['mode'] !== 'gateway' && row['reason'] !== 'disconnect').length;
+}
+
+function problemIn(health: Json): string | null {
+  if (health['ok'] !== false) return null;
+  return asText(health['reason']) ?? asText(asObject(health['error'])['message']) ?? 'The gateway reports a problem with its health.';
+}
+
+function sessionRow(row: Json): SessionRow {
+  const key = asText(row['key']) ?? '';
+  const title = [row['label'], row['displayName'], row['derivedTitle']].map(asText).find((text) => text !== null && text !== '');
+  return { key, title: title ?? key, updatedAt: asNumber(row['updatedAt']) };
+}

@@ -1,0 +1,174 @@
+import { describe, expect, it } from 'vitest';
+import type { Json } from '../gateway/frames';
+import { textOf } from './content';
+import { activeRun, initialState, reduce, unacknowledged, type Action, type ChatState, type Row } from './state';
+
+const NOW = 1_000;
+
+function play(actions: readonly Action[], from: ChatState = { ...initialState('main'), history: 'ready' }): ChatState {
+  return actions.reduce(reduce, from);
+}
+
+const send = (key: string, text = `text of ${key}`): Action => ({ type: 'send', key, text, now: NOW });
+const acknowledged = (key: string): Action => ({ type: 'acknowledged', key, status: 'started' });
+const chat = (payload: Json): Action => ({ type: 'chat', payload, now: NOW });
+const message = (text: string, more: Json = {}) => ({ role: 'assistant', content: [{ type: 'text', text }], ...more });
+const delta = (runId: string, seq: number, text: string, more: Json = {}) =>
+  chat({ runId, seq, state: 'delta', deltaText: text, message: message(text), ...more });
+const final = (runId: string, text: string, id?: string) =>
+  chat({ runId, seq: 99, state: 'final', message: message(text, id === undefined ? {} : { __openclaw: { id, runId } }) });
+const stored = (role: string, text: string, id: string, runId?: string): Json => ({
+  role,
+  content: [{ type: 'text', text }],
+  timestamp: 5,
+  __openclaw: { id, ...(runId === undefined ? {} : role === 'user' ? { idempotencyKey: `${runId}:user` } : { runId }) },
+});
+const loaded = (messages: Json[], more: Json = {}, reconnected = false): Action => ({ type: 'loaded', payload: { messages, ...more }, reconnected });
+
+const view = (state: ChatState) =>
+  state.rows.map((row) => `${row.role}:${textOf(row.parts)}${row.live ? `(${row.live})` : ''}${row.delivery === 'sent' ? '' : `[${row.delivery}]`}`);
+const row = (state: ChatState, index: number): Row => state.rows[index]!;
+
+describe('a turn', () => {
+  it('shows the message at once, with its answer behind it', () => {
+    expect(view(play([send('r1', 'hi')]))).toEqual(['user:hi[sending]', 'assistant:(waiting)']);
+  });
+
+  it('streams, then takes the final text, in the same row', () => {
+    const streaming = play([send('r1'), acknowledged('r1'), delta('r1', 1, 'He'), delta('r1', 2, 'Hello')]);
+    expect(view(streaming)).toEqual(['user:text of r1', 'assistant:Hello(streaming)']);
+    const done = play([final('r1', 'Hello!')], streaming);
+    expect(view(done)).toEqual(['user:text of r1', 'assistant:Hello!']);
+    expect(row(done, 1).key).toBe(row(streaming, 1).key);
+    expect(activeRun(done)).toBeNull();
+  });
+
+  it('keeps the answers of queued messages behind their questions', () => {
+    const state = play([send('a'), send('b'), delta('a', 1, 'for a'), final('a', 'for a'), delta('b', 1, 'for b')]);
+    expect(view(state)).toEqual(['user:text of a', 'assistant:for a', 'user:text of b', 'assistant:for b(streaming)']);
+  });
+
+  it('adds deltas that carry no cumulative message, and obeys replace', () => {
+    const bare = (seq: number, deltaText: string, more: Json = {}) => chat({ runId: 'r', seq, state: 'delta', deltaText, ...more });
+    const state = play([bare(1, 'a'), bare(2, 'b')]);
+    expect(view(state)).toEqual(['assistant:ab(streaming)']);
+    expect(view(play([bare(3, 'new', { replace: true })], state))).toEqual(['assistant:new(streaming)']);
+  });
+
+  it('ignores a delta that arrives twice or late', () => {
+    const state = play([delta('r', 2, 'two'), delta('r', 2, 'again'), delta('r', 1, 'one'), final('r', 'end'), delta('r', 3, 'late')]);
+    expect(view(state)).toEqual(['assistant:end']);
+  });
+
+  it('keeps the streamed text when the final carries none', () => {
+    expect(view(play([delta('r', 1, 'text'), chat({ runId: 'r', seq: 2, state: 'final' })]))).toEqual(['assistant:text']);
+  });
+
+  it('takes an event of the run as its acknowledgement', () => {
+    expect(unacknowledged(play([send('r'), delta('r', 1, 'x')]))).toEqual([]);
+  });
+
+  it('says that it was stopped and keeps what was written', () => {
+    const state = play([send('r'), delta('r', 1, 'part'), { type: 'stopping', runId: 'r' }]);
+    expect(row(state, 1).live).toBe('stopping');
+    const stopped = play([delta('r', 2, 'part more'), chat({ runId: 'r', seq: 3, state: 'aborted', stopReason: 'rpc' })], state);
+    expect(row(stopped, 1)).toMatchObject({ live: null, stopped: true });
+    expect(textOf(row(stopped, 1).parts)).toBe('part more');
+  });
+
+  it('shows an error once, with the details of its second report', () => {
+    const state = play([
+      send('r'),
+      chat({ runId: 'r', seq: 1, state: 'error', errorDetail: 'HTTP 429' }),
+      chat({ runId: 'r', seq: 1, state: 'error', errorMessage: 'slow down', errorKind: 'rate_limit' }),
+    ]);
+    expect(state.rows).toHaveLength(2);
+    expect(row(state, 1).problem).toEqual({ message: 'slow down', kind: 'rate_limit', detail: 'HTTP 429' });
+  });
+
+  it('keeps a refused message with its reason, to send again or discard', () => {
+    const state = play([send('r'), { type: 'refused', key: 'r', message: 'disk full', detail: null }]);
+    expect(view(state)).toEqual(['user:text of r[failed]']);
+    expect(row(state, 0).problem?.message).toBe('disk full');
+    expect(play([{ type: 'discard', key: 'r' }], state).rows).toEqual([]);
+  });
+});
+
+describe('history', () => {
+  it('replaces what is shown and keeps the rows that are on the screen', () => {
+    const before = play([send('r'), final('r', 'answer', 'm2')]);
+    const after = play([loaded([stored('user', 'text of r', 'm1', 'r'), stored('assistant', 'answer', 'm2', 'r')])], before);
+    expect(view(after)).toEqual(['user:text of r', 'assistant:answer']);
+    expect(after.rows.map((each) => each.key)).toEqual(before.rows.map((each) => each.key));
+  });
+
+  it('keeps a message that the gateway does not know yet, to be sent again with its key', () => {
+    const state = play([send('r'), loaded([stored('user', 'old', 'm1')], {}, true)]);
+    expect(view(state)).toEqual(['user:old', 'user:text of r[sending]', 'assistant:(waiting)']);
+    expect(unacknowledged(state).map((each) => each.runId)).toEqual(['r']);
+  });
+
+  it('does not send again what the gateway has', () => {
+    const state = play([send('r'), loaded([stored('user', 'text of r', 'm1', 'r')], { inFlightRun: { runId: 'r', text: 'so far' } }, true)]);
+    expect(unacknowledged(state)).toEqual([]);
+    expect(view(state)).toEqual(['user:text of r', 'assistant:so far(streaming)']);
+  });
+
+  it('picks up a run that is under way', () => {
+    const state = play([loaded([stored('user', 'q', 'm1', 'r')], { inFlightRun: { runId: 'r', text: 'so far' } }, true)]);
+    expect(view(state)).toEqual(['user:q', 'assistant:so far(streaming)']);
+    expect(view(play([final('r', 'all of it')], state))).toEqual(['user:q', 'assistant:all of it']);
+  });
+
+  it('lets go of a run that ended while the page was away', () => {
+    const before = play([send('r'), acknowledged('r'), delta('r', 1, 'half')]);
+    const state = play([loaded([stored('user', 'text of r', 'm1', 'r')], {}, true)], before);
+    expect(view(state)).toEqual(['user:text of r']);
+    expect(activeRun(state)).toBeNull();
+  });
+
+  it('keeps a run under way when only a gap made it load again', () => {
+    const before = play([send('r'), acknowledged('r'), delta('r', 1, 'half')]);
+    const state = play([loaded([stored('user', 'text of r', 'm1', 'r')])], before);
+    expect(view(state)).toEqual(['user:text of r', 'assistant:half(streaming)']);
+  });
+
+  it('puts older pages in front, each message once', () => {
+    const state = play([
+      loaded([stored('user', 'b', 'm2')], { hasMore: true, nextOffset: 1 }),
+      { type: 'older', payload: { messages: [stored('user', 'a', 'm1'), stored('user', 'b', 'm2')], hasMore: false } },
+    ]);
+    expect(view(state)).toEqual(['user:a', 'user:b']);
+    expect(state.olderOffset).toBeNull();
+  });
+
+  it('reads plain strings, notes and failed turns, and skips tool results', () => {
+    const state = play([
+      loaded([
+        { role: 'user', content: 'plain' },
+        { role: 'toolResult', content: [{ type: 'text', text: '{}' }] },
+        { role: 'custom', customType: 'run-failed-before-reply', content: [{ type: 'text', text: 'no key' }] },
+        { role: 'assistant', content: [], stopReason: 'error', errorMessage: 'interrupted' },
+        { role: 'somethingNew', content: 'x' },
+      ]),
+    ]);
+    expect(view(state)).toEqual(['user:plain', 'assistant:', 'assistant:']);
+    expect(state.rows.map((each) => each.problem?.message ?? null)).toEqual([null, 'no key', 'interrupted']);
+    expect(new Set(state.rows.map((each) => each.key)).size).toBe(3);
+  });
+});
+
+describe('messages of other clients', () => {
+  const event = (stored: Json): Action => ({ type: 'message', payload: { message: stored } });
+
+  it('appear once, in front of their answer', () => {
+    const state = play([delta('r', 1, 'An'), event(stored('user', 'asked elsewhere', 'm1', 'r')), event(stored('user', 'asked elsewhere', 'm1', 'r'))]);
+    expect(view(state)).toEqual(['user:asked elsewhere', 'assistant:An(streaming)']);
+  });
+
+  it('do not repeat what is on the screen', () => {
+    const state = play([send('r'), event(stored('user', 'text of r', 'm1', 'r')), final('r', 'answer'), event(stored('assistant', 'answer', 'm2', 'r'))]);
+    expect(view(state)).toEqual(['user:text of r', 'assistant:answer']);
+    expect(state.rows.map((each) => each.messageId)).toEqual(['m1', 'm2']);
+  });
+});

@@ -1,0 +1,375 @@
+/**
+ * What one conversation looks like. Pure: every change is {@link reduce}(state, action), with the time in the action.
+ *
+ * A row is one bubble. The answer to a message is placed behind that message as soon as the message is sent, and fills
+ * as the run streams; the final text takes its place without moving anything. History, when it is loaded again after a
+ * gap or a reconnect, is the truth: rows stay only while the gateway does not know them yet.
+ */
+import { readMessage, textOf, type MessageFacts, type Part } from './content';
+import { asNumber, asObject, asText, type Json } from '../gateway/frames';
+
+export type Role = 'user' | 'assistant' | 'note';
+
+/** Where the person's own message stands. */
+export type Delivery =
+  /** Not acknowledged; sent again with the same key after a reconnect. */
+  | 'sending'
+  /** The gateway has committed it. */
+  | 'sent'
+  /** The gateway refused it. */
+  | 'failed';
+
+export interface Problem {
+  message: string;
+  /** refusal, timeout, rate_limit, context_length, unknown */
+  kind: string | null;
+  detail: string | null;
+}
+
+export interface Row {
+  /** Stable for as long as the row is shown. */
+  readonly key: string;
+  readonly role: Role;
+  readonly parts: readonly Part[];
+  readonly at: number | null;
+  readonly runId: string | null;
+  readonly messageId: string | null;
+  readonly delivery: Delivery;
+  /** Of an answer: under way, and whether the person asked to stop it. */
+  readonly live: 'waiting' | 'streaming' | 'stopping' | null;
+  readonly stopped: boolean;
+  readonly problem: Problem | null;
+}
+
+export interface ChatState {
+  readonly sessionKey: string;
+  readonly history: 'loading' | 'ready' | 'failed';
+  readonly historyProblem: string | null;
+  /** Where the next older page starts; `null`: all is shown. */
+  readonly olderOffset: number | null;
+  readonly rows: readonly Row[];
+  /** Runs that ended: later frames of theirs (duplicates, stragglers) change nothing. Bounded. */
+  readonly ended: readonly string[];
+  /** The last `seq` of each live run, so that a frame that arrives twice counts once. */
+  readonly seqs: Readonly<Record<string, number>>;
+}
+
+export type Action =
+  | { type: 'open'; sessionKey: string }
+  | { type: 'loading' }
+  | { type: 'loaded'; payload: Json; reconnected: boolean }
+  | { type: 'older'; payload: Json }
+  | { type: 'loadFailed'; message: string }
+  | { type: 'send'; key: string; text: string; now: number }
+  | { type: 'acknowledged'; key: string; status: string }
+  | { type: 'refused'; key: string; message: string; detail: string | null }
+  | { type: 'discard'; key: string }
+  | { type: 'stopping'; runId: string }
+  | { type: 'chat'; payload: Json; now: number }
+  | { type: 'message'; payload: Json };
+
+const ENDED_KEPT = 64;
+
+export function initialState(sessionKey: string): ChatState {
+  return { sessionKey, history: 'loading', historyProblem: null, olderOffset: null, rows: [], ended: [], seqs: {} };
+}
+
+/** Messages that the gateway has not acknowledged, in the order in which they were written. */
+export function unacknowledged(state: ChatState): readonly Row[] {
+  return state.rows.filter((row) => row.role === 'user' && row.delivery === 'sending');
+}
+
+/** The run that "Stop" stops: the oldest that is under way. */
+export function activeRun(state: ChatState): Row | null {
+  return state.rows.find((row) => row.live !== null && row.live !== 'stopping') ?? state.rows.find((row) => row.live !== null) ?? null;
+}
+
+export function reduce(state: ChatState, action: Action): ChatState {
+  switch (action.type) {
+    case 'open':
+      return initialState(action.sessionKey);
+    case 'loading':
+      return { ...state, history: 'loading', historyProblem: null };
+    case 'loadFailed':
+      return { ...state, history: 'failed', historyProblem: action.message };
+    case 'loaded':
+      return loaded(state, action.payload, action.reconnected);
+    case 'older':
+      return older(state, action.payload);
+    case 'send':
+      return { ...state, rows: [...state.rows, question(action.key, action.text, action.now), answer(action.key)] };
+    case 'acknowledged':
+      return acknowledged(state, action.key);
+    case 'refused':
+      return refused(state, action.key, { message: action.message, kind: null, detail: action.detail });
+    case 'discard':
+      return { ...state, rows: state.rows.filter((row) => row.runId !== action.key) };
+    case 'stopping':
+      return change(state, action.runId, (row) => ({ ...row, live: row.live && 'stopping' }));
+    case 'chat':
+      return chatEvent(state, action.payload, action.now);
+    case 'message':
+      return storedElsewhere(state, action.payload);
+  }
+}
+
+function blank(key: string, role: Role): Row {
+  return {
+    key,
+    role,
+    parts: [],
+    at: null,
+    runId: null,
+    messageId: null,
+    delivery: 'sent',
+    live: null,
+    stopped: false,
+    problem: null,
+  };
+}
+
+function question(key: string, text: string, now: number): Row {
+  return { ...blank(`${key}:user`, 'user'), parts: [{ type: 'text', text }], at: now, runId: key, delivery: 'sending' };
+}
+
+function answer(runId: string): Row {
+  return { ...blank(`${runId}:answer`, 'assistant'), runId, live: 'waiting' };
+}
+
+const isAnswerOf = (runId: string) => (row: Row) => row.role !== 'user' && row.runId === runId;
+
+function change(state: ChatState, runId: string, edit: (row: Row) => Row): ChatState {
+  const matches = isAnswerOf(runId);
+  return { ...state, rows: state.rows.map((row) => (matches(row) ? edit(row) : row)) };
+}
+
+/** Makes sure that the run has a row: behind its question, else at the end. */
+function withAnswer(state: ChatState, runId: string): ChatState {
+  if (state.rows.some(isAnswerOf(runId))) return state;
+  const asked = state.rows.findIndex((row) => row.role === 'user' && row.runId === runId);
+  const at = asked < 0 ? state.rows.length : asked + 1;
+  return { ...state, rows: [...state.rows.slice(0, at), answer(runId), ...state.rows.slice(at)] };
+}
+
+function acknowledged(state: ChatState, key: string): ChatState {
+  const rows = state.rows.map((row): Row => (row.role === 'user' && row.runId === key ? { ...row, delivery: 'sent' } : row));
+  return { ...state, rows };
+}
+
+function refused(state: ChatState, key: string, problem: Problem): ChatState {
+  const rows = state.rows
+    .filter((row) => !(isAnswerOf(key)(row) && row.live !== null && row.parts.length === 0))
+    .map((row): Row => (row.role === 'user' && row.runId === key ? { ...row, delivery: 'failed', problem } : row));
+  return { ...state, rows };
+}
+
+function end(state: ChatState, runId: string): ChatState {
+  const { [runId]: _, ...seqs } = state.seqs;
+  return { ...state, seqs, ended: [...state.ended.filter((id) => id !== runId), runId].slice(-ENDED_KEPT) };
+}
+
+function chatEvent(state: ChatState, payload: Json, now: number): ChatState {
+  const runId = asText(payload['runId']);
+  if (runId === null) return state;
+  const kind = payload['state'];
+  if (state.ended.includes(runId)) return kind === 'error' ? enrichError(state, runId, payload) : state;
+  // An event of the run proves that its message was accepted, even when the acknowledgement was lost.
+  const known = acknowledged(state, runId);
+  switch (kind) {
+    case 'status':
+      return withAnswer(known, runId);
+    case 'delta':
+      return delta(known, runId, payload);
+    case 'final':
+      return finished(known, runId, payload, now, false);
+    case 'aborted':
+      return finished(known, runId, payload, now, true);
+    case 'error':
+      return failed(known, runId, payload, now);
+    default:
+      return state;
+  }
+}
+
+function delta(state: ChatState, runId: string, payload: Json): ChatState {
+  const seq = asNumber(payload['seq']);
+  if (seq !== null && seq <= (state.seqs[runId] ?? -1)) return state;
+  const whole = asObject(payload['message'])['content'] === undefined ? null : readMessage(payload['message']).parts;
+  const added = asText(payload['deltaText']) ?? '';
+  const shown = withAnswer(state, runId);
+  const next = change(shown, runId, (row) => {
+    const parts = whole ?? [{ type: 'text' as const, text: payload['replace'] === true ? added : textOf(row.parts) + added }];
+    return { ...row, parts, live: row.live === 'stopping' ? 'stopping' : 'streaming' };
+  });
+  return seq === null ? next : { ...next, seqs: { ...next.seqs, [runId]: seq } };
+}
+
+function finished(state: ChatState, runId: string, payload: Json, now: number, stopped: boolean): ChatState {
+  const message = readMessage(payload['message']);
+  const next = change(withAnswer(state, runId), runId, (row) => ({
+    ...row,
+    // A final without a message keeps what was streamed.
+    parts: message.parts.length > 0 ? message.parts : row.parts,
+    at: message.at ?? row.at ?? now,
+    messageId: message.messageId ?? row.messageId,
+    live: null,
+    stopped,
+    problem: message.error === null ? row.problem : { message: message.error, kind: null, detail: null },
+  }));
+  return end(next, runId);
+}
+
+function readProblem(payload: Json): Problem {
+  return {
+    message: asText(payload['errorMessage']) ?? '',
+    kind: asText(payload['errorKind']),
+    detail: asText(payload['errorDetail']),
+  };
+}
+
+function failed(state: ChatState, runId: string, payload: Json, now: number): ChatState {
+  const next = change(withAnswer(state, runId), runId, (row) => ({ ...row, live: null, at: row.at ?? now, problem: readProblem(payload) }));
+  return end(next, runId);
+}
+
+/** A run may report its error twice, once for people and once with details: what the first lacked is filled in. */
+function enrichError(state: ChatState, runId: string, payload: Json): ChatState {
+  const more = readProblem(payload);
+  return change(state, runId, (row) =>
+    row.problem === null
+      ? row
+      : {
+          ...row,
+          problem: {
+            message: row.problem.message || more.message,
+            kind: row.problem.kind ?? more.kind,
+            detail: row.problem.detail ?? more.detail,
+          },
+        },
+  );
+}
+
+/** A stored message as a row; `null` for what has no place in a conversation. */
+function rowOf(facts: MessageFacts, index: number): Row | null {
+  const key = facts.messageId ?? `stored-${index}`;
+  const common = { parts: facts.parts, at: facts.at, runId: facts.runId, messageId: facts.messageId };
+  switch (facts.role) {
+    case 'user':
+      return { ...blank(facts.runId === null ? key : `${facts.runId}:user`, 'user'), ...common };
+    case 'assistant': {
+      const stopped = facts.stopReason === 'aborted' || facts.stopReason === 'stop-requested';
+      const problem = facts.error === null ? null : { message: facts.error, kind: null, detail: null };
+      if (facts.parts.length === 0 && problem === null) return null;
+      return { ...blank(key, 'assistant'), ...common, stopped, problem };
+    }
+    case 'custom': {
+      const message = facts.error ?? textOf(facts.parts);
+      if (message === '') return null;
+      return { ...blank(key, 'assistant'), ...common, parts: [], problem: { message, kind: null, detail: null } };
+    }
+    case 'system':
+      return textOf(facts.parts) === '' ? null : { ...blank(key, 'note'), ...common };
+    default:
+      return null;
+  }
+}
+
+function rowsOf(messages: unknown, from = 0): Row[] {
+  const seen = new Set<string>();
+  const rows: Row[] = [];
+  (Array.isArray(messages) ? (messages as unknown[]) : []).forEach((message, index) => {
+    const row = rowOf(readMessage(message), from + index);
+    if (row === null) return;
+    // Two rows must never share a key; a second one of the same run keeps its own.
+    const key = seen.has(row.key) ? `${row.key}#${index}` : row.key;
+    seen.add(key);
+    rows.push({ ...row, key });
+  });
+  return rows;
+}
+
+function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatState {
+  const stored = rowsOf(payload['messages']);
+  const asked = new Set(stored.filter((row) => row.role === 'user').map((row) => row.runId));
+  const answered = new Set(stored.filter((row) => row.role === 'assistant').map((row) => row.runId));
+  const inFlight = payload['inFlightRun'] === undefined || payload['inFlightRun'] === null ? null : asObject(payload['inFlightRun']);
+  const running = inFlight === null ? null : asText(inFlight['runId']);
+
+  const kept = state.rows.filter((row) => {
+    if (row.runId === null) return false;
+    if (row.role === 'user') return row.delivery !== 'sent' && !asked.has(row.runId);
+    if (row.live === null || answered.has(row.runId)) return false;
+    // Under way as far as we know: the question is still ours to send, or nothing says that the run is over.
+    const waits = state.rows.some((other) => other.role === 'user' && other.runId === row.runId && other.delivery !== 'sent');
+    return (waits && !asked.has(row.runId)) || row.runId === running || (!reconnected && !state.ended.includes(row.runId));
+  });
+
+  let rows = keepKeys(stored, state.rows);
+  for (const row of kept) {
+    const question = rows.findIndex((other) => other.role === 'user' && other.runId === row.runId);
+    rows = row.role === 'user' || question < 0 ? [...rows, row] : [...rows.slice(0, question + 1), row, ...rows.slice(question + 1)];
+  }
+  let next: ChatState = {
+    ...state,
+    rows,
+    history: 'ready',
+    historyProblem: null,
+    olderOffset: payload['hasMore'] === true ? asNumber(payload['nextOffset']) : null,
+  };
+  if (running !== null && !answered.has(running) && !state.ended.includes(running)) {
+    next = withAnswer(next, running);
+    const text = asText(inFlight?.['text']);
+    if (text) next = change(next, running, (row) => (row.parts.length > 0 ? row : { ...row, parts: [{ type: 'text', text }], live: 'streaming' }));
+  }
+  return next;
+}
+
+/** A row that is on the screen keeps its key, so that loading history again moves and re-renders nothing. */
+function keepKeys(stored: readonly Row[], shown: readonly Row[]): Row[] {
+  const keys = new Map<string, string>();
+  for (const row of shown) {
+    if (row.messageId !== null) keys.set(`id ${row.messageId}`, row.key);
+    if (row.runId !== null) keys.set(`${row.role} ${row.runId}`, row.key);
+  }
+  const used = new Set<string>();
+  return stored.map((row) => {
+    const known = keys.get(`id ${row.messageId ?? ''}`) ?? keys.get(`${row.role} ${row.runId ?? ''}`) ?? row.key;
+    const key = used.has(known) ? row.key : known;
+    used.add(key);
+    return { ...row, key };
+  });
+}
+
+function older(state: ChatState, payload: Json): ChatState {
+  const known = new Set(state.rows.map((row) => row.messageId).filter((id) => id !== null));
+  const page = rowsOf(payload['messages'], state.rows.length).filter((row) => row.messageId === null || !known.has(row.messageId));
+  const keys = new Set(state.rows.map((row) => row.key));
+  const rows = page.map((row) => (keys.has(row.key) ? { ...row, key: `${row.key}#older` } : row));
+  return {
+    ...state,
+    rows: [...rows, ...state.rows],
+    olderOffset: payload['hasMore'] === true ? asNumber(payload['nextOffset']) : null,
+  };
+}
+
+/** A message that was written by another client or came in by a channel. Our own are on the screen already. */
+function storedElsewhere(state: ChatState, payload: Json): ChatState {
+  const facts = readMessage(payload['message']);
+  const messageId = facts.messageId ?? asText(payload['messageId']);
+  const row = rowOf({ ...facts, messageId }, state.rows.length);
+  if (row === null) return state;
+  const same = (other: Row) =>
+    (messageId !== null && other.messageId === messageId) ||
+    (row.runId !== null && other.runId === row.runId && (other.role === 'user') === (row.role === 'user'));
+  if (state.rows.some(same)) return messageId === null ? state : acknowledgeId(state, same, messageId, row.role);
+  const answerAt = row.runId === null || row.role !== 'user' ? -1 : state.rows.findIndex(isAnswerOf(row.runId));
+  // Rows without a stored id share the numbering of history: this one is told apart.
+  const fresh = { ...row, key: messageId === null ? `live-${state.rows.length}-${row.key}` : row.key };
+  const at = answerAt < 0 ? state.rows.length : answerAt;
+  return { ...state, rows: [...state.rows.slice(0, at), fresh, ...state.rows.slice(at)] };
+}
+
+function acknowledgeId(state: ChatState, same: (row: Row) => boolean, messageId: string, role: Role): ChatState {
+  const rows = state.rows.map((row): Row => (same(row) && row.role === role ? { ...row, messageId, delivery: 'sent' } : row));
+  return { ...state, rows };
+}

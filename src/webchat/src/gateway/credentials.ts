@@ -1,0 +1,95 @@
+/**
+ * Where the secrets of this browser are kept. The gateway's shared token stays in the tab (sessionStorage) and is
+ * needed only until the gateway has issued this device a token of its own, which is kept (localStorage) together with
+ * the device id that it belongs to.
+ */
+
+const SHARED = 'openclaw.shared-token';
+const DEVICE = 'openclaw.device-token';
+
+type Store = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+
+export type Credential = { kind: 'device' | 'shared'; token: string } | { kind: 'none' };
+
+/** Storage may be switched off; then the secrets live as long as the page. */
+function memory(): Store {
+  const values = new Map<string, string>();
+  return {
+    getItem: (key) => values.get(key) ?? null,
+    setItem: (key, value) => void values.set(key, value),
+    removeItem: (key) => void values.delete(key),
+  };
+}
+
+export function usableStore(open: () => Store): Store {
+  try {
+    const store = open();
+    store.setItem('openclaw.probe', '1');
+    store.removeItem('openclaw.probe');
+    return store;
+  } catch {
+    return memory();
+  }
+}
+
+export class Credentials {
+  constructor(
+    private readonly tab: Store,
+    private readonly kept: Store,
+  ) {}
+
+  static ofBrowser(): Credentials {
+    return new Credentials(
+      usableStore(() => sessionStorage),
+      usableStore(() => localStorage),
+    );
+  }
+
+  /** The device's own token first: it is the narrower secret. */
+  choose(deviceId: string): Credential {
+    const device = this.deviceToken(deviceId);
+    if (device !== null) return { kind: 'device', token: device };
+    const shared = this.tab.getItem(SHARED);
+    return shared ? { kind: 'shared', token: shared } : { kind: 'none' };
+  }
+
+  setShared(token: string): void {
+    this.tab.setItem(SHARED, token);
+  }
+
+  deviceToken(deviceId: string): string | null {
+    const [owner, token] = (this.kept.getItem(DEVICE) ?? '').split(' ');
+    return owner === deviceId && token ? token : null;
+  }
+
+  setDeviceToken(deviceId: string, token: string): void {
+    this.kept.setItem(DEVICE, `${deviceId} ${token}`);
+  }
+
+  /** Forgets a refused device token, unless another tab has stored a newer one meanwhile. */
+  dropDeviceToken(deviceId: string, refused: string): void {
+    if (this.deviceToken(deviceId) === refused) this.kept.removeItem(DEVICE);
+  }
+
+  /** Forgets the shared token that was just refused, so that a reload does not try it again. */
+  dropShared(refused: string): void {
+    if (this.tab.getItem(SHARED) === refused) this.tab.removeItem(SHARED);
+  }
+}
+
+/**
+ * Takes the token out of `#token=...` and out of the address bar and the history. Only the fragment is read: it never
+ * leaves the browser, while a query would stand in every log on the way.
+ */
+export function takeToken(location: Pick<Location, 'hash' | 'pathname' | 'search'>, history: Pick<History, 'replaceState'>): string | null {
+  const fields = location.hash.replace(/^#/, '').split('&');
+  const field = fields.find((text) => text.startsWith('token='));
+  if (field === undefined) return null;
+  history.replaceState(null, '', location.pathname + location.search);
+  const value = field.slice('token='.length);
+  try {
+    return decodeURIComponent(value).trim() || null;
+  } catch {
+    return value.trim() || null;
+  }
+}
