@@ -1,1 +1,103 @@
 //! Event names, payloads, and who may receive them.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::Role;
+use crate::connect::Challenge;
+use crate::methods::device::PairRequest;
+use crate::methods::system::{HealthSummary, HeartbeatEvent};
+use crate::scope::{Scope, Scopes};
+
+pub mod agent;
+pub mod chat;
+pub mod device;
+pub mod sessions;
+pub mod system;
+
+pub use agent::{AGENT, AgentEvent, AgentStream};
+pub use chat::{CHAT, ChatEvent, ChatState, SESSION_MESSAGE, SessionMessageEvent};
+pub use device::{DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DevicePairResolvedEvent};
+pub use sessions::{SESSIONS_CHANGED, SessionsChangedEvent};
+pub use system::{
+    CONNECT_CHALLENGE, HEALTH, HEARTBEAT, PRESENCE, PresenceEvent, SHUTDOWN, ShutdownEvent, TICK,
+    TickEvent,
+};
+
+/// Who may receive an event that is broadcast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Every authenticated connection, nodes included.
+    None,
+    /// Operators with this scope.
+    Scope(Scope),
+}
+
+impl Gate {
+    /// Whether a connection may receive it.
+    pub fn admits(self, role: Role, scopes: Scopes) -> bool {
+        match self {
+            Self::None => true,
+            Self::Scope(scope) => role == Role::Operator && scopes.grants(scope),
+        }
+    }
+}
+
+/// Whether an event may be left out for a client that reads too slowly. Its `seq` is used up all
+/// the same, so that the client sees the gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Droppable {
+    /// It may not: the client is closed before.
+    Never,
+    /// It may: a later one, or a read, tells the same.
+    Always,
+    /// Only while the run goes on: growth of an answer may, its end may not.
+    Deltas,
+}
+
+/// An event as a row of the table of all events.
+#[derive(Debug, Clone, Copy)]
+pub struct EventSpec {
+    /// Wire name.
+    pub name: &'static str,
+    /// Who may receive it.
+    pub gate: Gate,
+    /// Whether a slow client may miss it.
+    pub droppable: Droppable,
+    /// Schema of its payload.
+    pub payload: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl EventSpec {
+    const fn of<T: JsonSchema>(name: &'static str, gate: Gate, droppable: Droppable) -> Self {
+        Self {
+            name,
+            gate,
+            droppable,
+            payload: |generator| generator.subschema_for::<T>(),
+        }
+    }
+}
+
+const READ: Gate = Gate::Scope(Scope::Read);
+const PAIRING: Gate = Gate::Scope(Scope::Pairing);
+
+/// Every event that this gateway emits, by name. A name that is not here is never sent.
+pub static ALL: &[EventSpec] = &[
+    EventSpec::of::<AgentEvent>(AGENT, READ, Droppable::Deltas),
+    EventSpec::of::<ChatEvent>(CHAT, READ, Droppable::Deltas),
+    EventSpec::of::<Challenge>(CONNECT_CHALLENGE, Gate::None, Droppable::Never),
+    EventSpec::of::<PairRequest>(DEVICE_PAIR_REQUESTED, PAIRING, Droppable::Always),
+    EventSpec::of::<DevicePairResolvedEvent>(DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always),
+    EventSpec::of::<HealthSummary>(HEALTH, Gate::None, Droppable::Never),
+    EventSpec::of::<HeartbeatEvent>(HEARTBEAT, Gate::None, Droppable::Always),
+    EventSpec::of::<PresenceEvent>(PRESENCE, READ, Droppable::Always),
+    EventSpec::of::<SessionMessageEvent>(SESSION_MESSAGE, READ, Droppable::Never),
+    EventSpec::of::<SessionsChangedEvent>(SESSIONS_CHANGED, READ, Droppable::Always),
+    EventSpec::of::<ShutdownEvent>(SHUTDOWN, Gate::None, Droppable::Never),
+    EventSpec::of::<TickEvent>(TICK, Gate::None, Droppable::Never),
+];
+
+/// The row of an event.
+pub fn find(name: &str) -> Option<&'static EventSpec> {
+    ALL.iter().find(|spec| spec.name == name)
+}

@@ -1,28 +1,414 @@
-//! `health`, `status`, presence and the gateway's own facts.
+//! `health`, `status`, presence, heartbeat and the gateway's own facts.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::common::EmptyParams;
+use super::common::{
+    AnyParams, MAX_ID, MAX_MESSAGE, MAX_SESSION_KEY, MAX_TEXT, ModelDefaults, Nullable, OkResult,
+};
+use super::sessions::SessionRow;
 use crate::method::Access;
 use crate::presence::PresenceEntry;
 use crate::scope::Scope;
 
 crate::methods! {
     /// The health snapshot.
-    Health => "health", Access::Open, read, HealthParams => Value;
+    Health => "health", Access::Open, read, HealthParams => HealthSummary;
+    /// What runs, which sessions exist and how the heartbeat is set.
+    Status => "status", Access::Operator(Scope::Read), read, AnyParams => StatusResult;
     /// Everyone present.
     SystemPresence => "system-presence", Access::Operator(Scope::Read), read, EmptyParams => Vec<PresenceEntry>;
+    /// Reports a presence or queues a note for the agent.
+    SystemEvent => "system-event", Access::Operator(Scope::Admin), effect, SystemEventParams => OkResult;
+    /// The gateway's own key.
+    GatewayIdentityGet => "gateway.identity.get", Access::Operator(Scope::Read), read, EmptyParams => GatewayIdentity;
+    /// The last heartbeat event, or null.
+    LastHeartbeat => "last-heartbeat", Access::Operator(Scope::Read), read, EmptyParams => Nullable<HeartbeatEvent>;
 }
 
-/// Parameters of methods that take none; unknown keys are ignored.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-pub struct EmptyParams {}
-
-/// Parameters of `health`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+/// Parameters of `health`: anything is accepted, and only `probe` is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct HealthParams {
     /// Ask for a fresh snapshot.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<bool>,
+}
+
+impl<'de> Deserialize<'de> for HealthParams {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let params = Value::deserialize(deserializer)?;
+        Ok(Self {
+            probe: params.get("probe").and_then(Value::as_bool),
+        })
+    }
+}
+
+impl JsonSchema for HealthParams {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HealthParams".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "description": "Anything; only `probe: boolean` is looked at." })
+    }
+}
+
+/// The health snapshot: result of `health` and payload of the event of that name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthSummary {
+    /// Whether the gateway can do its work.
+    pub ok: bool,
+    /// Why not, and what to do, when `ok` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was taken, milliseconds since the epoch.
+    pub ts: u64,
+    /// How long taking it took, milliseconds.
+    pub duration_ms: u64,
+    /// Plugins; there are none.
+    pub plugins: HealthPlugins,
+    /// Whether changes of the config file are picked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_reload: Option<ConfigReload>,
+    /// State of each channel by id.
+    pub channels: BTreeMap<String, Value>,
+    /// Channel ids in the order to show.
+    pub channel_order: Vec<String>,
+    /// Names for people by channel id.
+    pub channel_labels: BTreeMap<String, String>,
+    /// Interval of the default agent's heartbeat, seconds; 0 is off.
+    pub heartbeat_seconds: u64,
+    /// The agent of a message that names none.
+    pub default_agent_id: String,
+    /// Each agent.
+    pub agents: Vec<AgentHealth>,
+    /// The default agent's sessions.
+    pub sessions: SessionsDigest,
+}
+
+/// Plugins as the health snapshot lists them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthPlugins {
+    /// Loaded plugins.
+    #[serde(default)]
+    pub loaded: Vec<String>,
+    /// Plugins that failed.
+    #[serde(default)]
+    pub errors: Vec<Value>,
+}
+
+/// Whether changes of the config file are picked up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigReload {
+    /// The state.
+    pub hot_reload_status: HotReloadStatus,
+}
+
+/// Whether changes of the config file are picked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HotReloadStatus {
+    /// They are.
+    Active,
+    /// A restart is needed.
+    Disabled,
+}
+
+/// One agent in the health snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentHealth {
+    /// Its id.
+    pub agent_id: String,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether messages that name no agent go to it.
+    pub is_default: bool,
+    /// Its heartbeat.
+    pub heartbeat: HeartbeatConfig,
+    /// Its sessions.
+    pub sessions: SessionsDigest,
+}
+
+/// How an agent's heartbeat is set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatConfig {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Interval as configured, e.g. `30m`; `disabled` when off.
+    pub every: String,
+    /// Interval, milliseconds; null when off.
+    pub every_ms: Nullable<u64>,
+    /// What the agent is asked.
+    pub prompt: String,
+    /// Where the answer goes.
+    pub target: String,
+    /// Model, when it differs from the agent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Answers up to this many characters count as "nothing to say".
+    pub ack_max_chars: u64,
+}
+
+/// Number of sessions and the latest of them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionsDigest {
+    /// Where they are stored.
+    pub path: String,
+    /// How many there are.
+    pub count: u64,
+    /// The latest, newest first.
+    pub recent: Vec<RecentSession>,
+}
+
+/// One of the latest sessions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentSession {
+    /// Session key.
+    pub key: String,
+    /// Last change, milliseconds since the epoch.
+    pub updated_at: Nullable<u64>,
+    /// Milliseconds since then.
+    pub age: Nullable<u64>,
+}
+
+/// What runs, which sessions exist and how the heartbeat is set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusResult {
+    /// Version of the gateway.
+    pub runtime_version: String,
+    /// Heartbeat of each agent.
+    pub heartbeat: StatusHeartbeat,
+    /// A line for people per channel.
+    #[serde(default)]
+    pub channel_summary: Vec<String>,
+    /// Notes waiting for the next run of the main session.
+    #[serde(default)]
+    pub queued_system_events: Vec<String>,
+    /// Sessions of all agents.
+    pub sessions: StatusSessions,
+    /// The process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<StatusGateway>,
+}
+
+/// The process that answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusGateway {
+    /// Process id.
+    pub pid: u32,
+    /// Port it listens on.
+    pub port: u16,
+    /// Milliseconds since the start.
+    pub uptime_ms: u64,
+    /// Open client connections.
+    pub connections: u64,
+    /// Runs under way.
+    pub active_runs: u64,
+}
+
+/// Heartbeat of each agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusHeartbeat {
+    /// The default agent.
+    pub default_agent_id: String,
+    /// Each agent.
+    pub agents: Vec<AgentHeartbeat>,
+}
+
+/// One agent's heartbeat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentHeartbeat {
+    /// The agent.
+    pub agent_id: String,
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Interval as configured.
+    pub every: String,
+    /// Interval, milliseconds; null when off.
+    pub every_ms: Nullable<u64>,
+}
+
+/// Sessions of all agents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusSessions {
+    /// Where they are stored.
+    pub paths: Vec<String>,
+    /// How many there are.
+    pub count: u64,
+    /// The model of a session that names none.
+    pub defaults: ModelDefaults,
+    /// The latest of all agents.
+    pub recent: Vec<StatusSession>,
+    /// The same per agent.
+    pub by_agent: Vec<AgentSessions>,
+}
+
+/// Sessions of one agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentSessions {
+    /// The agent.
+    pub agent_id: String,
+    /// Where they are stored.
+    pub path: String,
+    /// How many there are.
+    pub count: u64,
+    /// The latest, newest first.
+    pub recent: Vec<StatusSession>,
+}
+
+/// One of the latest sessions, with its age.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusSession {
+    /// The session.
+    #[serde(flatten)]
+    pub row: SessionRow,
+    /// Milliseconds since the last change.
+    pub age: Nullable<u64>,
+}
+
+/// Parameters of `system-event`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SystemEventParams {
+    /// The note, or a presence line that begins with `Node:`.
+    #[schemars(length(min = 1, max = MAX_MESSAGE))]
+    pub text: String,
+    /// Accepted for compatibility; ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<Value>,
+    /// Session whose next run sees the note; the main session if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_SESSION_KEY))]
+    pub session_key: Option<String>,
+    /// Accepted for compatibility; ignored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake: Option<Value>,
+    /// The device that reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID))]
+    pub device_id: Option<String>,
+    /// Its installation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID))]
+    pub instance_id: Option<String>,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub host: Option<String>,
+    /// Its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub ip: Option<String>,
+    /// How it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub mode: Option<String>,
+    /// Its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub version: Option<String>,
+    /// Its operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub platform: Option<String>,
+    /// Kind of device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub device_family: Option<String>,
+    /// Model of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub model_identifier: Option<String>,
+    /// Seconds since a person used it; negative clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_input_seconds: Option<f64>,
+    /// Why it reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub reason: Option<String>,
+    /// Roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(max = MAX_ID)))]
+    pub roles: Option<Vec<String>>,
+    /// Scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(max = MAX_ID)))]
+    pub scopes: Option<Vec<String>>,
+    /// Free tags.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), inner(length(max = MAX_ID)))]
+    pub tags: Option<Vec<String>>,
+}
+
+/// The gateway's own key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayIdentity {
+    /// Lower-case hex SHA-256 of the raw key.
+    pub device_id: String,
+    /// Raw Ed25519 key, unpadded base64url.
+    pub public_key: String,
+}
+
+/// One heartbeat of an agent: payload of `heartbeat`, result of `last-heartbeat`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeartbeatEvent {
+    /// When it ended, milliseconds since the epoch.
+    pub ts: u64,
+    /// How it ended.
+    pub status: HeartbeatStatus,
+    /// Recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Beginning of what was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
+    /// Milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Why it was skipped or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// Whether nobody was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<bool>,
+    /// What an indicator should show: `ok`, `alert` or `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indicator_type: Option<String>,
+}
+
+/// How a heartbeat ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeartbeatStatus {
+    /// Something was sent.
+    Sent,
+    /// The agent had nothing to say.
+    OkEmpty,
+    /// The agent answered with the agreed token.
+    OkToken,
+    /// It did not run.
+    Skipped,
+    /// It failed.
+    Failed,
 }

@@ -1,0 +1,157 @@
+//! `agents.list` and `agent.identity.get`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{EmptyParams, MAX_ID, MAX_SESSION_KEY};
+use crate::method::Access;
+use crate::scope::Scope;
+
+crate::methods! {
+    /// The configured agents.
+    AgentsList => "agents.list", Access::Operator(Scope::Read), read, EmptyParams => AgentsListResult;
+    /// Name and face of an agent.
+    AgentIdentityGet => "agent.identity.get", Access::Operator(Scope::Read), read, AgentIdentityParams => AgentIdentityResult;
+}
+
+/// The configured agents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentsListResult {
+    /// The agent of a message that names none.
+    pub default_id: String,
+    /// Alias of the main session.
+    pub main_key: String,
+    /// Who shares a session.
+    pub scope: SessionScope,
+    /// Each agent; `model` is always there, web clients cannot send without it.
+    pub agents: Vec<AgentSummary>,
+}
+
+/// Who shares a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SessionScope {
+    /// Each sender has their own.
+    PerSender,
+    /// All share one.
+    Global,
+}
+
+/// One agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentSummary {
+    /// Its id.
+    pub id: String,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its face.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<AgentIdentity>,
+    /// Its folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// Its model.
+    pub model: AgentModel,
+    /// Thinking level of a message that names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking_default: Option<String>,
+}
+
+/// The face of an agent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentIdentity {
+    /// Name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Theme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub theme: Option<String>,
+    /// Emoji.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emoji: Option<String>,
+    /// Avatar as configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+    /// Where the avatar can be fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar_url: Option<String>,
+}
+
+/// The model of an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentModel {
+    /// `provider/model`.
+    pub primary: String,
+    /// What is tried when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallbacks: Option<Vec<String>>,
+}
+
+/// Parameters of `agent.identity.get`; the default agent if both are absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentIdentityParams {
+    /// The agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub agent_id: Option<String>,
+    /// A session of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_SESSION_KEY))]
+    pub session_key: Option<String>,
+}
+
+/// Name and face of an agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentIdentityResult {
+    /// The agent.
+    pub agent_id: String,
+    /// Name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where the name comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_source: Option<NameSource>,
+    /// Avatar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+    /// What `avatar` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar_status: Option<AvatarStatus>,
+    /// Emoji.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emoji: Option<String>,
+}
+
+/// Where an agent's name comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum NameSource {
+    /// The config file.
+    Config,
+    /// The agent itself.
+    Agent,
+    /// Its folder.
+    Workspace,
+    /// Nothing was set.
+    Default,
+}
+
+/// What an avatar is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AvatarStatus {
+    /// There is none.
+    None,
+    /// A local file.
+    Local,
+    /// An address.
+    Remote,
+    /// A data URL.
+    Data,
+}
