@@ -11,7 +11,8 @@ import { FrameLog } from "./frames.mjs";
 import { startTap } from "./tap.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const root = path.resolve(here, "../../..");
+/** The root of the source tree. */
+export const root = path.resolve(here, "../../..");
 
 /** A word that no other run, and nothing but this run's daemon, can know. */
 export const nonce = (prefix) => `${prefix}-${randomBytes(6).toString("hex")}`;
@@ -22,18 +23,21 @@ export async function tempFolder(prefix) {
   return { path: folder, remove: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }) };
 }
 
+/** The built daemon. */
+export function daemonBinary() {
+  const target = process.env.CARGO_TARGET_DIR ?? path.join(root, "target");
+  const binary = process.env.OPENCLAW_BIN ?? path.join(target, "debug/openclaw");
+  if (!existsSync(binary)) throw new Error(`no daemon to test at ${binary}: run 'cargo build', or set OPENCLAW_BIN`);
+  return binary;
+}
+
 /** The command that starts a gateway. OPENCLAW_BENCH=v4 or v3 proves the harness on an official one. */
 function gatewayCommand() {
   if (process.env.OPENCLAW_BENCH) {
     const cli = path.join(here, `../cli-${process.env.OPENCLAW_BENCH}/node_modules/openclaw/openclaw.mjs`);
     return { command: process.execPath, args: [cli, "gateway"] };
   }
-  const target = process.env.CARGO_TARGET_DIR ?? path.join(root, "target");
-  const command = process.env.OPENCLAW_BIN ?? path.join(target, "debug/openclaw");
-  if (!existsSync(command)) {
-    throw new Error(`no daemon to test at ${command}: run 'cargo build', or set OPENCLAW_BIN`);
-  }
-  return { command, args: ["gateway"] };
+  return { command: daemonBinary(), args: ["gateway"] };
 }
 
 /**
@@ -109,7 +113,7 @@ export async function startDaemon({ config = {}, log = new FrameLog(), state } =
 }
 
 /** Asks /readyz until it answers 200; fails when the process ends or a minute has passed. */
-async function ready(port, exited) {
+export async function ready(port, exited) {
   let ended;
   void exited.then((how) => (ended = how));
   const deadline = Date.now() + 60_000;
@@ -129,7 +133,7 @@ async function ready(port, exited) {
 }
 
 /** A port that was free a moment ago. The config of the official CLI needs a number, so 0 will not do. */
-async function freePort() {
+export async function freePort() {
   const server = net.createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();
