@@ -11,8 +11,10 @@ import { activeRun, initialState, reduce, unacknowledged, type Action, type Chat
 /** The name under which every gateway knows its main session. */
 export const MAIN = 'main';
 const PAGE = 200;
+/** What `chat.send` answers while the run is not over. */
+const UNDER_WAY = new Set(['started', 'accepted', 'queued', 'in_flight']);
 /** Several gaps or session changes within this time cause one refresh. */
-const SETTLE_MS = 150;
+const SETTLE_MS = 200;
 
 export interface SessionRow {
   key: string;
@@ -43,6 +45,10 @@ export class ChatController {
   #refreshTimer: ReturnType<typeof setTimeout> | null = null;
   #sessionsTimer: ReturnType<typeof setTimeout> | null = null;
   #loadingOlder = false;
+  /** Keys of messages that are on their way on this connection. */
+  #delivering = new Set<string>();
+  /** Sessions that were open before, with what was not delivered there. */
+  #others = new Map<string, ChatState>();
 
   constructor(
     options: Omit<ClientOptions, 'onConnection' | 'onEvent' | 'onGap'>,
@@ -81,8 +87,11 @@ export class ChatController {
   /** Shows another session. */
   open(sessionKey: string): void {
     if (this.#same(sessionKey, this.#view.chat.sessionKey)) return;
-    this.#dispatch({ type: 'open', sessionKey });
-    if (this.#online()) void this.#enter(false);
+    this.#others.set(this.#view.chat.sessionKey, this.#view.chat);
+    const known = this.#others.get(sessionKey);
+    this.#others.delete(sessionKey);
+    this.#update({ chat: known ?? initialState(sessionKey) });
+    if (this.#online()) void this.#enter();
   }
 
   /** Sends a message; while there is no connection it waits and goes out at the next one. */
@@ -181,19 +190,21 @@ export class ChatController {
     const { hello } = connection;
     this.#canonicalMain = hello.mainSessionKey;
     this.#update({ connection, version: hello.version, clients: othersIn(hello.presence), unhealthy: problemIn(hello.health) });
-    void this.#enter(true);
+    void this.#quietly('sessions.subscribe', {});
+    void this.#enter();
     this.#listSessionsSoon();
     void this.#learnAgent();
   }
 
   /** Follows the open session and loads it; then messages that were never acknowledged go out again. */
-  async #enter(reconnected: boolean): Promise<void> {
+  async #enter(): Promise<void> {
     const { sessionKey } = this.#view.chat;
-    if (reconnected) void this.#quietly('sessions.subscribe', {});
     void this.#quietly('sessions.messages.subscribe', { key: sessionKey });
-    if (!(await this.#loadHistory(reconnected))) return;
-    for (const row of unacknowledged(this.#view.chat)) {
-      if (row.runId !== null) void this.#deliver(row.runId, textOf(row.parts));
+    if (!(await this.#loadHistory(true))) return;
+    for (const chat of [this.#view.chat, ...this.#others.values()]) {
+      for (const row of unacknowledged(chat)) {
+        if (row.runId !== null) void this.#deliver(row.runId, textOf(row.parts), chat.sessionKey);
+      }
     }
   }
 
@@ -213,23 +224,30 @@ export class ChatController {
     }
   }
 
-  async #deliver(key: string, text: string): Promise<void> {
-    const { sessionKey } = this.#view.chat;
+  /** Sends one message until the gateway has answered; at most once at a time per key. */
+  async #deliver(key: string, text: string, sessionKey = this.#view.chat.sessionKey): Promise<void> {
+    if (this.#delivering.has(key)) return;
+    this.#delivering.add(key);
+    try {
+      while (!(await this.#attempt(key, text, sessionKey)));
+    } finally {
+      this.#delivering.delete(key);
+    }
+  }
+
+  /** One try; `false`: no answer came and the connection still stands, so the same key is tried again. */
+  async #attempt(key: string, text: string, sessionKey: string): Promise<boolean> {
     try {
       const answer = asObject(await this.client.request('chat.send', { sessionKey, message: text, idempotencyKey: key }));
-      const status = asText(answer['status']) ?? 'started';
-      this.#dispatch({ type: 'acknowledged', key, status });
-      // Answered from the gateway's memory: the run is over and its result is in the history.
-      if (status !== 'started' && status !== 'in_flight' && status !== 'accepted' && status !== 'queued') this.#refreshSoon();
+      this.#dispatch({ type: 'acknowledged', key });
+      // Any other status is the stored result of a run that is over: it stands in the history.
+      if (!UNDER_WAY.has(asText(answer['status']) ?? 'started')) this.#refreshSoon();
+      return true;
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
-      if (error.code === 'DISCONNECTED') return;
-      if (error.code === 'TIMEOUT') {
-        // The outcome is unknown and the key makes a second attempt safe.
-        if (this.#online()) void this.#deliver(key, text);
-        return;
-      }
+      if (error.unanswered) return error.code === 'DISCONNECTED' || !this.#online();
       this.#dispatch({ type: 'refused', key, message: error.message, detail: asText(error.shape.details['code']) });
+      return true;
     }
   }
 

@@ -61,6 +61,10 @@ export class MarkdownElement extends LitElement {
         padding-left: 1.4em;
       }
 
+      ol {
+        padding-left: 2em;
+      }
+
       li + li,
       li > ul,
       li > ol {

@@ -10,7 +10,7 @@ function play(actions: readonly Action[], from: ChatState = { ...initialState('m
 }
 
 const send = (key: string, text = `text of ${key}`): Action => ({ type: 'send', key, text, now: NOW });
-const acknowledged = (key: string): Action => ({ type: 'acknowledged', key, status: 'started' });
+const acknowledged = (key: string): Action => ({ type: 'acknowledged', key });
 const chat = (payload: Json): Action => ({ type: 'chat', payload, now: NOW });
 const message = (text: string, more: Json = {}) => ({ role: 'assistant', content: [{ type: 'text', text }], ...more });
 const delta = (runId: string, seq: number, text: string, more: Json = {}) =>

@@ -55,13 +55,12 @@ export interface ChatState {
 }
 
 export type Action =
-  | { type: 'open'; sessionKey: string }
   | { type: 'loading' }
   | { type: 'loaded'; payload: Json; reconnected: boolean }
   | { type: 'older'; payload: Json }
   | { type: 'loadFailed'; message: string }
   | { type: 'send'; key: string; text: string; now: number }
-  | { type: 'acknowledged'; key: string; status: string }
+  | { type: 'acknowledged'; key: string }
   | { type: 'refused'; key: string; message: string; detail: string | null }
   | { type: 'discard'; key: string }
   | { type: 'stopping'; runId: string }
@@ -86,8 +85,6 @@ export function activeRun(state: ChatState): Row | null {
 
 export function reduce(state: ChatState, action: Action): ChatState {
   switch (action.type) {
-    case 'open':
-      return initialState(action.sessionKey);
     case 'loading':
       return { ...state, history: 'loading', historyProblem: null };
     case 'loadFailed':

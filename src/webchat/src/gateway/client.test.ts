@@ -1,40 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GatewayClient, ownGateway, type Connection, type Socket } from './client';
+import { GatewayClient, ownGateway, type Connection } from './client';
 import { Credentials, usableStore } from './credentials';
 import type { Json } from './frames';
-
-class FakeSocket implements Socket {
-  readyState = 1 as const;
-  onmessage: Socket['onmessage'] = null;
-  onclose: Socket['onclose'] = null;
-  sent: Json[] = [];
-  closedWith: number | null = null;
-
-  send(text: unknown): void {
-    this.sent.push(JSON.parse(String(text)) as Json);
-  }
-  close(code?: number): void {
-    this.closedWith = code ?? 1005;
-  }
-  receive(frame: Json): void {
-    this.onmessage?.({ data: JSON.stringify(frame) });
-  }
-  lose(code = 1006): void {
-    this.onclose?.({ code, reason: '' });
-  }
-  /** The request with this method. */
-  request(method: string): Json {
-    const frame = this.sent.find((sent) => sent['method'] === method);
-    if (!frame) throw new Error(`no ${method} was sent`);
-    return frame;
-  }
-  answer(method: string, payload: Json): void {
-    this.receive({ type: 'res', id: this.request(method)['id'], ok: true, payload });
-  }
-  refuse(method: string, error: Json): void {
-    this.receive({ type: 'res', id: this.request(method)['id'], ok: false, error });
-  }
-}
+import { FakeSocket } from './testing';
 
 const HELLO = { type: 'hello-ok', protocol: 4, auth: { deviceToken: 'issued' }, policy: { tickIntervalMs: 10_000 } };
 const mismatch = (code: string, more: Json = {}) => ({ code: 'INVALID_REQUEST', message: 'no', details: { code, ...more } });
@@ -51,7 +19,7 @@ describe('GatewayClient', () => {
   const phase = () => client.connection.phase;
 
   const challenged = async () => {
-    socket().receive({ type: 'event', event: 'connect.challenge', payload: { nonce: 'n', ts: 5 } });
+    socket().challenge();
     await vi.advanceTimersByTimeAsync(0);
   };
   const online = async () => {
