@@ -1,0 +1,217 @@
+//! A request on its way to its owner, and the way its answer takes back.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use actix::Message;
+use openclaw_protocol::client::{ClientMode, Role};
+use openclaw_protocol::connect::ClientInfo;
+use openclaw_protocol::frame::{response_error, response_ok};
+use openclaw_protocol::{ClientId, ErrorShape, Generation, Method, Scope, Scopes};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::gateway::GatewayPort;
+use crate::session::queue::{HubItem, HubQueue};
+
+/// Identity of a connection inside this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnKey(u64);
+
+impl ConnKey {
+    /// A key that was never given out before.
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Who is behind a connection, as far as it was proven at its handshake.
+#[derive(Debug)]
+pub struct Caller {
+    /// The connection.
+    pub conn: ConnKey,
+    /// Its wire identity.
+    pub conn_id: String,
+    /// Its role.
+    pub role: Role,
+    /// Its granted scopes.
+    pub scopes: Scopes,
+    /// The negotiated generation.
+    pub generation: Generation,
+    /// The client program.
+    pub client: ClientInfo,
+    /// What the client can take.
+    pub caps: Vec<String>,
+    /// The proven device.
+    pub device_id: Option<String>,
+    /// The peer's address, `None` for this machine.
+    pub remote_ip: Option<String>,
+    /// The worker's hub that writes to its socket.
+    pub hub: Arc<HubQueue>,
+    /// Requests in flight; bounds what one connection can queue.
+    pub in_flight: AtomicU32,
+}
+
+impl Caller {
+    /// The owner of idempotency keys: the device where there is one, else the client program.
+    pub fn principal(&self) -> String {
+        self.device_id.as_ref().map_or_else(|| format!("client:{}", self.client.id.as_str()), |id| format!("device:{id}"))
+    }
+
+    /// Whether the client announced this capability.
+    pub fn has_cap(&self, cap: &str) -> bool {
+        self.caps.iter().any(|own| own == cap)
+    }
+
+    /// Whether presence shows this connection.
+    pub fn is_present(&self) -> bool {
+        !self.client.mode.is_ephemeral() && self.client.mode != ClientMode::Test && self.client.id != ClientId::Probe
+    }
+
+    /// Whether the scope is granted.
+    pub const fn grants(&self, scope: Scope) -> bool {
+        self.scopes.grants(scope)
+    }
+}
+
+/// A change of what a connection listens to; takes effect where its reply stands in the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// The session list.
+    SessionIndex(bool),
+    /// Messages of a session (canonical key).
+    Session(Arc<str>, bool),
+    /// A v3 client wrote the canonical key like this.
+    Alias {
+        /// Canonical key.
+        canonical: Arc<str>,
+        /// As the client wrote it.
+        written: Arc<str>,
+    },
+}
+
+/// A decoded request for one method's owner.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Call<M: Method> {
+    /// What was asked.
+    pub params: M::Params,
+    /// By whom.
+    pub caller: Arc<Caller>,
+    /// Where the answer goes.
+    pub reply: Reply<M>,
+}
+
+/// The duty to answer one request. Dropped unanswered (a panic, a full mailbox, a dead owner), it
+/// answers UNAVAILABLE by itself, so that no request is ever left hanging.
+pub struct Reply<M: Method> {
+    open: Open,
+    method: PhantomData<fn() -> M>,
+}
+
+struct Open {
+    method: &'static str,
+    id: String,
+    caller: Arc<Caller>,
+    /// Ordered replies take the Gateway's path, with the events.
+    ordered: Option<GatewayPort>,
+    listen: Vec<Listen>,
+    done: bool,
+}
+
+impl<M: Method> fmt::Debug for Reply<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reply({} {})", M::NAME, self.open.id)
+    }
+}
+
+impl<M: Method> Reply<M> {
+    /// The duty to answer request `id` of `caller`.
+    pub fn new(id: String, caller: Arc<Caller>, gateway: &GatewayPort) -> Self {
+        caller.in_flight.fetch_add(1, Ordering::Relaxed);
+        let ordered = M::EFFECT.then(|| gateway.clone());
+        Self { open: Open { method: M::NAME, id, caller, ordered, listen: Vec::new(), done: false }, method: PhantomData }
+    }
+
+    /// Changes what the connection listens to, together with the next answer.
+    #[must_use]
+    pub fn listen(mut self, change: Listen) -> Self {
+        self.open.listen.push(change);
+        self
+    }
+
+    /// Tells a v3 client's own spelling of a session key, together with the next answer.
+    #[must_use]
+    pub fn alias(self, canonical: &Arc<str>, written: &str) -> Self {
+        if self.open.caller.generation == Generation::V3 && **canonical != *written {
+            return self.listen(Listen::Alias { canonical: Arc::clone(canonical), written: written.into() });
+        }
+        self
+    }
+
+    /// Answers.
+    pub fn ok(self, result: &M::Result) {
+        self.ok_as(result);
+    }
+
+    /// Answers with a payload whose shape is the method's result in another form (raw, borrowed).
+    pub fn ok_as<T: Serialize + ?Sized>(mut self, payload: &T) {
+        let frame = response_ok(&self.open.id, payload);
+        self.open.finish(frame);
+    }
+
+    /// Refuses.
+    pub fn error(self, error: ErrorShape) {
+        self.refuse(error, None);
+    }
+
+    /// Fails with a payload beside the error, as a failed run does.
+    pub fn refuse(mut self, error: ErrorShape, payload: Option<&Value>) {
+        let error = error.for_generation(self.open.caller.generation);
+        let frame = response_error(&self.open.id, &error, payload);
+        self.open.finish(frame);
+    }
+
+    /// Sends a first answer and keeps the duty for the final one.
+    pub fn interim<T: Serialize>(&mut self, payload: &T) {
+        let frame = response_ok(&self.open.id, payload);
+        self.open.send(frame);
+    }
+
+    /// Answers with a result, or refuses.
+    pub fn settle(self, result: Result<M::Result, ErrorShape>) {
+        match result {
+            Ok(result) => self.ok(&result),
+            Err(error) => self.error(error),
+        }
+    }
+}
+
+impl Open {
+    fn finish(&mut self, frame: Vec<u8>) {
+        self.done = true;
+        self.send(frame);
+    }
+
+    fn send(&mut self, frame: Vec<u8>) {
+        let item = HubItem::Reply { conn: self.caller.conn, frame, listen: std::mem::take(&mut self.listen) };
+        match &self.ordered {
+            Some(gateway) => gateway.deliver(Arc::clone(&self.caller.hub), item),
+            None => self.caller.hub.push(item),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if !self.done {
+            let error = ErrorShape::unavailable(format!("the gateway failed while handling {}; try again", self.method));
+            let frame = response_error(&self.id, &error, None);
+            self.finish(frame);
+        }
+        self.caller.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,274 @@
+//! The Gateway: routes requests to their owners, and orders replies and events.
+//!
+//! It holds the connection registry, the routing table, the event number and the state versions,
+//! and nothing else: no IO, no business, no waiting. Irreplaceable; its registry outlives a panic
+//! in a slot of its own ([`Kept`]), so that one fails its own message only.
+
+pub mod router;
+pub mod state;
+pub mod table;
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context, Handler, Message, Recipient};
+use arc_swap::ArcSwap;
+
+use crate::call::{Caller, ConnKey};
+use crate::event::EventOut;
+use crate::kept::Kept;
+use crate::presence::{Joined, Left};
+use crate::session::queue::{ComposeHello, HubItem, HubQueue, SnapshotParts};
+use crate::supervised;
+use crate::supervision::{Rebuild, Tier};
+use crate::views::Views;
+use state::GatewayState;
+use table::{Routed, Table};
+
+/// What the Gateway works with.
+#[derive(Clone)]
+pub struct GatewayDeps {
+    /// Survives a rebuild.
+    pub state: Kept<GatewayState>,
+    /// Filled once every owner runs.
+    pub table: Arc<ArcSwap<Table>>,
+    /// Who learns of connections that come and go; filled with the table.
+    pub doors: Arc<ArcSwap<Doors>>,
+    /// Published snapshots, for the snapshot of a new connection.
+    pub views: Views,
+}
+
+/// Owners that are told of connections.
+#[derive(Default)]
+pub struct Doors {
+    /// Presence learns who came.
+    pub joined: Option<Recipient<Joined>>,
+    /// Presence learns who left.
+    pub left: Option<Recipient<Left>>,
+}
+
+/// The central actor.
+pub struct Gateway {
+    deps: GatewayDeps,
+}
+
+impl Rebuild for Gateway {
+    type Deps = GatewayDeps;
+    const NAME: &'static str = "gateway";
+    const TIER: Tier = Tier::Irreplaceable;
+    /// Requests of all connections; each connection's own cap lets in a few dozen.
+    const MAILBOX: usize = 16_384;
+
+    fn build(deps: Self::Deps) -> Self {
+        // Half-written only if a panic struck inside a change: the hubs still know their
+        // connections, and a closed socket reports itself again on its next connect.
+        if deps.state.recover(|_| GatewayState::new()) {
+            tracing::error!("the connection registry was rebuilt empty; clients reconnect");
+        }
+        Self { deps }
+    }
+
+    fn deps(&self) -> Self::Deps {
+        self.deps.clone()
+    }
+}
+
+impl Actor for Gateway {
+    type Context = Context<Self>;
+}
+
+supervised!(Gateway);
+
+/// Adds a connection: snapshot and audience are taken in this one step.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Register {
+    /// Who it is.
+    pub caller: Arc<Caller>,
+    /// Writes its hello-ok.
+    pub compose: ComposeHello,
+    /// Told when hello-ok is in its outbox.
+    pub joined: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Handler<Register> for Gateway {
+    type Result = ();
+
+    fn handle(&mut self, msg: Register, _: &mut Self::Context) {
+        let versions = self.deps.state.with(|state| {
+            state.join(&msg.caller);
+            state.versions()
+        });
+        let snapshot = SnapshotParts {
+            presence: self.deps.views.presence.load().json().clone(),
+            health: self.deps.views.health.load().json().clone(),
+            versions,
+        };
+        msg.caller.hub.push(HubItem::Join { conn: msg.caller.conn, snapshot, compose: msg.compose, joined: msg.joined });
+        if msg.caller.is_present()
+            && let Some(presence) = &self.deps.doors.load().joined
+        {
+            // Full or restarting: the row is missing until the client's next sign of life.
+            let _ = presence.try_send(Joined(msg.caller));
+        }
+    }
+}
+
+/// Removes a connection.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Unregister(pub ConnKey);
+
+impl Handler<Unregister> for Gateway {
+    type Result = ();
+
+    fn handle(&mut self, msg: Unregister, _: &mut Self::Context) {
+        let Some(caller) = self.deps.state.with(|state| state.leave(msg.0)) else { return };
+        if caller.is_present()
+            && let Some(presence) = &self.deps.doors.load().left
+        {
+            let _ = presence.try_send(Left(caller));
+        }
+    }
+}
+
+/// A request for an owner.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Route(pub Box<dyn Routed>);
+
+impl Handler<Route> for Gateway {
+    type Result = ();
+
+    fn handle(&mut self, msg: Route, _: &mut Self::Context) {
+        msg.0.route(&self.deps.table.load());
+    }
+}
+
+/// An event of an owner.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Emit(pub EventOut);
+
+impl Handler<Emit> for Gateway {
+    type Result = ();
+
+    fn handle(&mut self, msg: Emit, _: &mut Self::Context) {
+        self.deps.state.with(|state| {
+            let generation = openclaw_protocol::Generation::V4;
+            let (event, hubs) = state.order(msg.0);
+            let mut size = None;
+            for hub in hubs {
+                let size = *size.get_or_insert_with(|| {
+                    event.head(generation, crate::event::Form::Normal).map_or(0, |head| head.bytes().len())
+                });
+                hub.push_event(&event, size);
+            }
+        });
+    }
+}
+
+/// An ordered piece for one connection: a reply that stands among the events.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver {
+    hub: Arc<HubQueue>,
+    item: HubItem,
+}
+
+impl Handler<Deliver> for Gateway {
+    type Result = ();
+
+    fn handle(&mut self, msg: Deliver, _: &mut Self::Context) {
+        msg.hub.push(msg.item);
+    }
+}
+
+/// Closes connections that match.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub struct Kick {
+    /// Which.
+    pub matches: Box<dyn Fn(&Caller) -> bool + Send>,
+    /// Close code.
+    pub code: u16,
+    /// Close reason.
+    pub reason: String,
+}
+
+impl Handler<Kick> for Gateway {
+    type Result = usize;
+
+    fn handle(&mut self, msg: Kick, _: &mut Self::Context) -> usize {
+        self.deps.state.with(|state| {
+            let hit = state.connections().filter(|caller| (msg.matches)(caller));
+            hit.map(|caller| {
+                caller.hub.push(HubItem::Close { conn: caller.conn, code: msg.code, reason: msg.reason.clone() });
+            })
+            .count()
+        })
+    }
+}
+
+/// Closes every connection.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CloseAll {
+    /// Close code.
+    pub code: u16,
+    /// Close reason.
+    pub reason: &'static str,
+}
+
+impl Handler<CloseAll> for Gateway {
+    type Result = ();
+
+    fn handle(&mut self, msg: CloseAll, _: &mut Self::Context) {
+        self.deps.state.with(|state| {
+            for hub in state.hubs() {
+                hub.push(HubItem::CloseAll { code: msg.code, reason: msg.reason });
+            }
+        });
+    }
+}
+
+/// How owners and sessions reach the Gateway.
+#[derive(Clone)]
+pub struct GatewayPort(Addr<Gateway>);
+
+impl GatewayPort {
+    /// The way to `gateway`.
+    pub const fn new(gateway: Addr<Gateway>) -> Self {
+        Self(gateway)
+    }
+
+    /// The actor itself, for composition and drains.
+    pub const fn addr(&self) -> &Addr<Gateway> {
+        &self.0
+    }
+
+    /// Routes a request; false when the Gateway's mailbox is full, and the call then answers itself.
+    pub fn route(&self, call: Box<dyn Routed>) -> bool {
+        self.0.try_send(Route(call)).is_ok()
+    }
+
+    /// Emits an event. Never refused: producers are bounded (one delta per run and pacing interval,
+    /// one presence list per 250 ms), and an event lost here would leave no gap in anyone's `seq`.
+    pub fn emit(&self, event: EventOut) {
+        self.0.do_send(Emit(event));
+    }
+
+    /// Delivers an ordered reply. Bounded by the requests that were let in, so never refused.
+    pub fn deliver(&self, hub: Arc<HubQueue>, item: HubItem) {
+        self.0.do_send(Deliver { hub, item });
+    }
+
+    /// Registers a connection; false when the Gateway cannot take it now.
+    pub fn register(&self, register: Register) -> bool {
+        self.0.try_send(register).is_ok()
+    }
+
+    /// Reports a closed connection: a death notice, never refused.
+    pub fn unregister(&self, conn: ConnKey) {
+        self.0.do_send(Unregister(conn));
+    }
+}

@@ -1,0 +1,152 @@
+//! From a parsed envelope to an answer or a routed call: role, then scope, then method, then
+//! parameters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use openclaw_protocol::frame::{RequestFrame, response_error, response_ok_raw};
+use openclaw_protocol::{Access, ErrorShape, Method, Role, Scope, validate};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::call::{Call, Caller, Reply};
+use crate::gateway::GatewayPort;
+use crate::gateway::table::Routed;
+use crate::views::Views;
+
+/// Most requests that one connection has in flight.
+const MAX_IN_FLIGHT: u32 = 128;
+
+/// A read that is answered in the session, from what its owner published last.
+pub trait SnapshotMethod: Method {
+    /// The payload as JSON.
+    ///
+    /// # Errors
+    ///
+    /// What the client gets instead.
+    fn read(views: &Views, caller: &Caller, params: Self::Params) -> Result<Bytes, ErrorShape>;
+}
+
+type ReadFn = fn(&Views, &Caller, Option<&RawValue>) -> Result<Bytes, ErrorShape>;
+type RouteFn = fn(&str, Option<&RawValue>, &Arc<Caller>, &GatewayPort) -> Result<Box<dyn Routed>, ErrorShape>;
+
+enum Kind {
+    Snapshot(ReadFn),
+    Routed(RouteFn),
+}
+
+struct Entry {
+    access: Access,
+    kind: Kind,
+}
+
+/// What every implemented method needs from a session.
+#[derive(Default)]
+pub struct Dispatch {
+    entries: HashMap<&'static str, Entry>,
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This frame is the answer.
+    Answer(Vec<u8>),
+    /// The same, and it counts as a violation of the connection's role.
+    WrongRole(Vec<u8>),
+    /// Its owner answers.
+    Routed,
+}
+
+impl Dispatch {
+    /// Adds a read that is answered from a snapshot.
+    #[must_use]
+    pub fn snapshot<M: SnapshotMethod>(mut self) -> Self {
+        let read: ReadFn = |views, caller, params| M::read(views, caller, decode::<M>(params)?);
+        self.entries.insert(M::NAME, Entry { access: M::ACCESS, kind: Kind::Snapshot(read) });
+        self
+    }
+
+    /// Adds a method that its owner answers.
+    #[must_use]
+    pub fn routed<M: Method>(mut self) -> Self {
+        let route: RouteFn = |id, params, caller, gateway| {
+            let params = decode::<M>(params)?;
+            let reply = Reply::<M>::new(id.to_owned(), Arc::clone(caller), gateway);
+            Ok(Box::new(Call { params, caller: Arc::clone(caller), reply }))
+        };
+        self.entries.insert(M::NAME, Entry { access: M::ACCESS, kind: Kind::Routed(route) });
+        self
+    }
+
+    /// Names of the methods, sorted.
+    pub fn methods(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.entries.keys().copied().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Serves one request.
+    pub fn serve(&self, frame: &RequestFrame<'_>, caller: &Arc<Caller>, views: &Views, gateway: &GatewayPort) -> Outcome {
+        let refuse = |error: ErrorShape| response_error(&frame.id, &error.for_generation(caller.generation), None);
+        let Some(entry) = self.entries.get(&*frame.method) else {
+            return self.unknown(frame, caller, refuse);
+        };
+        if let Err(error) = entry.access.check(caller.role, caller.scopes) {
+            let wrong_role = error.details.is_none();
+            let frame = refuse(error);
+            return if wrong_role { Outcome::WrongRole(frame) } else { Outcome::Answer(frame) };
+        }
+        match entry.kind {
+            Kind::Snapshot(read) => Outcome::Answer(match read(views, caller, frame.params) {
+                Ok(payload) => response_ok_raw(&frame.id, &payload),
+                Err(error) => refuse(error),
+            }),
+            Kind::Routed(_) if caller.in_flight.load(Ordering::Relaxed) >= MAX_IN_FLIGHT => {
+                Outcome::Answer(refuse(ErrorShape::unavailable("The server is busy. Please try again in a moment.").retry_after(250)))
+            }
+            Kind::Routed(route) => match route(&frame.id, frame.params, caller, gateway) {
+                Ok(call) => {
+                    // A full Gateway drops the call, and the call then answers for itself.
+                    gateway.route(call);
+                    Outcome::Routed
+                }
+                Err(error) => Outcome::Answer(refuse(error)),
+            },
+        }
+    }
+
+    fn unknown(&self, frame: &RequestFrame<'_>, caller: &Caller, refuse: impl Fn(ErrorShape) -> Vec<u8>) -> Outcome {
+        if caller.role == Role::Node {
+            return Outcome::WrongRole(refuse(ErrorShape::invalid("unauthorized role: node")));
+        }
+        if !caller.grants(Scope::Admin) {
+            return Outcome::Answer(refuse(ErrorShape::missing_scope(Scope::Admin)));
+        }
+        let message = if frame.method == "connect" {
+            "connect is only valid as the first request".to_owned()
+        } else {
+            format!("unknown method: {}", frame.method)
+        };
+        Outcome::Answer(refuse(ErrorShape::invalid(message)))
+    }
+}
+
+/// Checks parameters against the method's schema, then decodes them.
+///
+/// # Errors
+///
+/// `INVALID_REQUEST` naming the method and each place.
+pub fn decode<M: Method>(params: Option<&RawValue>) -> Result<M::Params, ErrorShape> {
+    let invalid = |problem: &dyn std::fmt::Display| ErrorShape::invalid(format!("invalid {} params: {problem}", M::NAME));
+    let value = match params {
+        None => Value::Object(serde_json::Map::new()),
+        Some(raw) => match serde_json::from_str(raw.get()).map_err(|error| invalid(&error))? {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            value => value,
+        },
+    };
+    validate::params(M::NAME, &value).map_err(|problems| invalid(&problems))?;
+    serde_json::from_value(value).map_err(|error| invalid(&error))
+}

@@ -1,0 +1,125 @@
+//! Writes hello-ok around a snapshot that is JSON already.
+
+use std::sync::Arc;
+
+use openclaw_protocol::connect::{GrantedAuth, Policy, ServerInfo, SessionDefaults, StateVersion};
+use openclaw_protocol::frame::{response_ok, to_bytes};
+use openclaw_protocol::{Generation, Scope};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::queue::{ComposeHello, SnapshotParts};
+use crate::call::Caller;
+use crate::pairing::IssuedToken;
+use crate::views::Views;
+
+/// What every hello-ok of this process says.
+#[derive(Debug, Clone)]
+pub struct ServerFacts {
+    /// Version of the gateway.
+    pub version: &'static str,
+    /// Identity of this process start.
+    pub boot_id: String,
+    /// Host name.
+    pub host: String,
+    /// `features` as JSON: exactly what is implemented.
+    pub features: Arc<RawValue>,
+}
+
+/// What was granted to one connection.
+#[derive(Debug)]
+pub struct Grant {
+    /// The wire name of what satisfied gate one.
+    pub method: String,
+    /// The device's token.
+    pub token: Option<IssuedToken>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hello<'a> {
+    r#type: &'static str,
+    protocol: u32,
+    server: ServerInfo,
+    features: &'a RawValue,
+    snapshot: Snapshot<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<GrantedAuth>,
+    policy: Policy,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Snapshot<'a> {
+    presence: &'a RawValue,
+    health: &'a RawValue,
+    state_version: StateVersion,
+    uptime_ms: u64,
+    session_defaults: SessionDefaults,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_dir: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_mode: Option<&'static str>,
+}
+
+/// Prepares hello-ok for the moment of registration.
+pub fn compose(id: String, caller: &Arc<Caller>, grant: Grant, facts: Arc<ServerFacts>, views: Views, policy: Policy) -> ComposeHello {
+    let caller = Arc::clone(caller);
+    Box::new(move |parts: &SnapshotParts| {
+        let places = views.places.load();
+        let admin = caller.grants(Scope::Admin);
+        let v4 = caller.generation == Generation::V4;
+        let hello = Hello {
+            r#type: "hello-ok",
+            protocol: caller.generation.number(),
+            server: ServerInfo {
+                version: facts.version.to_owned(),
+                boot_id: v4.then(|| facts.boot_id.clone()),
+                host: (!v4).then(|| facts.host.clone()),
+                conn_id: caller.conn_id.clone(),
+            },
+            features: &facts.features,
+            snapshot: Snapshot {
+                presence: raw(&parts.presence),
+                health: raw(&parts.health),
+                state_version: parts.versions,
+                uptime_ms: places.uptime_ms(),
+                session_defaults: views.session_defaults(v4),
+                config_path: admin.then_some(places.config_path.as_str()),
+                state_dir: admin.then_some(places.state_dir.as_str()),
+                auth_mode: (admin && v4).then(|| views.gate.load().mode.as_str()),
+            },
+            auth: granted(&caller, grant, v4),
+            policy,
+        };
+        response_ok(&id, &hello)
+    })
+}
+
+/// v4 clients always learn what they were granted; v3 clients only along with a token.
+fn granted(caller: &Caller, grant: Grant, v4: bool) -> Option<GrantedAuth> {
+    if !v4 && grant.token.is_none() {
+        return None;
+    }
+    let (device_token, issued_at_ms) = grant.token.map(|token| (token.token, token.issued_at_ms)).unzip();
+    Some(GrantedAuth {
+        role: caller.role.as_str().to_owned(),
+        scopes: caller.scopes,
+        method: v4.then_some(grant.method),
+        device_token,
+        issued_at_ms,
+    })
+}
+
+fn raw(json: &[u8]) -> &RawValue {
+    serde_json::from_slice(json).expect("snapshots are written by our own serialiser")
+}
+
+/// `features` as JSON.
+pub fn features(methods: &[&str], events: &[&str], capabilities: &[&str]) -> Arc<RawValue> {
+    let json = serde_json::json!({ "methods": methods, "events": events, "capabilities": capabilities });
+    let text = String::from_utf8(to_bytes(&json)).expect("JSON is UTF-8");
+    Arc::from(RawValue::from_string(text).expect("it was just written as JSON"))
+}

@@ -1,0 +1,174 @@
+//! The hub of one worker thread: writes replies and events into the outboxes of its connections.
+//!
+//! Rebuilt in place; the connections themselves live in [`Links`], which outlives it, so a restart
+//! loses at most the item at hand. Only the hub's own thread touches its links.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext, WrapStream as _, fut};
+use futures_util::Stream;
+
+use super::link::{Delivery, Link, Opcode};
+use super::queue::{HubItem, HubQueue};
+use crate::call::{Caller, ConnKey};
+use crate::clock::SharedClock;
+
+/// How often links are looked after.
+const SWEEP: Duration = Duration::from_secs(5);
+/// A link that was silent this long is pinged.
+const PING_AFTER: Duration = Duration::from_secs(25);
+/// A link that was silent this long is dead.
+const DEAD_AFTER: Duration = Duration::from_secs(55);
+
+/// The connections of one worker.
+#[derive(Clone, Default)]
+pub struct Links(Rc<RefCell<HashMap<ConnKey, Entry>>>);
+
+struct Entry {
+    link: Rc<Link>,
+    caller: Option<Arc<Caller>>,
+}
+
+impl Links {
+    /// Adds a connection that has not joined yet.
+    pub fn insert(&self, conn: ConnKey, link: Rc<Link>) {
+        self.0.borrow_mut().insert(conn, Entry { link, caller: None });
+    }
+
+    /// Names who is behind a connection, before it is registered.
+    pub fn identify(&self, caller: Arc<Caller>) {
+        if let Some(entry) = self.0.borrow_mut().get_mut(&caller.conn) {
+            entry.caller = Some(caller);
+        }
+    }
+
+    /// Removes a connection.
+    pub fn remove(&self, conn: ConnKey) {
+        self.0.borrow_mut().remove(&conn);
+    }
+
+    fn get(&self, conn: ConnKey) -> Option<Rc<Link>> {
+        self.0.borrow().get(&conn).map(|entry| Rc::clone(&entry.link))
+    }
+}
+
+/// Applies one item of the queue.
+pub(crate) fn apply(links: &Links, item: HubItem) {
+    match item {
+        HubItem::Event(event) => {
+            for entry in links.0.borrow().values() {
+                if entry.link.deliver(&event) == Delivery::Overrun {
+                    entry.link.kill(1008, "slow consumer");
+                }
+            }
+        }
+        HubItem::Reply { conn, frame, listen } => {
+            if let Some(link) = links.get(conn) {
+                link.listen(listen);
+                if link.write_reply(&frame) == Delivery::Overrun {
+                    link.kill(1008, "slow consumer");
+                }
+            }
+        }
+        HubItem::Direct(direct) => {
+            if let Some(link) = links.get(direct.conn)
+                && link.write_reply(&direct.frame) == Delivery::Overrun
+            {
+                link.kill(1008, "slow consumer");
+            }
+        }
+        HubItem::Join { conn, snapshot, compose, joined } => {
+            let caller = links.0.borrow().get(&conn).and_then(|entry| entry.caller.clone());
+            if let (Some(link), Some(caller)) = (links.get(conn), caller) {
+                link.write_text(&[&compose(&snapshot)]);
+                link.join(caller);
+                // The session is gone when nobody listens; its link follows.
+                let _ = joined.send(());
+            }
+        }
+        HubItem::Close { conn, code, reason } => {
+            if let Some(link) = links.get(conn) {
+                link.close(code, &reason);
+            }
+        }
+        HubItem::CloseAll { code, reason } => {
+            for entry in links.0.borrow().values() {
+                entry.link.close(code, reason);
+            }
+        }
+        HubItem::Lagged => {
+            for entry in links.0.borrow().values() {
+                entry.link.skip();
+            }
+        }
+    }
+}
+
+struct Batches(Arc<HubQueue>);
+
+impl Stream for Batches {
+    type Item = VecDeque<HubItem>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut batch = VecDeque::new();
+        self.0.poll_batch(cx, &mut batch).map(|open| open.map(|()| batch))
+    }
+}
+
+/// The actor that empties one worker's queue.
+pub struct Hub {
+    links: Links,
+    queue: Arc<HubQueue>,
+    clock: SharedClock,
+}
+
+impl Hub {
+    /// Starts a hub on the calling worker thread.
+    pub fn start_here(links: Links, queue: Arc<HubQueue>, clock: SharedClock) {
+        actix::Supervisor::start(move |_| Self { links, queue, clock });
+    }
+
+    /// Pings the silent, ends the dead and those that take nothing.
+    fn sweep(&self) {
+        let now = self.clock.monotonic();
+        for entry in self.links.0.borrow().values() {
+            let link = &entry.link;
+            link.tick(now);
+            let silent = now.saturating_sub(link.heard());
+            if link.waited().is_some_and(|waited| waited > DEAD_AFTER) {
+                link.kill(1008, "slow consumer");
+            } else if entry.caller.is_some() && silent > DEAD_AFTER {
+                link.kill(1001, "no answer to pings");
+            } else if entry.caller.is_some() && silent > PING_AFTER {
+                link.write(Opcode::Ping, &[]);
+            }
+        }
+    }
+}
+
+impl Actor for Hub {
+    type Context = actix::Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(SWEEP, |hub, _| hub.sweep());
+        let batches = Batches(Arc::clone(&self.queue)).into_actor(self);
+        let drain = actix::fut::ActorStreamExt::map(batches, |batch, hub: &mut Self, _| {
+            for item in batch {
+                // One bad item must not take the rest of the batch with it.
+                let apply = std::panic::AssertUnwindSafe(|| apply(&hub.links, item));
+                if std::panic::catch_unwind(apply).is_err() {
+                    tracing::error!("a hub item panicked; it was skipped");
+                }
+            }
+        });
+        ctx.spawn(actix::fut::ActorStreamExt::finish(drain).then(|(), _, _| fut::ready(())));
+    }
+}
+
+impl actix::Supervised for Hub {}

@@ -1,0 +1,17 @@
+//! Client connections: the socket, its outbox, the hub that fills it, and the handshake.
+//!
+//! One worker thread carries many sessions and one hub. The session actor reads frames and answers
+//! reads from published snapshots; everything else goes to the Gateway. Whatever leaves the gateway
+//! is written by the hub (or by the session itself, on the same thread) into the connection's
+//! outbox, which the socket drains.
+
+pub mod dispatch;
+pub mod guard;
+pub mod handshake;
+pub mod hello;
+pub mod hub;
+pub mod link;
+pub mod origin;
+pub mod preauth;
+pub mod queue;
+pub mod socket;

@@ -1,0 +1,192 @@
+//! The queue from the Gateway (and from owners that answer reads) to one worker's hub.
+//!
+//! Bounded in events and bytes. Full: further events are dropped, and one mark in the queue makes
+//! every connection of the hub skip one `seq` before its next event, so that each client sees the
+//! gap. Replies are never dropped: each belongs to a request that its connection's own cap let in.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use openclaw_protocol::connect::StateVersion;
+
+use crate::call::{ConnKey, Listen};
+use crate::event::{Direct, Event};
+
+/// Most events that wait in one hub's queue.
+const MAX_EVENTS: usize = 8_192;
+/// Most bytes of distinct event frames that wait in one hub's queue.
+const MAX_EVENT_BYTES: usize = 32 << 20;
+
+/// What a snapshot consists of at the moment of registration.
+#[derive(Debug, Clone)]
+pub struct SnapshotParts {
+    /// The presence list as JSON.
+    pub presence: Bytes,
+    /// The health snapshot as JSON.
+    pub health: Bytes,
+    /// Versions of the two.
+    pub versions: StateVersion,
+}
+
+/// Writes a connection's hello-ok frame around the snapshot.
+pub type ComposeHello = Box<dyn FnOnce(&SnapshotParts) -> Vec<u8> + Send>;
+
+/// One piece of work for a hub; the queue's order is the order on every connection.
+pub enum HubItem {
+    /// A connection joins: its hello-ok is written, and events reach it from here on.
+    Join {
+        /// The connection.
+        conn: ConnKey,
+        /// State at this point of the order.
+        snapshot: SnapshotParts,
+        /// Writes the frame.
+        compose: ComposeHello,
+        /// Told when the frame is in the outbox.
+        joined: tokio::sync::oneshot::Sender<()>,
+    },
+    /// An answer.
+    Reply {
+        /// The connection.
+        conn: ConnKey,
+        /// The whole frame.
+        frame: Vec<u8>,
+        /// What the connection listens to from here on.
+        listen: Vec<Listen>,
+    },
+    /// An event for everyone who may receive it.
+    Event(Arc<Event>),
+    /// A frame for one connection, without `seq`.
+    Direct(Direct),
+    /// A connection is closed by the gateway.
+    Close {
+        /// The connection.
+        conn: ConnKey,
+        /// Close code.
+        code: u16,
+        /// Close reason.
+        reason: String,
+    },
+    /// Every connection of the hub is closed by the gateway.
+    CloseAll {
+        /// Close code.
+        code: u16,
+        /// Close reason.
+        reason: &'static str,
+    },
+    /// Events were dropped here.
+    Lagged,
+}
+
+impl fmt::Debug for HubItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Join { .. } => "Join",
+            Self::Reply { .. } => "Reply",
+            Self::Event(_) => "Event",
+            Self::Direct(_) => "Direct",
+            Self::Close { .. } => "Close",
+            Self::CloseAll { .. } => "CloseAll",
+            Self::Lagged => "Lagged",
+        })
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    items: VecDeque<HubItem>,
+    events: usize,
+    event_bytes: usize,
+    dropped: u64,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+/// A hub's queue.
+#[derive(Default)]
+pub struct HubQueue {
+    inner: Mutex<Inner>,
+}
+
+impl fmt::Debug for HubQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HubQueue")
+    }
+}
+
+impl HubQueue {
+    /// Adds anything but an event.
+    pub fn push(&self, item: HubItem) {
+        self.add(|inner| inner.items.push_back(item));
+    }
+
+    /// Adds an event, or marks the hub as lagged when it is full.
+    pub fn push_event(&self, event: &Arc<Event>, bytes: usize) {
+        self.add(|inner| {
+            if inner.events >= MAX_EVENTS || inner.event_bytes + bytes > MAX_EVENT_BYTES {
+                inner.dropped += 1;
+                if !matches!(inner.items.back(), Some(HubItem::Lagged)) {
+                    inner.items.push_back(HubItem::Lagged);
+                }
+                return;
+            }
+            inner.events += 1;
+            inner.event_bytes += bytes;
+            inner.items.push_back(HubItem::Event(Arc::clone(event)));
+        });
+    }
+
+    fn add(&self, f: impl FnOnce(&mut Inner)) {
+        let waker = {
+            let mut inner = self.lock();
+            if inner.closed {
+                return;
+            }
+            f(&mut inner);
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Takes everything that waits, in order; pending while nothing does, `None` once closed.
+    pub fn poll_batch(&self, cx: &Context<'_>, batch: &mut VecDeque<HubItem>) -> Poll<Option<()>> {
+        let mut inner = self.lock();
+        if inner.items.is_empty() {
+            if inner.closed {
+                return Poll::Ready(None);
+            }
+            inner.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        std::mem::swap(&mut inner.items, batch);
+        inner.events = 0;
+        inner.event_bytes = 0;
+        Poll::Ready(Some(()))
+    }
+
+    /// Ends the queue: nothing is accepted any more.
+    pub fn close(&self) {
+        let waker = {
+            let mut inner = self.lock();
+            inner.closed = true;
+            inner.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Events dropped because the hub was full, since start.
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        // Every change is a whole step; a panic elsewhere in this thread leaves the queue sound.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
