@@ -58,7 +58,10 @@ pub struct Caller {
 impl Caller {
     /// The owner of idempotency keys: the device where there is one, else the client program.
     pub fn principal(&self) -> String {
-        self.device_id.as_ref().map_or_else(|| format!("client:{}", self.client.id.as_str()), |id| format!("device:{id}"))
+        self.device_id.as_ref().map_or_else(
+            || format!("client:{}", self.client.id.as_str()),
+            |id| format!("device:{id}"),
+        )
     }
 
     /// Whether the client announced this capability.
@@ -68,7 +71,9 @@ impl Caller {
 
     /// Whether presence shows this connection.
     pub fn is_present(&self) -> bool {
-        !self.client.mode.is_ephemeral() && self.client.mode != ClientMode::Test && self.client.id != ClientId::Probe
+        !self.client.mode.is_ephemeral()
+            && self.client.mode != ClientMode::Test
+            && self.client.id != ClientId::Probe
     }
 
     /// Whether the scope is granted.
@@ -133,7 +138,17 @@ impl<M: Method> Reply<M> {
     pub fn new(id: String, caller: Arc<Caller>, gateway: &GatewayPort) -> Self {
         caller.in_flight.fetch_add(1, Ordering::Relaxed);
         let ordered = M::EFFECT.then(|| gateway.clone());
-        Self { open: Open { method: M::NAME, id, caller, ordered, listen: Vec::new(), done: false }, method: PhantomData }
+        Self {
+            open: Open {
+                method: M::NAME,
+                id,
+                caller,
+                ordered,
+                listen: Vec::new(),
+                done: false,
+            },
+            method: PhantomData,
+        }
     }
 
     /// Changes what the connection listens to, together with the next answer.
@@ -147,7 +162,10 @@ impl<M: Method> Reply<M> {
     #[must_use]
     pub fn alias(self, canonical: &Arc<str>, written: &str) -> Self {
         if self.open.caller.generation == Generation::V3 && **canonical != *written {
-            return self.listen(Listen::Alias { canonical: Arc::clone(canonical), written: written.into() });
+            return self.listen(Listen::Alias {
+                canonical: Arc::clone(canonical),
+                written: written.into(),
+            });
         }
         self
     }
@@ -197,7 +215,11 @@ impl Open {
     }
 
     fn send(&mut self, frame: Vec<u8>) {
-        let item = HubItem::Reply { conn: self.caller.conn, frame, listen: std::mem::take(&mut self.listen) };
+        let item = HubItem::Reply {
+            conn: self.caller.conn,
+            frame,
+            listen: std::mem::take(&mut self.listen),
+        };
         match &self.ordered {
             Some(gateway) => gateway.deliver(Arc::clone(&self.caller.hub), item),
             None => self.caller.hub.push(item),
@@ -208,7 +230,10 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if !self.done {
-            let error = ErrorShape::unavailable(format!("the gateway failed while handling {}; try again", self.method));
+            let error = ErrorShape::unavailable(format!(
+                "the gateway failed while handling {}; try again",
+                self.method
+            ));
             let frame = response_error(&self.id, &error, None);
             self.finish(frame);
         }

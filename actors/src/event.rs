@@ -141,7 +141,13 @@ pub struct EventOut {
 impl EventOut {
     /// An event that must arrive.
     pub fn new(name: &'static str, audience: Audience, body: impl EventBody + 'static) -> Self {
-        Self { name, audience, class: Class::Keep, bump: None, body: Arc::new(body) }
+        Self {
+            name,
+            audience,
+            class: Class::Keep,
+            bump: None,
+            body: Arc::new(body),
+        }
     }
 
     /// The same event with another class.
@@ -204,7 +210,9 @@ impl Event {
             // The text of a v3 piece is cumulative: it needs no second form.
             (Generation::V3, _) => 2,
         };
-        self.heads[slot].get_or_init(|| self.make_head(generation, form)).as_ref()
+        self.heads[slot]
+            .get_or_init(|| self.make_head(generation, form))
+            .as_ref()
     }
 
     fn make_head(&self, generation: Generation, form: Form) -> Option<Head> {
@@ -220,7 +228,10 @@ impl Event {
             out.extend_from_slice(br#","stateVersion":"#);
             out.extend_from_slice(&to_bytes(&versions));
         }
-        Some(Head { bytes: out.into(), open_for_session_key: written == Written::OpenForSessionKey })
+        Some(Head {
+            bytes: out.into(),
+            open_for_session_key: written == Written::OpenForSessionKey,
+        })
     }
 
     /// The session that the event is about, by its canonical key.
@@ -280,7 +291,8 @@ mod tests {
         fn write(&self, generation: Generation, form: Form, out: &mut Vec<u8>) -> Written {
             match generation {
                 Generation::V3 => write_open(&json!({"runId": "r"}), out),
-                Generation::V4 => Plain(json!({"runId": "r", "replace": form == Form::Replace})).write(generation, form, out),
+                Generation::V4 => Plain(json!({"runId": "r", "replace": form == Form::Replace}))
+                    .write(generation, form, out),
             }
         }
     }
@@ -308,10 +320,29 @@ mod tests {
 
     #[test]
     fn versions_ride_only_on_events_that_raise_one() {
-        let versions = StateVersion { presence: 4, health: 2 };
-        let out = EventOut::new("presence", Audience::Operators(Scope::Read), Plain(json!({"presence": []}))).bump(Bump::Presence);
+        let versions = StateVersion {
+            presence: 4,
+            health: 2,
+        };
+        let out = EventOut::new(
+            "presence",
+            Audience::Operators(Scope::Read),
+            Plain(json!({"presence": []})),
+        )
+        .bump(Bump::Presence);
         let event = Event::order(out, 1, versions);
-        assert_eq!(frame(&event, Generation::V4, Form::Normal, None)["stateVersion"], json!({"presence": 4, "health": 2}));
-        assert!(Event::order(EventOut::new("new", Audience::Everyone, PlainV4(1)), 2, versions).head(Generation::V3, Form::Normal).is_none());
+        assert_eq!(
+            frame(&event, Generation::V4, Form::Normal, None)["stateVersion"],
+            json!({"presence": 4, "health": 2})
+        );
+        assert!(
+            Event::order(
+                EventOut::new("new", Audience::Everyone, PlainV4(1)),
+                2,
+                versions
+            )
+            .head(Generation::V3, Form::Normal)
+            .is_none()
+        );
     }
 }

@@ -60,11 +60,17 @@ pub struct AuthFailure {
 impl Credential {
     /// This credential was sent, and is wrong.
     pub const fn mismatch(self) -> AuthFailure {
-        AuthFailure { credential: self, missing: false }
+        AuthFailure {
+            credential: self,
+            missing: false,
+        }
     }
 
     const fn missing(self) -> AuthFailure {
-        AuthFailure { credential: self, missing: true }
+        AuthFailure {
+            credential: self,
+            missing: true,
+        }
     }
 }
 
@@ -90,7 +96,15 @@ impl GateSettings {
         };
         match presented.filter(|presented| !presented.is_empty()) {
             None => SharedAuth::Failed(credential.missing()),
-            Some(presented) if bool::from(presented.as_bytes().ct_eq(secret.expose_secret().as_bytes())) => SharedAuth::Ok(self.mode.as_str()),
+            Some(presented)
+                if bool::from(
+                    presented
+                        .as_bytes()
+                        .ct_eq(secret.expose_secret().as_bytes()),
+                ) =>
+            {
+                SharedAuth::Ok(self.mode.as_str())
+            }
             Some(_) => SharedAuth::Failed(credential.mismatch()),
         }
     }
@@ -105,21 +119,46 @@ impl AuthFailure {
     /// The error frame, with a hint for the kind of client.
     pub fn to_error(self, client: ClientId, local: bool, has_device: bool) -> ErrorShape {
         let (code, reason, what) = match (self.credential, self.missing) {
-            (Credential::Token, true) => ("AUTH_TOKEN_MISSING", "token_missing", "gateway token missing"),
-            (Credential::Token, false) => ("AUTH_TOKEN_MISMATCH", "token_mismatch", "gateway token mismatch"),
-            (Credential::Password, true) => ("AUTH_PASSWORD_MISSING", "password_missing", "gateway password missing"),
-            (Credential::Password, false) => ("AUTH_PASSWORD_MISMATCH", "password_mismatch", "gateway password mismatch"),
-            (Credential::DeviceToken, _) => ("AUTH_DEVICE_TOKEN_MISMATCH", "device_token_mismatch", "device token mismatch"),
+            (Credential::Token, true) => (
+                "AUTH_TOKEN_MISSING",
+                "token_missing",
+                "gateway token missing",
+            ),
+            (Credential::Token, false) => (
+                "AUTH_TOKEN_MISMATCH",
+                "token_mismatch",
+                "gateway token mismatch",
+            ),
+            (Credential::Password, true) => (
+                "AUTH_PASSWORD_MISSING",
+                "password_missing",
+                "gateway password missing",
+            ),
+            (Credential::Password, false) => (
+                "AUTH_PASSWORD_MISMATCH",
+                "password_mismatch",
+                "gateway password mismatch",
+            ),
+            (Credential::DeviceToken, _) => (
+                "AUTH_DEVICE_TOKEN_MISMATCH",
+                "device_token_mismatch",
+                "device token mismatch",
+            ),
         };
-        let retry_with_device_token = has_device && self.credential == Credential::Token && !self.missing;
+        let retry_with_device_token =
+            has_device && self.credential == Credential::Token && !self.missing;
         let next = match (self.missing, retry_with_device_token) {
             (true, _) => "update_auth_configuration",
             (false, true) => "retry_with_device_token",
             (false, false) => "update_auth_credentials",
         };
         let hint = match (self.credential, client) {
-            (Credential::DeviceToken, _) => "rotate/reissue device token, or connect with the gateway token again",
-            (_, ClientId::Cli) if local => "use this gateway's gateway.auth.token or pair the device",
+            (Credential::DeviceToken, _) => {
+                "rotate/reissue device token, or connect with the gateway token again"
+            }
+            (_, ClientId::Cli) if local => {
+                "use this gateway's gateway.auth.token or pair the device"
+            }
             (_, ClientId::Cli) => "set gateway.remote.token to match gateway.auth.token",
             (_, ClientId::WebchatUi | ClientId::ControlUi | ClientId::Webchat) => {
                 "open the address that `openclaw dashboard` prints, or paste its token"

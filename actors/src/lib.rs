@@ -1,5 +1,20 @@
-//! Actors.
+//! The actors of the gateway.
+//!
+//! Every actor owns its state alone and is reached by messages; decisions live in `state` modules
+//! without IO. [`gateway`] orders and routes, [`session`] holds the sockets, [`supervision`] keeps
+//! everything up.
 
+pub mod call;
 pub mod clock;
+pub mod event;
+pub mod gate;
+pub mod gateway;
+pub mod kept;
+pub mod methods;
+pub mod pairing;
 pub mod placement;
+pub mod presence;
+pub mod published;
+pub mod session;
 pub mod supervision;
+pub mod views;

@@ -50,7 +50,10 @@ pub struct Rendered<T> {
 impl<T: Serialize> Rendered<T> {
     /// Wraps a value.
     pub const fn new(value: T) -> Self {
-        Self { value, json: OnceLock::new() }
+        Self {
+            value,
+            json: OnceLock::new(),
+        }
     }
 
     /// The value.

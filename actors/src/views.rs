@@ -22,7 +22,11 @@ pub struct Places {
 impl Places {
     /// The paths of a gateway that starts now.
     pub fn new(config_path: String, state_dir: String, clock: SharedClock) -> Self {
-        Self { config_path, state_dir, clock }
+        Self {
+            config_path,
+            state_dir,
+            clock,
+        }
     }
 
     /// Milliseconds since the gateway started.
@@ -41,7 +45,7 @@ pub struct Views {
     /// What handshakes are judged by. Owner: config.
     pub gate: Published<GateSettings>,
     /// Where this gateway lives. Owner: composition root.
-    pub places: Arc<arc_swap::ArcSwap<Places>>,
+    pub places: Arc<Places>,
 }
 
 impl Views {

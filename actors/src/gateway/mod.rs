@@ -103,7 +103,12 @@ impl Handler<Register> for Gateway {
             health: self.deps.views.health.load().json().clone(),
             versions,
         };
-        msg.caller.hub.push(HubItem::Join { conn: msg.caller.conn, snapshot, compose: msg.compose, joined: msg.joined });
+        msg.caller.hub.push(HubItem::Join {
+            conn: msg.caller.conn,
+            snapshot,
+            compose: msg.compose,
+            joined: msg.joined,
+        });
         if msg.caller.is_present()
             && let Some(presence) = &self.deps.doors.load().joined
         {
@@ -122,7 +127,9 @@ impl Handler<Unregister> for Gateway {
     type Result = ();
 
     fn handle(&mut self, msg: Unregister, _: &mut Self::Context) {
-        let Some(caller) = self.deps.state.with(|state| state.leave(msg.0)) else { return };
+        let Some(caller) = self.deps.state.with(|state| state.leave(msg.0)) else {
+            return;
+        };
         if caller.is_present()
             && let Some(presence) = &self.deps.doors.load().left
         {
@@ -159,7 +166,9 @@ impl Handler<Emit> for Gateway {
             let mut size = None;
             for hub in hubs {
                 let size = *size.get_or_insert_with(|| {
-                    event.head(generation, crate::event::Form::Normal).map_or(0, |head| head.bytes().len())
+                    event
+                        .head(generation, crate::event::Form::Normal)
+                        .map_or(0, |head| head.bytes().len())
                 });
                 hub.push_event(&event, size);
             }
@@ -202,7 +211,11 @@ impl Handler<Kick> for Gateway {
         self.deps.state.with(|state| {
             let hit = state.connections().filter(|caller| (msg.matches)(caller));
             hit.map(|caller| {
-                caller.hub.push(HubItem::Close { conn: caller.conn, code: msg.code, reason: msg.reason.clone() });
+                caller.hub.push(HubItem::Close {
+                    conn: caller.conn,
+                    code: msg.code,
+                    reason: msg.reason.clone(),
+                });
             })
             .count()
         })
@@ -225,7 +238,10 @@ impl Handler<CloseAll> for Gateway {
     fn handle(&mut self, msg: CloseAll, _: &mut Self::Context) {
         self.deps.state.with(|state| {
             for hub in state.hubs() {
-                hub.push(HubItem::CloseAll { code: msg.code, reason: msg.reason });
+                hub.push(HubItem::CloseAll {
+                    code: msg.code,
+                    reason: msg.reason,
+                });
             }
         });
     }

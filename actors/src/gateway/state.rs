@@ -27,24 +27,45 @@ pub struct GatewayState {
 impl GatewayState {
     /// The state of a gateway that has published presence and health once.
     pub fn new() -> Self {
-        Self { versions: StateVersion { presence: 1, health: 1 }, ..Self::default() }
+        Self {
+            versions: StateVersion {
+                presence: 1,
+                health: 1,
+            },
+            ..Self::default()
+        }
     }
 
     /// Adds a connection.
     pub fn join(&mut self, caller: &Arc<Caller>) {
-        if self.connections.insert(caller.conn, Arc::clone(caller)).is_some() {
+        if self
+            .connections
+            .insert(caller.conn, Arc::clone(caller))
+            .is_some()
+        {
             return;
         }
-        match self.hubs.iter_mut().find(|hub| Arc::ptr_eq(&hub.queue, &caller.hub)) {
+        match self
+            .hubs
+            .iter_mut()
+            .find(|hub| Arc::ptr_eq(&hub.queue, &caller.hub))
+        {
             Some(hub) => hub.connections += 1,
-            None => self.hubs.push(HubEntry { queue: Arc::clone(&caller.hub), connections: 1 }),
+            None => self.hubs.push(HubEntry {
+                queue: Arc::clone(&caller.hub),
+                connections: 1,
+            }),
         }
     }
 
     /// Removes a connection; gives back who it was.
     pub fn leave(&mut self, conn: ConnKey) -> Option<Arc<Caller>> {
         let caller = self.connections.remove(&conn)?;
-        if let Some(hub) = self.hubs.iter_mut().find(|hub| Arc::ptr_eq(&hub.queue, &caller.hub)) {
+        if let Some(hub) = self
+            .hubs
+            .iter_mut()
+            .find(|hub| Arc::ptr_eq(&hub.queue, &caller.hub))
+        {
             hub.connections -= 1;
         }
         Some(caller)
@@ -59,7 +80,13 @@ impl GatewayState {
         }
         self.events += 1;
         let event = Arc::new(Event::order(out, self.events, self.versions));
-        (event, self.hubs.iter().filter(|hub| hub.connections > 0).map(|hub| &hub.queue))
+        (
+            event,
+            self.hubs
+                .iter()
+                .filter(|hub| hub.connections > 0)
+                .map(|hub| &hub.queue),
+        )
     }
 
     /// Every hub that was ever seen.

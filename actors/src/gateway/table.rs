@@ -29,17 +29,31 @@ impl Table {
     }
 
     fn forward<M: Method>(&self, call: Call<M>) {
-        let Some(owner) = self.owners.get(M::NAME).and_then(|owner| owner.downcast_ref::<Recipient<Call<M>>>()) else {
-            call.reply.error(ErrorShape::unavailable("gateway starting; retry shortly").retry_after(500));
+        let Some(owner) = self
+            .owners
+            .get(M::NAME)
+            .and_then(|owner| owner.downcast_ref::<Recipient<Call<M>>>())
+        else {
+            call.reply
+                .error(ErrorShape::unavailable("gateway starting; retry shortly").retry_after(500));
             return;
         };
         match owner.try_send(call) {
             Ok(()) => {}
             Err(SendError::Full(call)) => {
-                call.reply.error(ErrorShape::unavailable("The server is busy. Please try again in a moment.").retry_after(250));
+                call.reply.error(
+                    ErrorShape::unavailable("The server is busy. Please try again in a moment.")
+                        .retry_after(250),
+                );
             }
             Err(SendError::Closed(call)) => {
-                call.reply.error(ErrorShape::unavailable(format!("the part of the gateway that serves {} is restarting; try again", M::NAME)).retry_after(1_000));
+                call.reply.error(
+                    ErrorShape::unavailable(format!(
+                        "the part of the gateway that serves {} is restarting; try again",
+                        M::NAME
+                    ))
+                    .retry_after(1_000),
+                );
             }
         }
     }

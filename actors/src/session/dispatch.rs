@@ -30,7 +30,8 @@ pub trait SnapshotMethod: Method {
 }
 
 type ReadFn = fn(&Views, &Caller, Option<&RawValue>) -> Result<Bytes, ErrorShape>;
-type RouteFn = fn(&str, Option<&RawValue>, &Arc<Caller>, &GatewayPort) -> Result<Box<dyn Routed>, ErrorShape>;
+type RouteFn =
+    fn(&str, Option<&RawValue>, &Arc<Caller>, &GatewayPort) -> Result<Box<dyn Routed>, ErrorShape>;
 
 enum Kind {
     Snapshot(ReadFn),
@@ -64,7 +65,13 @@ impl Dispatch {
     #[must_use]
     pub fn snapshot<M: SnapshotMethod>(mut self) -> Self {
         let read: ReadFn = |views, caller, params| M::read(views, caller, decode::<M>(params)?);
-        self.entries.insert(M::NAME, Entry { access: M::ACCESS, kind: Kind::Snapshot(read) });
+        self.entries.insert(
+            M::NAME,
+            Entry {
+                access: M::ACCESS,
+                kind: Kind::Snapshot(read),
+            },
+        );
         self
     }
 
@@ -74,9 +81,19 @@ impl Dispatch {
         let route: RouteFn = |id, params, caller, gateway| {
             let params = decode::<M>(params)?;
             let reply = Reply::<M>::new(id.to_owned(), Arc::clone(caller), gateway);
-            Ok(Box::new(Call { params, caller: Arc::clone(caller), reply }))
+            Ok(Box::new(Call {
+                params,
+                caller: Arc::clone(caller),
+                reply,
+            }))
         };
-        self.entries.insert(M::NAME, Entry { access: M::ACCESS, kind: Kind::Routed(route) });
+        self.entries.insert(
+            M::NAME,
+            Entry {
+                access: M::ACCESS,
+                kind: Kind::Routed(route),
+            },
+        );
         self
     }
 
@@ -88,15 +105,27 @@ impl Dispatch {
     }
 
     /// Serves one request.
-    pub fn serve(&self, frame: &RequestFrame<'_>, caller: &Arc<Caller>, views: &Views, gateway: &GatewayPort) -> Outcome {
-        let refuse = |error: ErrorShape| response_error(&frame.id, &error.for_generation(caller.generation), None);
+    pub fn serve(
+        &self,
+        frame: &RequestFrame<'_>,
+        caller: &Arc<Caller>,
+        views: &Views,
+        gateway: &GatewayPort,
+    ) -> Outcome {
+        let refuse = |error: ErrorShape| {
+            response_error(&frame.id, &error.for_generation(caller.generation), None)
+        };
         let Some(entry) = self.entries.get(&*frame.method) else {
             return self.unknown(frame, caller, refuse);
         };
         if let Err(error) = entry.access.check(caller.role, caller.scopes) {
             let wrong_role = error.details.is_none();
             let frame = refuse(error);
-            return if wrong_role { Outcome::WrongRole(frame) } else { Outcome::Answer(frame) };
+            return if wrong_role {
+                Outcome::WrongRole(frame)
+            } else {
+                Outcome::Answer(frame)
+            };
         }
         match entry.kind {
             Kind::Snapshot(read) => Outcome::Answer(match read(views, caller, frame.params) {
@@ -104,7 +133,10 @@ impl Dispatch {
                 Err(error) => refuse(error),
             }),
             Kind::Routed(_) if caller.in_flight.load(Ordering::Relaxed) >= MAX_IN_FLIGHT => {
-                Outcome::Answer(refuse(ErrorShape::unavailable("The server is busy. Please try again in a moment.").retry_after(250)))
+                Outcome::Answer(refuse(
+                    ErrorShape::unavailable("The server is busy. Please try again in a moment.")
+                        .retry_after(250),
+                ))
             }
             Kind::Routed(route) => match route(&frame.id, frame.params, caller, gateway) {
                 Ok(call) => {
@@ -117,7 +149,12 @@ impl Dispatch {
         }
     }
 
-    fn unknown(&self, frame: &RequestFrame<'_>, caller: &Caller, refuse: impl Fn(ErrorShape) -> Vec<u8>) -> Outcome {
+    fn unknown(
+        &self,
+        frame: &RequestFrame<'_>,
+        caller: &Caller,
+        refuse: impl Fn(ErrorShape) -> Vec<u8>,
+    ) -> Outcome {
         if caller.role == Role::Node {
             return Outcome::WrongRole(refuse(ErrorShape::invalid("unauthorized role: node")));
         }
@@ -139,7 +176,9 @@ impl Dispatch {
 ///
 /// `INVALID_REQUEST` naming the method and each place.
 pub fn decode<M: Method>(params: Option<&RawValue>) -> Result<M::Params, ErrorShape> {
-    let invalid = |problem: &dyn std::fmt::Display| ErrorShape::invalid(format!("invalid {} params: {problem}", M::NAME));
+    let invalid = |problem: &dyn std::fmt::Display| {
+        ErrorShape::invalid(format!("invalid {} params: {problem}", M::NAME))
+    };
     let value = match params {
         None => Value::Object(serde_json::Map::new()),
         Some(raw) => match serde_json::from_str(raw.get()).map_err(|error| invalid(&error))? {

@@ -24,7 +24,12 @@ pub struct FrameGuard<S> {
 impl<S> FrameGuard<S> {
     /// Guards `inner`; the session raises `limit` once the client is known.
     pub fn new(inner: S, limit: Rc<Cell<usize>>) -> Self {
-        Self { inner, limit, walker: Walker::default(), tripped: false }
+        Self {
+            inner,
+            limit,
+            walker: Walker::default(),
+            tripped: false,
+        }
     }
 }
 
@@ -59,7 +64,9 @@ impl Walker {
     fn admits(&mut self, mut chunk: &[u8], limit: usize) -> bool {
         while !chunk.is_empty() {
             if self.body_left > 0 {
-                let step = chunk.len().min(usize::try_from(self.body_left).unwrap_or(usize::MAX));
+                let step = chunk
+                    .len()
+                    .min(usize::try_from(self.body_left).unwrap_or(usize::MAX));
                 chunk = &chunk[step..];
                 self.body_left -= step as u64;
                 continue;
@@ -83,7 +90,10 @@ fn announced(header: &[u8]) -> Option<u64> {
     let second = *header.get(1)?;
     let mask = if second & 0x80 == 0 { 0 } else { 4 };
     let (extended, length) = match second & 0x7f {
-        126 => (2, u64::from(u16::from_be_bytes(header.get(2..4)?.try_into().ok()?))),
+        126 => (
+            2,
+            u64::from(u16::from_be_bytes(header.get(2..4)?.try_into().ok()?)),
+        ),
         127 => (8, u64::from_be_bytes(header.get(2..10)?.try_into().ok()?)),
         short => (0, u64::from(short)),
     };
@@ -114,7 +124,10 @@ mod tests {
     #[test]
     fn a_gibibyte_is_refused_from_its_header_alone() {
         let header = frame(1 << 30);
-        assert!(!Walker::default().admits(&header[..10], PREAUTH_MAX) || !Walker::default().admits(&header, PREAUTH_MAX));
+        assert!(
+            !Walker::default().admits(&header[..10], PREAUTH_MAX)
+                || !Walker::default().admits(&header, PREAUTH_MAX)
+        );
         assert!(!Walker::default().admits(&header, PREAUTH_MAX));
     }
 

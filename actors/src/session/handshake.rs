@@ -7,7 +7,9 @@ use openclaw_protocol::client::{ClientMode, is_browser_class, may_omit_device};
 use openclaw_protocol::connect::{AuthClaim, ConnectParams};
 use openclaw_protocol::device::{self, ProofContext, ProvenDevice};
 use openclaw_protocol::frame::{FrameError, RequestFrame};
-use openclaw_protocol::{ClientId, ErrorCode, ErrorShape, Generation, Role, Scope, Scopes, validate};
+use openclaw_protocol::{
+    ClientId, ErrorCode, ErrorShape, Generation, Role, Scope, Scopes, validate,
+};
 use serde_json::{Value, json};
 
 use super::origin;
@@ -40,11 +42,19 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal whose close reason is its message.
     pub fn answered(error: ErrorShape) -> Self {
-        Self { code: 1008, reason: error.message.to_string(), error: Some(error) }
+        Self {
+            code: 1008,
+            reason: error.message.to_string(),
+            error: Some(error),
+        }
     }
 
     fn silent(reason: &str) -> Self {
-        Self { error: None, code: 1008, reason: reason.to_owned() }
+        Self {
+            error: None,
+            code: 1008,
+            reason: reason.to_owned(),
+        }
     }
 }
 
@@ -67,37 +77,77 @@ pub struct ConnectRequest {
 pub fn read_connect(text: &str) -> Result<ConnectRequest, (Option<String>, Refusal)> {
     let frame = match RequestFrame::parse(text) {
         Ok(frame) => frame,
-        Err(FrameError::NotJson) => return Err((None, Refusal::silent("first frame must be JSON: a connect request"))),
-        Err(FrameError::Invalid { .. }) => return Err((None, Refusal::silent("invalid request frame"))),
+        Err(FrameError::NotJson) => {
+            return Err((
+                None,
+                Refusal::silent("first frame must be JSON: a connect request"),
+            ));
+        }
+        Err(FrameError::Invalid { .. }) => {
+            return Err((None, Refusal::silent("invalid request frame")));
+        }
     };
     let id = frame.id.into_owned();
-    let refuse = |message: String| (Some(id.clone()), Refusal::answered(ErrorShape::invalid(message)));
+    let refuse = |message: String| {
+        (
+            Some(id.clone()),
+            Refusal::answered(ErrorShape::invalid(message)),
+        )
+    };
     if frame.method != "connect" {
-        return Err(refuse("invalid handshake: first request must be connect".into()));
+        return Err(refuse(
+            "invalid handshake: first request must be connect".into(),
+        ));
     }
     let Some(raw) = frame.params else {
         return Err(refuse("invalid connect params: must be object".into()));
     };
-    let value: Value = serde_json::from_str(raw.get()).map_err(|error| refuse(format!("invalid connect params: {error}")))?;
+    let value: Value = serde_json::from_str(raw.get())
+        .map_err(|error| refuse(format!("invalid connect params: {error}")))?;
     if is_worker(&value) {
         return Err((None, Refusal::silent("invalid-handshake")));
     }
-    validate::connect(&value).map_err(|problems| refuse(format!("invalid connect params: {problems}")))?;
+    validate::connect(&value)
+        .map_err(|problems| refuse(format!("invalid connect params: {problems}")))?;
     let ignored = ignored_keys(&value);
-    let params = serde_json::from_value(value).map_err(|error| refuse(format!("invalid connect params: {error}")))?;
-    Ok(ConnectRequest { id, params: Box::new(params), ignored })
+    let params = serde_json::from_value(value)
+        .map_err(|error| refuse(format!("invalid connect params: {error}")))?;
+    Ok(ConnectRequest {
+        id,
+        params: Box::new(params),
+        ignored,
+    })
 }
 
 /// Workers speak a protocol of their own and are not let in here.
 fn is_worker(params: &Value) -> bool {
-    params["role"] == "worker" || params["client"]["id"] == ClientId::Worker.as_str() || params["client"]["mode"] == ClientMode::Worker.as_str()
+    params["role"] == "worker"
+        || params["client"]["id"] == ClientId::Worker.as_str()
+        || params["client"]["mode"] == ClientMode::Worker.as_str()
 }
 
 fn ignored_keys(params: &Value) -> usize {
     const KNOWN: &[&str] = &[
-        "minProtocol", "maxProtocol", "client", "caps", "commands", "permissions", "pathEnv", "role", "scopes", "device", "auth", "locale", "userAgent",
+        "minProtocol",
+        "maxProtocol",
+        "client",
+        "caps",
+        "commands",
+        "permissions",
+        "pathEnv",
+        "role",
+        "scopes",
+        "device",
+        "auth",
+        "locale",
+        "userAgent",
     ];
-    params.as_object().map_or(0, |object| object.keys().filter(|key| !KNOWN.contains(&key.as_str())).count())
+    params.as_object().map_or(0, |object| {
+        object
+            .keys()
+            .filter(|key| !KNOWN.contains(&key.as_str()))
+            .count()
+    })
 }
 
 /// What gate one was satisfied with, or what gate two has to try in its place.
@@ -136,25 +186,54 @@ pub struct Candidate {
 /// # Errors
 ///
 /// The refusal, in the order in which clients expect failures reported.
-pub fn evaluate(params: &ConnectParams, peer: &Peer, gate: &GateSettings, nonce: &str, now_ms: u64) -> Result<Candidate, Refusal> {
+pub fn evaluate(
+    params: &ConnectParams,
+    peer: &Peer,
+    gate: &GateSettings,
+    nonce: &str,
+    now_ms: u64,
+) -> Result<Candidate, Refusal> {
     let generation = negotiate(params)?;
     let role_name = params.role.as_deref().unwrap_or("operator");
-    let role = Role::parse(role_name).ok_or_else(|| Refusal::answered(ErrorShape::invalid("invalid role")))?;
+    let role = Role::parse(role_name)
+        .ok_or_else(|| Refusal::answered(ErrorShape::invalid("invalid role")))?;
     let sent: &[String] = params.scopes.as_deref().unwrap_or_default();
     let scopes = requested_scopes(role, sent, generation);
     let client = (params.client.id, params.client.mode);
-    let own_page = origin::check(peer, &gate.allowed_origins, is_browser_class(client.0, client.1)).map_err(Refusal::answered)?;
+    let own_page = origin::check(
+        peer,
+        &gate.allowed_origins,
+        is_browser_class(client.0, client.1),
+    )
+    .map_err(Refusal::answered)?;
     let shared = gate.check_shared(params.auth.as_ref());
 
     let Some(claim) = &params.device else {
         return without_device(params, peer, &shared, generation, role, scopes);
     };
-    let context = ProofContext { nonce, now_ms, generation, local: peer.local, client: &params.client, role: role_name, scopes: sent, auth: params.auth.as_ref() };
-    let device = device::verify(claim, &context).map_err(|error| Refusal::answered(error.to_error()))?;
+    let context = ProofContext {
+        nonce,
+        now_ms,
+        generation,
+        local: peer.local,
+        client: &params.client,
+        role: role_name,
+        scopes: sent,
+        auth: params.auth.as_ref(),
+    };
+    let device =
+        device::verify(claim, &context).map_err(|error| Refusal::answered(error.to_error()))?;
     let gate_one = gate_one(&shared, params, peer)?;
     let with_secret = matches!(gate_one, GateOne::Shared(method) if method != "none");
     let silent = peer.local && with_secret && gate.auto_approve_local && own_page;
-    Ok(Candidate { generation, role, scopes, device: Some(device), gate: gate_one, silent })
+    Ok(Candidate {
+        generation,
+        role,
+        scopes,
+        device: Some(device),
+        gate: gate_one,
+        silent,
+    })
 }
 
 fn negotiate(params: &ConnectParams) -> Result<Generation, Refusal> {
@@ -167,7 +246,10 @@ fn negotiate(params: &ConnectParams) -> Result<Generation, Refusal> {
             "minimumProtocol": Generation::OLDEST.number(),
             "minimumProbeProtocol": Generation::OLDEST.number(),
         }));
-        Refusal { code: 1002, ..Refusal::answered(error) }
+        Refusal {
+            code: 1002,
+            ..Refusal::answered(error)
+        }
     })
 }
 
@@ -192,8 +274,10 @@ fn without_device(
     let (id, mode) = (params.client.id, params.client.mode);
     if id.is_operator_ui() {
         return Err(Refusal::answered(
-            ErrorShape::invalid("control ui requires device identity (use HTTPS or localhost secure context)")
-                .with_details(json!({"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"})),
+            ErrorShape::invalid(
+                "control ui requires device identity (use HTTPS or localhost secure context)",
+            )
+            .with_details(json!({"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"})),
         ));
     }
     if let SharedAuth::Failed(reason) = shared
@@ -207,7 +291,14 @@ fn without_device(
         && peer.origin.is_none()
         && may_omit_device(id, mode)
     {
-        return Ok(Candidate { generation, role, scopes, device: None, gate: GateOne::Shared(method), silent: false });
+        return Ok(Candidate {
+            generation,
+            role,
+            scopes,
+            device: None,
+            gate: GateOne::Shared(method),
+            silent: false,
+        });
     }
     Err(Refusal::answered(ErrorShape::new(ErrorCode::NotPaired, "device identity required").with_details(json!({
         "code": "DEVICE_IDENTITY_REQUIRED",
@@ -223,9 +314,17 @@ fn gate_one(shared: &SharedAuth, params: &ConnectParams, peer: &Peer) -> Result<
     };
     let refusal = |reason: AuthFailure| reason.to_error(params.client.id, peer.local, true);
     let (token, otherwise) = match params.auth.as_ref() {
-        Some(AuthClaim { device_token: Some(token), .. }) => (token, refusal(Credential::DeviceToken.mismatch())),
-        Some(AuthClaim { token: Some(token), .. }) if !token.is_empty() => (token, refusal(reason)),
+        Some(AuthClaim {
+            device_token: Some(token),
+            ..
+        }) => (token, refusal(Credential::DeviceToken.mismatch())),
+        Some(AuthClaim {
+            token: Some(token), ..
+        }) if !token.is_empty() => (token, refusal(reason)),
         _ => return Err(Refusal::answered(refusal(reason))),
     };
-    Ok(GateOne::DeviceToken { token: token.clone(), otherwise: Box::new(otherwise) })
+    Ok(GateOne::DeviceToken {
+        token: token.clone(),
+        otherwise: Box::new(otherwise),
+    })
 }

@@ -65,10 +65,17 @@ struct Snapshot<'a> {
 }
 
 /// Prepares hello-ok for the moment of registration.
-pub fn compose(id: String, caller: &Arc<Caller>, grant: Grant, facts: Arc<ServerFacts>, views: Views, policy: Policy) -> ComposeHello {
+pub fn compose(
+    id: String,
+    caller: &Arc<Caller>,
+    grant: Grant,
+    facts: Arc<ServerFacts>,
+    views: Views,
+    policy: Policy,
+) -> ComposeHello {
     let caller = Arc::clone(caller);
     Box::new(move |parts: &SnapshotParts| {
-        let places = views.places.load();
+        let places = Arc::clone(&views.places);
         let admin = caller.grants(Scope::Admin);
         let v4 = caller.generation == Generation::V4;
         let hello = Hello {
@@ -103,7 +110,10 @@ fn granted(caller: &Caller, grant: Grant, v4: bool) -> Option<GrantedAuth> {
     if !v4 && grant.token.is_none() {
         return None;
     }
-    let (device_token, issued_at_ms) = grant.token.map(|token| (token.token, token.issued_at_ms)).unzip();
+    let (device_token, issued_at_ms) = grant
+        .token
+        .map(|token| (token.token, token.issued_at_ms))
+        .unzip();
     Some(GrantedAuth {
         role: caller.role.as_str().to_owned(),
         scopes: caller.scopes,
@@ -119,7 +129,8 @@ fn raw(json: &[u8]) -> &RawValue {
 
 /// `features` as JSON.
 pub fn features(methods: &[&str], events: &[&str], capabilities: &[&str]) -> Arc<RawValue> {
-    let json = serde_json::json!({ "methods": methods, "events": events, "capabilities": capabilities });
+    let json =
+        serde_json::json!({ "methods": methods, "events": events, "capabilities": capabilities });
     let text = String::from_utf8(to_bytes(&json)).expect("JSON is UTF-8");
     Arc::from(RawValue::from_string(text).expect("it was just written as JSON"))
 }

@@ -38,7 +38,9 @@ struct Entry {
 impl Links {
     /// Adds a connection that has not joined yet.
     pub fn insert(&self, conn: ConnKey, link: Rc<Link>) {
-        self.0.borrow_mut().insert(conn, Entry { link, caller: None });
+        self.0
+            .borrow_mut()
+            .insert(conn, Entry { link, caller: None });
     }
 
     /// Names who is behind a connection, before it is registered.
@@ -54,7 +56,10 @@ impl Links {
     }
 
     fn get(&self, conn: ConnKey) -> Option<Rc<Link>> {
-        self.0.borrow().get(&conn).map(|entry| Rc::clone(&entry.link))
+        self.0
+            .borrow()
+            .get(&conn)
+            .map(|entry| Rc::clone(&entry.link))
     }
 }
 
@@ -68,7 +73,11 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
                 }
             }
         }
-        HubItem::Reply { conn, frame, listen } => {
+        HubItem::Reply {
+            conn,
+            frame,
+            listen,
+        } => {
             if let Some(link) = links.get(conn) {
                 link.listen(listen);
                 if link.write_reply(&frame) == Delivery::Overrun {
@@ -83,8 +92,17 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
                 link.kill(1008, "slow consumer");
             }
         }
-        HubItem::Join { conn, snapshot, compose, joined } => {
-            let caller = links.0.borrow().get(&conn).and_then(|entry| entry.caller.clone());
+        HubItem::Join {
+            conn,
+            snapshot,
+            compose,
+            joined,
+        } => {
+            let caller = links
+                .0
+                .borrow()
+                .get(&conn)
+                .and_then(|entry| entry.caller.clone());
             if let (Some(link), Some(caller)) = (links.get(conn), caller) {
                 link.write_text(&[&compose(&snapshot)]);
                 link.join(caller);
@@ -117,7 +135,9 @@ impl Stream for Batches {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut batch = VecDeque::new();
-        self.0.poll_batch(cx, &mut batch).map(|open| open.map(|()| batch))
+        self.0
+            .poll_batch(cx, &mut batch)
+            .map(|open| open.map(|()| batch))
     }
 }
 
@@ -131,7 +151,11 @@ pub struct Hub {
 impl Hub {
     /// Starts a hub on the calling worker thread.
     pub fn start_here(links: Links, queue: Arc<HubQueue>, clock: SharedClock) {
-        actix::Supervisor::start(move |_| Self { links, queue, clock });
+        actix::Supervisor::start(move |_| Self {
+            links,
+            queue,
+            clock,
+        });
     }
 
     /// Pings the silent, ends the dead and those that take nothing.

@@ -112,7 +112,10 @@ impl Link {
 
     /// How long the oldest unread byte has waited.
     pub fn waited(&self) -> Option<Duration> {
-        self.outbox.borrow().waiting_since.map(|since| self.now.get().saturating_sub(since))
+        self.outbox
+            .borrow()
+            .waiting_since
+            .map(|since| self.now.get().saturating_sub(since))
     }
 
     /// Bytes that wait for the socket.
@@ -151,7 +154,9 @@ impl Link {
             }
             _ => {
                 outbox.buffer.extend_from_slice(&[127]);
-                outbox.buffer.extend_from_slice(&(length as u64).to_be_bytes());
+                outbox
+                    .buffer
+                    .extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
         for part in parts {
@@ -167,7 +172,10 @@ impl Link {
         while !reason.is_char_boundary(end) {
             end -= 1;
         }
-        self.write(Opcode::Close, &[&code.to_be_bytes(), &reason.as_bytes()[..end]]);
+        self.write(
+            Opcode::Close,
+            &[&code.to_be_bytes(), &reason.as_bytes()[..end]],
+        );
         self.end();
     }
 
@@ -247,7 +255,9 @@ impl Link {
     /// Delivers an event: filter first, then take a `seq`, then drop it if the client is too slow.
     pub fn deliver(&self, event: &Event) -> Delivery {
         let mut listening = self.listening.borrow_mut();
-        let Some(caller) = listening.caller.clone() else { return Delivery::NotForIt };
+        let Some(caller) = listening.caller.clone() else {
+            return Delivery::NotForIt;
+        };
         if !listening.wants(&caller, &event.audience) {
             return Delivery::NotForIt;
         }
@@ -255,7 +265,9 @@ impl Link {
             Class::Delta(stream) if caller.generation == Generation::V4 => listening.form(stream),
             _ => Form::Normal,
         };
-        let Some(head) = event.head(caller.generation, form) else { return Delivery::NotForIt };
+        let Some(head) = event.head(caller.generation, form) else {
+            return Delivery::NotForIt;
+        };
         listening.seq += 1;
         if let Class::EndOfRun(run) = &event.class {
             listening.whole.retain(|(other, _)| other != run);
@@ -263,7 +275,9 @@ impl Link {
         if self.buffered() > self.max_buffered {
             return match &event.class {
                 Class::Delta(stream) => {
-                    listening.whole.remove(&(Arc::clone(&stream.run), stream.stream));
+                    listening
+                        .whole
+                        .remove(&(Arc::clone(&stream.run), stream.stream));
                     Delivery::Dropped
                 }
                 Class::Droppable => Delivery::Dropped,
@@ -271,9 +285,13 @@ impl Link {
             };
         }
         if let Class::Delta(stream) = &event.class {
-            listening.whole.insert((Arc::clone(&stream.run), stream.stream));
+            listening
+                .whole
+                .insert((Arc::clone(&stream.run), stream.stream));
         }
-        let key = event.session().map(|key| listening.aliases.get(key).unwrap_or(key));
+        let key = event
+            .session()
+            .map(|key| listening.aliases.get(key).unwrap_or(key));
         let mut tail = Vec::with_capacity(32);
         head.write_tail(key.map(|key| &**key), listening.seq, &mut tail);
         drop(listening);
@@ -294,16 +312,27 @@ impl Listening {
             Audience::Everyone => true,
             Audience::Operators(scope) => caller.grants(*scope),
             Audience::SessionIndex => self.session_index && caller.grants(Scope::Read),
-            Audience::SessionMessages(key) => self.sessions.contains(key) && caller.grants(Scope::Read),
+            Audience::SessionMessages(key) => {
+                self.sessions.contains(key) && caller.grants(Scope::Read)
+            }
             Audience::Session(key) => {
-                caller.grants(Scope::Read) && (!caller.has_cap("session-scoped-events") || self.sessions.contains(key))
+                caller.grants(Scope::Read)
+                    && (!caller.has_cap("session-scoped-events") || self.sessions.contains(key))
             }
         }
     }
 
     /// A client that has every piece so far gets the increment, any other the whole text.
     fn form(&self, stream: &StreamKey) -> Form {
-        if stream.first || self.whole.contains(&(Arc::clone(&stream.run), stream.stream)) { Form::Normal } else { Form::Replace }
+        if stream.first
+            || self
+                .whole
+                .contains(&(Arc::clone(&stream.run), stream.stream))
+        {
+            Form::Normal
+        } else {
+            Form::Replace
+        }
     }
 }
 

@@ -22,7 +22,11 @@ pub struct Slot {
 impl PreAuth {
     /// A limiter with its two bounds.
     pub fn new(per_address: u32, in_all: u32) -> Self {
-        Self { counts: Arc::default(), per_address, in_all }
+        Self {
+            counts: Arc::default(),
+            per_address,
+            in_all,
+        }
     }
 
     /// A place for a socket from `address`, or `None` when it or the gateway has too many.
@@ -38,13 +42,20 @@ impl PreAuth {
             return None;
         }
         *count += 1;
-        Some(Slot { limiter: self.clone(), address })
+        Some(Slot {
+            limiter: self.clone(),
+            address,
+        })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut counts = self.limiter.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self
+            .limiter
+            .counts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -61,7 +72,10 @@ mod tests {
     #[test]
     fn places_are_bounded_per_address_and_given_back() {
         let limiter = PreAuth::new(2, 3);
-        let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "::ffff:10.0.0.1".parse().unwrap());
+        let (a, b): (IpAddr, IpAddr) = (
+            "10.0.0.1".parse().unwrap(),
+            "::ffff:10.0.0.1".parse().unwrap(),
+        );
         let first = limiter.admit(a).unwrap();
         let _second = limiter.admit(b).unwrap();
         assert!(limiter.admit(a).is_none());

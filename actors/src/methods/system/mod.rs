@@ -1,0 +1,4 @@
+//! `health`, presence and the gateway's own facts.
+
+mod health;
+mod presence;
