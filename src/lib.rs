@@ -1,1 +1,3 @@
 //! Library.
+pub mod config;
+pub mod state_dir;
