@@ -72,6 +72,7 @@ const english = {
     copyMessage: 'Copy message',
     image: 'Image',
     runFailed: 'This answer failed.',
+    interrupted: 'The gateway restarted before it could answer.',
     details: 'Details',
   },
   remedies: {

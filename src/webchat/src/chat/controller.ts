@@ -308,7 +308,7 @@ export class ChatController {
     if (this.#sessionsTimer !== null) return;
     this.#sessionsTimer = setTimeout(() => {
       this.#sessionsTimer = null;
-      void this.#quietly('sessions.list', { limit: 50 }).then((answer) => {
+      void this.#quietly('sessions.list', { limit: 50, includeDerivedTitles: true }).then((answer) => {
         if (answer) this.#update({ sessions: asList(answer['sessions']).map(asObject).map(sessionRow) });
       });
     }, SETTLE_MS);

@@ -86,6 +86,13 @@ describe('a turn', () => {
     expect(row(state, 1).problem).toEqual({ message: 'slow down', kind: 'rate_limit', detail: 'HTTP 429' });
   });
 
+  it('keeps what was written before a run failed, and lists the facts of the failure', () => {
+    const errorDetail = { provider: 'openai', httpStatus: 500 };
+    const state = play([chat({ runId: 'r', seq: 1, state: 'error', errorMessage: 'broke', errorDetail, message: message('half') })]);
+    expect(textOf(row(state, 0).parts)).toBe('half');
+    expect(row(state, 0).problem?.detail).toBe('provider: openai\nhttpStatus: 500');
+  });
+
   it('keeps a refused message with its reason, to send again or discard', () => {
     const state = play([send('r'), { type: 'refused', key: 'r', message: 'disk full', detail: null }]);
     expect(view(state)).toEqual(['user:text of r[failed]']);
@@ -131,6 +138,15 @@ describe('history', () => {
     const before = play([send('r'), acknowledged('r'), delta('r', 1, 'half')]);
     const state = play([loaded([stored('user', 'text of r', 'm1', 'r')])], before);
     expect(view(state)).toEqual(['user:text of r', 'assistant:half(streaming)']);
+  });
+
+  it('shows messages that wait for their run, and those that a restart interrupted', () => {
+    const waiting = (runId: string, state: string) => ({ id: `p-${runId}`, runId, state, message: { role: 'user', content: `q ${runId}` } });
+    const pendingInputs = { items: [waiting('a', 'queued'), waiting('b', 'interrupted'), waiting('c', 'cancelled')], total: 3 };
+    const state = play([send('a', 'q a'), acknowledged('a'), loaded([], { pendingInputs })]);
+    expect(view(state)).toEqual(['user:q a', 'assistant:(waiting)', 'user:q b', 'assistant:']);
+    expect(row(state, 3).problem?.message).toMatch(/restarted/);
+    expect(view(play([delta('a', 1, 'now')], state))).toContain('assistant:now(streaming)');
   });
 
   it('puts older pages in front, each message once', () => {

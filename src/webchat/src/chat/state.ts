@@ -5,41 +5,12 @@
  * as the run streams; the final text takes its place without moving anything. History, when it is loaded again after a
  * gap or a reconnect, is the truth: rows stay only while the gateway does not know them yet.
  */
-import { readMessage, textOf, type MessageFacts, type Part } from './content';
 import { asNumber, asObject, asText, type Json } from '../gateway/frames';
+import { readMessage, textOf } from './content';
+import { keepKeys, pendingRows, rowOf, rowsOf } from './history';
+import { answer, isAnswerOf, question, type Problem, type Role, type Row } from './rows';
 
-export type Role = 'user' | 'assistant' | 'note';
-
-/** Where the person's own message stands. */
-export type Delivery =
-  /** Not acknowledged; sent again with the same key after a reconnect. */
-  | 'sending'
-  /** The gateway has committed it. */
-  | 'sent'
-  /** The gateway refused it. */
-  | 'failed';
-
-export interface Problem {
-  message: string;
-  /** refusal, timeout, rate_limit, context_length, unknown */
-  kind: string | null;
-  detail: string | null;
-}
-
-export interface Row {
-  /** Stable for as long as the row is shown. */
-  readonly key: string;
-  readonly role: Role;
-  readonly parts: readonly Part[];
-  readonly at: number | null;
-  readonly runId: string | null;
-  readonly messageId: string | null;
-  readonly delivery: Delivery;
-  /** Of an answer: under way, and whether the person asked to stop it. */
-  readonly live: 'waiting' | 'streaming' | 'stopping' | null;
-  readonly stopped: boolean;
-  readonly problem: Problem | null;
-}
+export type { Delivery, Problem, Role, Row } from './rows';
 
 export interface ChatState {
   readonly sessionKey: string;
@@ -109,31 +80,6 @@ export function reduce(state: ChatState, action: Action): ChatState {
       return storedElsewhere(state, action.payload);
   }
 }
-
-function blank(key: string, role: Role): Row {
-  return {
-    key,
-    role,
-    parts: [],
-    at: null,
-    runId: null,
-    messageId: null,
-    delivery: 'sent',
-    live: null,
-    stopped: false,
-    problem: null,
-  };
-}
-
-function question(key: string, text: string, now: number): Row {
-  return { ...blank(`${key}:user`, 'user'), parts: [{ type: 'text', text }], at: now, runId: key, delivery: 'sending' };
-}
-
-function answer(runId: string): Row {
-  return { ...blank(`${runId}:answer`, 'assistant'), runId, live: 'waiting' };
-}
-
-const isAnswerOf = (runId: string) => (row: Row) => row.role !== 'user' && row.runId === runId;
 
 function change(state: ChatState, runId: string, edit: (row: Row) => Row): ChatState {
   const matches = isAnswerOf(runId);
@@ -220,12 +166,26 @@ function readProblem(payload: Json): Problem {
   return {
     message: asText(payload['errorMessage']) ?? '',
     kind: asText(payload['errorKind']),
-    detail: asText(payload['errorDetail']),
+    detail: readDetail(payload['errorDetail']),
   };
 }
 
+/** A text, or facts by name: one line each. */
+function readDetail(value: unknown): string | null {
+  if (typeof value === 'string') return value;
+  const lines = Object.entries(asObject(value)).map(([name, fact]) => `${name}: ${String(fact)}`);
+  return lines.length === 0 ? null : lines.join('\n');
+}
+
 function failed(state: ChatState, runId: string, payload: Json, now: number): ChatState {
-  const next = change(withAnswer(state, runId), runId, (row) => ({ ...row, live: null, at: row.at ?? now, problem: readProblem(payload) }));
+  const { parts } = readMessage(payload['message']);
+  const next = change(withAnswer(state, runId), runId, (row) => ({
+    ...row,
+    parts: parts.length > 0 ? parts : row.parts,
+    live: null,
+    at: row.at ?? now,
+    problem: readProblem(payload),
+  }));
   return end(next, runId);
 }
 
@@ -246,47 +206,10 @@ function enrichError(state: ChatState, runId: string, payload: Json): ChatState 
   );
 }
 
-/** A stored message as a row; `null` for what has no place in a conversation. */
-function rowOf(facts: MessageFacts, index: number): Row | null {
-  const key = facts.messageId ?? `stored-${index}`;
-  const common = { parts: facts.parts, at: facts.at, runId: facts.runId, messageId: facts.messageId };
-  switch (facts.role) {
-    case 'user':
-      return { ...blank(facts.runId === null ? key : `${facts.runId}:user`, 'user'), ...common };
-    case 'assistant': {
-      const stopped = facts.stopReason === 'aborted' || facts.stopReason === 'stop-requested';
-      const problem = facts.error === null ? null : { message: facts.error, kind: null, detail: null };
-      if (facts.parts.length === 0 && problem === null) return null;
-      return { ...blank(key, 'assistant'), ...common, stopped, problem };
-    }
-    case 'custom': {
-      const message = facts.error ?? textOf(facts.parts);
-      if (message === '') return null;
-      return { ...blank(key, 'assistant'), ...common, parts: [], problem: { message, kind: null, detail: null } };
-    }
-    case 'system':
-      return textOf(facts.parts) === '' ? null : { ...blank(key, 'note'), ...common };
-    default:
-      return null;
-  }
-}
-
-function rowsOf(messages: unknown, from = 0): Row[] {
-  const seen = new Set<string>();
-  const rows: Row[] = [];
-  (Array.isArray(messages) ? (messages as unknown[]) : []).forEach((message, index) => {
-    const row = rowOf(readMessage(message), from + index);
-    if (row === null) return;
-    // Two rows must never share a key; a second one of the same run keeps its own.
-    const key = seen.has(row.key) ? `${row.key}#${index}` : row.key;
-    seen.add(key);
-    rows.push({ ...row, key });
-  });
-  return rows;
-}
-
 function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatState {
-  const stored = rowsOf(payload['messages']);
+  const transcript = rowsOf(payload['messages']);
+  const known = new Set(transcript.map((row) => row.key));
+  const stored = [...transcript, ...pendingRows(payload).filter((row) => !known.has(row.key))];
   const asked = new Set(stored.filter((row) => row.role === 'user').map((row) => row.runId));
   const answered = new Set(stored.filter((row) => row.role === 'assistant').map((row) => row.runId));
   const inFlight = payload['inFlightRun'] === undefined || payload['inFlightRun'] === null ? null : asObject(payload['inFlightRun']);
@@ -321,22 +244,6 @@ function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatStat
   return next;
 }
 
-/** A row that is on the screen keeps its key, so that loading history again moves and re-renders nothing. */
-function keepKeys(stored: readonly Row[], shown: readonly Row[]): Row[] {
-  const keys = new Map<string, string>();
-  for (const row of shown) {
-    if (row.messageId !== null) keys.set(`id ${row.messageId}`, row.key);
-    if (row.runId !== null) keys.set(`${row.role} ${row.runId}`, row.key);
-  }
-  const used = new Set<string>();
-  return stored.map((row) => {
-    const known = keys.get(`id ${row.messageId ?? ''}`) ?? keys.get(`${row.role} ${row.runId ?? ''}`) ?? row.key;
-    const key = used.has(known) ? row.key : known;
-    used.add(key);
-    return { ...row, key };
-  });
-}
-
 function older(state: ChatState, payload: Json): ChatState {
   const known = new Set(state.rows.map((row) => row.messageId).filter((id) => id !== null));
   const page = rowsOf(payload['messages'], state.rows.length).filter((row) => row.messageId === null || !known.has(row.messageId));
@@ -353,7 +260,7 @@ function older(state: ChatState, payload: Json): ChatState {
 function storedElsewhere(state: ChatState, payload: Json): ChatState {
   const facts = readMessage(payload['message']);
   const messageId = facts.messageId ?? asText(payload['messageId']);
-  const row = rowOf({ ...facts, messageId }, state.rows.length);
+  const row = rowOf({ ...facts, messageId, runId: facts.runId ?? asText(payload['runId']) }, state.rows.length);
   if (row === null) return state;
   const same = (other: Row) =>
     (messageId !== null && other.messageId === messageId) ||

@@ -1,0 +1,80 @@
+/** Turns what the gateway has stored into rows. */
+import { asList, asObject, asText, type Json } from '../gateway/frames';
+import { strings } from '../strings';
+import { readMessage, textOf, type MessageFacts } from './content';
+import { answer, blank, type Row } from './rows';
+
+/** A stored message as a row; `null` for what has no place in a conversation. */
+export function rowOf(facts: MessageFacts, index: number): Row | null {
+  const key = facts.messageId ?? `stored-${index}`;
+  const common = { parts: facts.parts, at: facts.at, runId: facts.runId, messageId: facts.messageId };
+  switch (facts.role) {
+    case 'user':
+      return { ...blank(facts.runId === null ? key : `${facts.runId}:user`, 'user'), ...common };
+    case 'assistant': {
+      const stopped = facts.stopReason === 'aborted' || facts.stopReason === 'stop-requested';
+      const problem = facts.error === null ? null : { message: facts.error, kind: null, detail: null };
+      if (facts.parts.length === 0 && problem === null) return null;
+      return { ...blank(key, 'assistant'), ...common, stopped, problem };
+    }
+    case 'custom': {
+      const message = facts.error ?? textOf(facts.parts);
+      if (message === '') return null;
+      return { ...blank(key, 'assistant'), ...common, parts: [], problem: { message, kind: null, detail: null } };
+    }
+    case 'system':
+      return textOf(facts.parts) === '' ? null : { ...blank(key, 'note'), ...common };
+    default:
+      return null;
+  }
+}
+
+/** The rows of a page of messages; `from` tells apart rows without an id. */
+export function rowsOf(messages: unknown, from = 0): Row[] {
+  const seen = new Set<string>();
+  const rows: Row[] = [];
+  (Array.isArray(messages) ? (messages as unknown[]) : []).forEach((message, index) => {
+    const row = rowOf(readMessage(message), from + index);
+    if (row === null) return;
+    // Two rows must never share a key; a second one of the same run keeps its own.
+    const key = seen.has(row.key) ? `${row.key}#${index}` : row.key;
+    seen.add(key);
+    rows.push({ ...row, key });
+  });
+  return rows;
+}
+
+/**
+ * Messages that wait for their run: they are stored, but not part of the transcript yet. One that was interrupted says
+ * so; one that was taken back is not shown.
+ */
+export function pendingRows(payload: Json): Row[] {
+  return asList(asObject(payload['pendingInputs'])['items']).flatMap((value): Row[] => {
+    const item = asObject(value);
+    const state = asText(item['state']);
+    const facts = readMessage(item['message']);
+    const runId = asText(item['runId']) ?? facts.runId;
+    const row = rowOf({ ...facts, role: 'user', runId, messageId: facts.messageId ?? asText(item['id']) }, 0);
+    if (row === null || state === 'cancelled') return [];
+    if (runId === null) return [row];
+    if (state !== 'interrupted') return [row, answer(runId)];
+    const problem = { message: strings.message.interrupted, kind: null, detail: null };
+    return [row, { ...answer(runId), live: null, problem }];
+  });
+}
+
+/** A row that is on the screen keeps its key, so that loading history again moves and re-renders nothing. */
+export function keepKeys(stored: readonly Row[], shown: readonly Row[]): Row[] {
+  const keys = new Map<string, string>();
+  for (const row of shown) {
+    if (row.messageId !== null) keys.set(`id ${row.messageId}`, row.key);
+    if (row.runId !== null) keys.set(`${row.role} ${row.runId}`, row.key);
+  }
+  const used = new Set<string>();
+  return stored.map((row) => {
+    const known = keys.get(`id ${row.messageId ?? ''}`) ?? keys.get(`${row.role} ${row.runId ?? ''}`) ?? row.key;
+    const key = used.has(known) ? row.key : known;
+    used.add(key);
+    return { ...row, key };
+  });
+}
