@@ -1,8 +1,7 @@
 // Every way in which a gateway refuses a browser, and the way out that the page shows.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertFaultless, launch, openPage } from './lib/browser.mjs';
-import { closingFrames } from './lib/closing.mjs';
+import { assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
 import { Daemon } from './lib/daemon.mjs';
 
 const TOKEN = 'a-token-that-is-long-enough-to-be-strong-0123456789';
@@ -25,7 +24,6 @@ describe('admission', () => {
   after(async () => {
     await browser?.close();
     await daemon?.end();
-    closingFrames();
   });
 
   it('asks for a missing token, explains a wrong one, and lets the right one in', async () => {
@@ -100,4 +98,6 @@ describe('admission', () => {
     assertFaultless(tab);
     await tab.context.close();
   });
+
+  it('spoke and heard only frames that the official validators accept', () => assertFrames());
 });

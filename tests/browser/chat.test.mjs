@@ -1,9 +1,8 @@
 // A newcomer's way: start the gateway without any configuration, open the printed address, chat.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertFaultless, launch, openPage } from './lib/browser.mjs';
+import { assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
 import { Daemon } from './lib/daemon.mjs';
-import { closingFrames } from './lib/closing.mjs';
 
 const LONG = Array.from({ length: 60 }, (_, index) => `Point ${index + 1} of what I have in mind.`).join(' ');
 
@@ -20,7 +19,6 @@ describe('a first start without configuration', () => {
   after(async () => {
     await browser?.close();
     await daemon?.end();
-    closingFrames();
   });
 
   it('opens under the printed address, which then no longer shows the token', async () => {
@@ -118,6 +116,8 @@ describe('a first start without configuration', () => {
   });
 
   it('had no fault: nothing on the console, no policy violation, no other origin', () => assertFaultless(first));
+
+  it('spoke and heard only frames that the official validators accept', () => assertFrames());
 });
 
 /** `#token=...` as `openclaw dashboard` prints it. */

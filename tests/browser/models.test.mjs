@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startModel } from '../conformance/lib/model.mjs';
-import { assertFaultless, launch, openPage } from './lib/browser.mjs';
-import { closingFrames } from './lib/closing.mjs';
+import { assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
 import { Daemon } from './lib/daemon.mjs';
 
 const TOKEN = 'a-token-that-is-long-enough-to-be-strong-0123456789';
@@ -15,12 +14,11 @@ describe('models', () => {
   let model;
   before(async () => {
     browser = await launch();
-    model = await startModel(REPLY);
+    model = await startModel(REPLY, { latency: 5 });
   });
   after(async () => {
     await browser?.close();
     await model?.stop();
-    closingFrames();
   });
 
   const visit = async (config, work) => {
@@ -78,4 +76,6 @@ describe('models', () => {
       assert.match(await problem.innerText(), /models\.providers\.openai|OPENAI_API_KEY/);
       await chat.screenshot('run-error');
     }));
+
+  it('spoke and heard only frames that the official validators accept', () => assertFrames());
 });

@@ -77,7 +77,7 @@ export class AppElement extends LitElement {
           .current=${view.chat.sessionKey}
           .main=${main}
           .version=${view.version}
-          .clients=${view.clients}
+          .clients=${connection.phase === 'online' ? view.clients : 0}
           @open-session=${(event: CustomEvent<string>) => this.#open(event.detail)}
         ></oc-sidebar>
       </div>
@@ -113,13 +113,15 @@ export class AppElement extends LitElement {
       ></oc-gate>`;
     }
     const run = activeRun(view.chat);
-    const running = run === null ? 'no' : run.live === 'stopping' ? 'stopping' : 'running';
+    const online = connection.phase === 'online';
+    const running = run === null || !online ? 'no' : run.live === 'stopping' ? 'stopping' : 'running';
     return html`
       ${this.#problems(view)}
       <oc-thread
         .chat=${view.chat}
         .agent=${view.agentName}
         .emoji=${view.agentEmoji}
+        ?online=${online}
         @older=${() => void this.#controller.loadOlder()}
         @reload=${() => this.#controller.reload()}
         @idea=${(event: CustomEvent<string>) => this.#send(event.detail)}
@@ -130,7 +132,7 @@ export class AppElement extends LitElement {
         .agent=${view.agentName}
         .session=${view.chat.sessionKey}
         .running=${running}
-        ?online=${connection.phase === 'online'}
+        ?online=${online}
         @send=${(event: CustomEvent<string>) => this.#send(event.detail)}
         @stop=${() => void this.#controller.stop()}
       ></oc-composer>

@@ -61,6 +61,7 @@ const english = {
     answering: 'Answering',
     stopped: 'Stopped',
     sending: 'Sending…',
+    held: 'Goes out when the connection is back',
     notSent: 'Not sent',
     retry: 'Send again',
     discard: 'Discard',

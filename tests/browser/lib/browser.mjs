@@ -72,6 +72,13 @@ export function assertFaultless(...pages) {
   for (const { faults } of pages) assert.deepEqual(faults, []);
 }
 
+/** Prints what crossed the sockets of this file's pages; fails on the first frames that a validator refuses. */
+export function assertFrames() {
+  console.log(`WebChat ${frames}`);
+  assert.ok(frames.framesIn > 0 && frames.framesOut > 0, 'no frame was recorded');
+  assert.deepEqual(frames.violations.slice(0, 5), []);
+}
+
 /** What a person does in the chat, and sees. */
 export class Chat {
   constructor(page) {
@@ -100,7 +107,10 @@ export class Chat {
   async answered(timeout = 30_000) {
     await this.page.locator('[data-testid=message-assistant]:not([data-live])').last().waitFor({ timeout });
     await this.page.locator('[data-testid=message-assistant][data-live]').waitFor({ state: 'detached', timeout });
-    return this.answers.last().locator('oc-markdown').last().innerText();
+    return this.answers.last().evaluate((article) => {
+      const texts = [...article.querySelectorAll('oc-markdown')].map((markdown) => markdown.shadowRoot.firstElementChild.innerText);
+      return texts.join('\n\n');
+    });
   }
 
   /** From now on writes down each text that the last answer shows while it is being written. */

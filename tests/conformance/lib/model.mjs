@@ -9,9 +9,9 @@ const APIS = {
   ollama: { path: "" },
 };
 
-/** The mock answers any message with `reply`, in chunks of a few characters. */
-export async function startModel(reply) {
-  const mock = new LLMock({ port: 0, chunkSize: 8 });
+/** The mock answers any message with `reply`, in chunks of a few characters, `latency` milliseconds apart. */
+export async function startModel(reply, { latency = 0 } = {}) {
+  const mock = new LLMock({ port: 0, chunkSize: 8, latency });
   mock.onMessage(/[\s\S]*/, { content: reply });
   await mock.start();
   return {

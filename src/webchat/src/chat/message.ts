@@ -18,16 +18,17 @@ export interface RowAction {
 
 /** `<oc-message>`: one row of a conversation. */
 export class MessageElement extends LitElement {
-  static override properties = { row: { attribute: false }, agent: {}, emoji: {}, copied: { state: true } };
+  static override properties = { row: { attribute: false }, agent: {}, held: { type: Boolean }, copied: { state: true } };
   declare row: Row;
   declare agent: string;
-  declare emoji: string | null;
+  /** The message waits for the connection. */
+  declare held: boolean;
   declare copied: boolean;
 
   constructor() {
     super();
     this.agent = '';
-    this.emoji = null;
+    this.held = false;
     this.copied = false;
   }
 
@@ -109,7 +110,7 @@ export class MessageElement extends LitElement {
     const sending = row.role === 'user' && row.delivery === 'sending';
     return html`
       <footer>
-        ${sending ? html`<span>${words.sending}</span>` : nothing}
+        ${sending ? html`<span>${this.held ? words.held : words.sending}</span>` : nothing}
         ${row.at !== null && row.live === null && !sending ? html`<time datetime=${new Date(row.at).toISOString()}>${clock(row.at)}</time>` : nothing}
         ${text !== '' && row.live === null
           ? html`<button class="copy-all" title=${words.copyMessage} aria-label=${words.copyMessage} @click=${() => this.#copy(text)}>

@@ -6,17 +6,24 @@ import { strings } from '../strings';
 import { Announcer } from './announcer';
 import { textOf } from './content';
 import './message';
-import type { ChatState, Row } from './state';
+import { unacknowledged, type ChatState, type Row } from './state';
 
 /** Nearer than this to the end counts as "reading the latest": the view then follows what is written. */
 const FOLLOW_PX = 64;
 
 /** `<oc-thread>`: the scrolling conversation. Fires `older`, `reload` and `idea` (detail: the text). */
 export class ThreadElement extends LitElement {
-  static override properties = { chat: { attribute: false }, agent: {}, emoji: {}, away: { state: true } };
+  static override properties = {
+    chat: { attribute: false },
+    agent: {},
+    emoji: {},
+    online: { type: Boolean },
+    away: { state: true },
+  };
   declare chat: ChatState;
   declare agent: string;
   declare emoji: string | null;
+  declare online: boolean;
   /** The person has scrolled up. */
   declare away: boolean;
 
@@ -28,6 +35,7 @@ export class ThreadElement extends LitElement {
     super();
     this.agent = '';
     this.emoji = null;
+    this.online = false;
     this.away = false;
   }
 
@@ -196,14 +204,16 @@ export class ThreadElement extends LitElement {
 
   #rows() {
     let day = '';
+    // Nothing is being thought about a message that has not gone out.
+    const held = new Set(this.online ? [] : unacknowledged(this.chat).map((row) => row.runId));
     return repeat(
-      this.chat.rows,
+      this.chat.rows.filter((row) => row.role === 'user' || row.runId === null || !held.has(row.runId)),
       (row) => row.key,
       (row) => {
         const own = row.at === null ? day : dayOf(row.at);
         const separator = own !== day && row.at !== null ? html`<div class="day">${dayName(row.at)}</div>` : nothing;
         day = own;
-        return html`${separator}<oc-message .row=${row} .agent=${this.agent} .emoji=${this.emoji}></oc-message>`;
+        return html`${separator}<oc-message .row=${row} .agent=${this.agent} ?held=${held.has(row.runId) && row.runId !== null}></oc-message>`;
       },
     );
   }

@@ -111,9 +111,9 @@ export class GateElement extends LitElement {
 
       .command code {
         flex: 1;
-        overflow-x: auto;
         padding: 0.3rem 0;
-        white-space: nowrap;
+        white-space: pre-wrap;
+        overflow-wrap: anywhere;
       }
 
       dl {
@@ -138,7 +138,7 @@ export class GateElement extends LitElement {
         display: flex;
         align-items: center;
         gap: 0.6rem;
-        margin-bottom: 0;
+        margin-bottom: 1.2rem;
       }
 
       .waiting i {
@@ -252,7 +252,7 @@ export class GateElement extends LitElement {
         ${requestId === null ? nothing : html`<dt>${words.pairing.request}</dt><dd data-testid="request-id">${requestId}</dd>`}
         ${deviceId === null ? nothing : html`<dt>${words.pairing.device}</dt><dd>${deviceId.slice(0, 16)}…</dd>`}
       </dl>
-      ${this.refusal.retryAfterMs === null ? this.#retry() : html`<p class="waiting"><i></i>${words.pairing.waiting}</p><br />`}
+      ${this.refusal.retryAfterMs === null ? this.#retry() : html`<p class="waiting"><i></i>${words.pairing.waiting}</p>`}
     `;
   }
 
