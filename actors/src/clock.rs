@@ -109,8 +109,7 @@ impl Clock for SystemClock {
 #[cfg(any(test, feature = "testing"))]
 #[derive(Debug)]
 pub struct TestClock {
-    epoch: Millis,
-    start: tokio::time::Instant,
+    start: Option<tokio::time::Instant>,
     by_hand_ms: std::sync::atomic::AtomicU64,
 }
 
@@ -122,8 +121,15 @@ impl TestClock {
     /// A clock at [`TestClock::EPOCH`].
     pub fn new() -> Self {
         Self {
-            epoch: Self::EPOCH,
-            start: tokio::time::Instant::now(),
+            start: Some(tokio::time::Instant::now()),
+            by_hand_ms: std::sync::atomic::AtomicU64::new(0),
+        }
+    }
+
+    /// A clock that stands still but for the hand, for tests on several threads.
+    pub fn frozen() -> Self {
+        Self {
+            start: None,
             by_hand_ms: std::sync::atomic::AtomicU64::new(0),
         }
     }
@@ -151,12 +157,12 @@ impl Default for TestClock {
 #[cfg(any(test, feature = "testing"))]
 impl Clock for TestClock {
     fn now(&self) -> Millis {
-        self.epoch.plus(self.monotonic())
+        Self::EPOCH.plus(self.monotonic())
     }
 
     fn monotonic(&self) -> Duration {
         let by_hand = self.by_hand_ms.load(std::sync::atomic::Ordering::SeqCst);
-        self.start.elapsed() + Duration::from_millis(by_hand)
+        self.start.map_or(Duration::ZERO, |start| start.elapsed()) + Duration::from_millis(by_hand)
     }
 }
 

@@ -12,11 +12,15 @@
 //! Other actors on the same thread notice nothing. A supervised actor ends when it is retired
 //! ([`DeathWatch::retire`]) or when its last address is dropped, never by `ctx.stop()`.
 //!
+//! actix stops an actor of its own accord when a stream of a `StreamHandler` ends, unless
+//! `finished()` is overridden; that counts as a failure too.
+//!
 //! **Invariants.** A failure is logged and counted in one place, [`DeathWatch`]. The end of the
 //! daemon is asked for once, however many actors fail. A sender that must not hang during a
 //! backoff uses `.timeout()` or `try_send`.
 
 mod panics;
+mod post;
 mod pump;
 mod report;
 mod state;

@@ -36,17 +36,17 @@ impl RestartPolicy {
         base: Duration::from_millis(20),
         max: Duration::from_secs(10),
         jitter: 0.2,
-        stable_after: Duration::from_secs(60),
+        stable_after: Duration::from_mins(1),
         fatal_failures: 3,
-        fatal_within: Duration::from_secs(60),
+        fatal_within: Duration::from_mins(1),
     };
 
     /// For actors that talk to somebody else's service, who must not be hammered.
     pub const PROVIDER: Self = Self {
         base: Duration::from_millis(500),
-        max: Duration::from_secs(60),
+        max: Duration::from_mins(1),
         jitter: 0.5,
-        stable_after: Duration::from_secs(120),
+        stable_after: Duration::from_mins(2),
         ..Self::CORE
     };
 
@@ -162,7 +162,7 @@ impl Default for HangLimits {
         Self {
             every: Duration::from_secs(2),
             report_after: Duration::from_secs(10),
-            give_up_after: Duration::from_secs(60),
+            give_up_after: Duration::from_mins(1),
         }
     }
 }

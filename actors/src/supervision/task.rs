@@ -11,10 +11,10 @@ use tokio::time::Sleep;
 
 use super::Rebuild;
 use super::panics::{catch, take_reason};
+use super::post::Post;
 use super::pump::Mailbox;
 use super::state::{Cause, Failures, RestartPolicy};
 use super::vitals::Vitals;
-use super::watch::Post;
 
 /// An actor with its context: actix's own machinery, fed from a mailbox that is not its own.
 ///
@@ -96,6 +96,8 @@ impl<A: Rebuild> Supervisor<A> {
 
     fn record(&mut self, cause: Cause, why: &str) -> Phase {
         self.announced = false;
+        // An order to tear down the life that just ended must not hit the next one.
+        self.vitals.take_torn_down();
         let verdict = self
             .failures
             .failed(cause, self.post.now(), self.post.chance());

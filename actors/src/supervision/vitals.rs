@@ -50,8 +50,11 @@ impl Vitals {
 
     /// The actor reads its mailbox, so it is alive.
     pub(super) fn answer(&self) {
-        self.answered
-            .store(self.asked.load(Ordering::SeqCst), Ordering::SeqCst);
+        let asked = self.asked.load(Ordering::Acquire);
+        // Said before each message, so the common case only reads.
+        if self.answered.load(Ordering::Relaxed) != asked {
+            self.answered.store(asked, Ordering::Release);
+        }
     }
 
     /// From now on, an end of the actor is deliberate.

@@ -10,8 +10,9 @@ use std::time::Duration;
 use actix::{Actor, Addr, WeakAddr};
 use tokio::sync::watch;
 
-use super::report::{ActorState, ActorVitals, Fatal, LastFailure, Notice, Totals};
-use super::state::{Cause, HangLimits, Look, Silence, Tier, Verdict};
+use super::post::{Post, millis};
+use super::report::{ActorState, ActorVitals, Fatal, Notice, Totals};
+use super::state::{HangLimits, Look, Silence, Tier};
 use super::vitals::Vitals;
 use crate::clock::{SharedClock, SharedEntropy};
 
@@ -34,17 +35,17 @@ struct Inner {
 }
 
 #[derive(Default)]
-struct Register {
+pub(super) struct Register {
     next_id: u64,
-    rows: BTreeMap<u64, Row>,
-    totals: BTreeMap<&'static str, Totals>,
+    pub(super) rows: BTreeMap<u64, Row>,
+    pub(super) totals: BTreeMap<&'static str, Totals>,
     last_look: Option<Duration>,
 }
 
-struct Row {
-    shown: ActorVitals,
+pub(super) struct Row {
+    pub(super) shown: ActorVitals,
     vitals: Arc<Vitals>,
-    silence: Silence,
+    pub(super) silence: Silence,
     /// A `WeakAddr` of the actor, to find it by its address.
     address: Box<dyn Any + Send>,
 }
@@ -78,6 +79,14 @@ impl DeathWatch {
                 changes: watch::Sender::new(0),
             }),
         }
+    }
+
+    pub(super) fn clock(&self) -> &SharedClock {
+        &self.inner.clock
+    }
+
+    pub(super) fn entropy(&self) -> &SharedEntropy {
+        &self.inner.entropy
     }
 
     /// The limits that the watchdog keeps.
@@ -249,11 +258,7 @@ impl DeathWatch {
         register.totals.entry(name).or_default();
         drop(register);
         self.changed();
-        Post {
-            watch: self.clone(),
-            id,
-            vitals,
-        }
+        Post::new(self.clone(), id, vitals)
     }
 
     fn find<A: Actor>(&self, addr: &Addr<A>) -> Option<Arc<Vitals>> {
@@ -266,7 +271,7 @@ impl DeathWatch {
         Some(Arc::clone(&row.vitals))
     }
 
-    fn tell(&self, notice: &Notice) {
+    pub(super) fn tell(&self, notice: &Notice) {
         self.changed();
         // Copied, so that a listener may itself start or retire actors.
         let listeners = lock(&self.inner.listeners).clone();
@@ -275,13 +280,13 @@ impl DeathWatch {
         }
     }
 
-    fn changed(&self) {
+    pub(super) fn changed(&self) {
         self.inner
             .changes
             .send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 
-    fn register(&self) -> MutexGuard<'_, Register> {
+    pub(super) fn register(&self) -> MutexGuard<'_, Register> {
         lock(&self.inner.register)
     }
 }
@@ -323,134 +328,6 @@ impl Row {
             }
         }
     }
-}
-
-/// The place from which one supervisor reports; dropping it says that the actor has ended.
-pub(super) struct Post {
-    watch: DeathWatch,
-    id: u64,
-    vitals: Arc<Vitals>,
-}
-
-impl Post {
-    pub(super) fn vitals(&self) -> Arc<Vitals> {
-        Arc::clone(&self.vitals)
-    }
-
-    pub(super) fn now(&self) -> Duration {
-        self.watch.inner.clock.monotonic()
-    }
-
-    pub(super) fn chance(&self) -> f64 {
-        self.watch.inner.entropy.fraction()
-    }
-
-    pub(super) fn failed(&self, cause: Cause, why: &str, verdict: &Verdict) {
-        let at = self.watch.inner.clock.now();
-        let mut register = self.watch.register();
-        let Register { rows, totals, .. } = &mut *register;
-        let Some(row) = rows.get_mut(&self.id) else {
-            return;
-        };
-        row.silence = Silence::default();
-        let shown = &mut row.shown;
-        shown.state = ActorState::Backoff;
-        shown.silent_for = Duration::ZERO;
-        shown.failures += 1;
-        shown.streak = verdict.streak;
-        shown.last_failure = Some(LastFailure {
-            at,
-            cause,
-            why: why.to_owned(),
-            next_in: verdict.next_in,
-        });
-        let totals = totals.entry(shown.name).or_default();
-        match cause {
-            Cause::Panic => totals.panics += 1,
-            Cause::Stop => totals.stops += 1,
-            Cause::Hang => {} // counted when it was found
-            Cause::Rebuild => totals.rebuilds_failed += 1,
-        }
-        let shown = shown.clone();
-        drop(register);
-        log_failure(&shown, cause, why, verdict);
-        if verdict.fatal {
-            let streak = verdict.streak;
-            self.watch
-                .fatal(shown.name, &format!("failure {streak} in a row: {why}"));
-        }
-        self.watch.tell(&Notice::Failed(shown));
-    }
-
-    /// A life of the actor was polled and goes on.
-    pub(super) fn running(&self) {
-        let mut register = self.watch.register();
-        let Register { rows, totals, .. } = &mut *register;
-        let Some(row) = rows.get_mut(&self.id) else {
-            return;
-        };
-        let again = row.shown.state == ActorState::Backoff;
-        row.shown.state = ActorState::Running;
-        if again {
-            totals.entry(row.shown.name).or_default().recoveries += 1;
-        }
-        let shown = row.shown.clone();
-        drop(register);
-        if again {
-            tracing::info!(
-                actor = shown.name,
-                instance = shown.instance,
-                "actor runs again"
-            );
-            self.watch.tell(&Notice::Recovered(shown));
-        } else {
-            self.watch.changed();
-        }
-    }
-}
-
-impl Drop for Post {
-    fn drop(&mut self) {
-        let row = self.watch.register().rows.remove(&self.id);
-        self.vitals.end();
-        if let Some(row) = row {
-            tracing::debug!(
-                actor = row.shown.name,
-                instance = row.shown.instance,
-                "actor ended"
-            );
-            self.watch.tell(&Notice::Ended(row.shown));
-        }
-    }
-}
-
-fn log_failure(shown: &ActorVitals, cause: Cause, why: &str, verdict: &Verdict) {
-    let (actor, instance, streak) = (shown.name, &shown.instance, verdict.streak);
-    let next_in_ms = millis(verdict.next_in);
-    match shown.tier {
-        Tier::Replaceable => tracing::warn!(
-            actor,
-            instance,
-            ?cause,
-            why,
-            streak,
-            next_in_ms,
-            "actor failed"
-        ),
-        Tier::Irreplaceable => tracing::error!(
-            actor,
-            instance,
-            ?cause,
-            why,
-            streak,
-            next_in_ms,
-            "actor failed"
-        ),
-    }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A panic while a lock was held left nothing half-written here: each change is a few plain stores.

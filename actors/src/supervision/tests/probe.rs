@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use crate::clock::{SeededEntropy, TestClock};
 use crate::placement::Place;
 use crate::supervised;
-use crate::supervision::{DeathWatch, HangLimits, Rebuild, RestartPolicy, Tier, supervise};
+use crate::supervision::{
+    ActorVitals, DeathWatch, HangLimits, Rebuild, RestartPolicy, Tier, supervise,
+};
 
 /// 100 ms, 200 ms, 400 ms, ... up to 1 s, exactly.
 pub(super) const STEADY: RestartPolicy = RestartPolicy {
@@ -18,7 +21,7 @@ pub(super) const STEADY: RestartPolicy = RestartPolicy {
     jitter: 0.0,
     stable_after: Duration::from_secs(30),
     fatal_failures: 3,
-    fatal_within: Duration::from_secs(60),
+    fatal_within: Duration::from_mins(1),
 };
 
 pub(super) const LIMITS: HangLimits = HangLimits {
@@ -27,13 +30,13 @@ pub(super) const LIMITS: HangLimits = HangLimits {
     give_up_after: Duration::from_secs(20),
 };
 
-/// How often each thing may still go wrong, shared by all lives of an actor.
+/// How often each thing may still panic, shared by all lives of an actor.
 #[derive(Debug, Default)]
 pub(super) struct Flaws {
-    pub(super) panics_in_build: u32,
-    pub(super) panics_in_started: u32,
-    pub(super) panics_in_interval: u32,
-    pub(super) panics_in_drop: u32,
+    pub(super) build: u32,
+    pub(super) started: u32,
+    pub(super) interval: u32,
+    pub(super) drop: u32,
 }
 
 #[derive(Clone)]
@@ -59,10 +62,7 @@ fn use_up(deps: &Deps, pick: impl Fn(&mut Flaws) -> &mut u32) -> bool {
 impl Core {
     fn new(deps: Deps) -> Self {
         deps.log.send("built").ok();
-        assert!(
-            !use_up(&deps, |flaws| &mut flaws.panics_in_build),
-            "cannot build"
-        );
+        assert!(!use_up(&deps, |flaws| &mut flaws.build), "cannot build");
         Self {
             deps,
             told: Vec::new(),
@@ -72,7 +72,7 @@ impl Core {
     fn started(&self) {
         self.deps.log.send("started").ok();
         assert!(
-            !use_up(&self.deps, |flaws| &mut flaws.panics_in_started),
+            !use_up(&self.deps, |flaws| &mut flaws.started),
             "cannot start"
         );
     }
@@ -80,7 +80,7 @@ impl Core {
     fn tick(&self) {
         self.deps.log.send("tick").ok();
         assert!(
-            !use_up(&self.deps, |flaws| &mut flaws.panics_in_interval),
+            !use_up(&self.deps, |flaws| &mut flaws.interval),
             "cannot tick"
         );
     }
@@ -88,10 +88,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        assert!(
-            !use_up(&self.deps, |flaws| &mut flaws.panics_in_drop),
-            "cannot drop"
-        );
+        assert!(!use_up(&self.deps, |flaws| &mut flaws.drop), "cannot drop");
     }
 }
 
@@ -100,16 +97,26 @@ impl Drop for Core {
 #[rtype(result = "Vec<u32>")]
 pub(super) struct Tell(pub(super) u32);
 
+/// Cancels the interval and stops in the same turn, before actix gets to cancel anything.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct CancelAndStop;
+
+/// Is sent on to the actor itself, so many times.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Repeat(pub(super) u32);
+
 macro_rules! probe_actor {
     ($name:ident, $tier:expr) => {
-        pub(super) struct $name(Core);
+        pub(super) struct $name(Core, Option<SpawnHandle>);
 
         impl Actor for $name {
             type Context = Context<Self>;
 
             fn started(&mut self, ctx: &mut Self::Context) {
                 self.0.started();
-                ctx.run_interval(Duration::from_secs(10), |probe, _| probe.0.tick());
+                self.1 = Some(ctx.run_interval(Duration::from_secs(10), |probe, _| probe.0.tick()));
             }
 
             fn stopped(&mut self, _: &mut Self::Context) {
@@ -124,7 +131,7 @@ macro_rules! probe_actor {
             const MAILBOX: usize = 4;
 
             fn build(deps: Deps) -> Self {
-                Self(Core::new(deps))
+                Self(Core::new(deps), None)
             }
 
             fn deps(&self) -> Deps {
@@ -141,6 +148,29 @@ macro_rules! probe_actor {
             }
         }
 
+        impl Handler<CancelAndStop> for $name {
+            type Result = ();
+
+            fn handle(&mut self, _: CancelAndStop, ctx: &mut Self::Context) {
+                if let Some(ticks) = self.1.take() {
+                    ctx.cancel_future(ticks);
+                }
+                ctx.stop();
+            }
+        }
+
+        impl Handler<Repeat> for $name {
+            type Result = ();
+
+            fn handle(&mut self, repeat: Repeat, ctx: &mut Self::Context) {
+                if repeat.0 > 0 {
+                    ctx.address().try_send(Repeat(repeat.0 - 1)).unwrap();
+                } else {
+                    self.0.deps.log.send("repeated").ok();
+                }
+            }
+        }
+
         supervised!($name);
     };
 }
@@ -154,7 +184,7 @@ pub(super) struct World {
     pub(super) clock: Arc<TestClock>,
     pub(super) flaws: Arc<Mutex<Flaws>>,
     pub(super) log: mpsc::UnboundedReceiver<&'static str>,
-    deps: Deps,
+    pub(super) deps: Deps,
 }
 
 impl World {
@@ -163,7 +193,10 @@ impl World {
     }
 
     pub(super) fn flawed(flaws: Flaws) -> Self {
-        let clock = TestClock::shared();
+        Self::with_clock(TestClock::shared(), flaws)
+    }
+
+    pub(super) fn with_clock(clock: Arc<TestClock>, flaws: Flaws) -> Self {
         let (sender, log) = mpsc::unbounded_channel();
         let flaws = Arc::new(Mutex::new(flaws));
         let watch = DeathWatch::with_hang_limits(clock.clone(), SeededEntropy::shared(1), LIMITS);
@@ -189,13 +222,33 @@ impl World {
         std::iter::from_fn(|| self.log.try_recv().ok()).collect()
     }
 
+    /// What ended the daemon, if anything did.
     pub(super) fn ended_by(&self) -> Option<String> {
-        let mut fatal = tokio_test_poll(self.watch.until_fatal());
-        fatal.take().map(|fatal| fatal.to_string())
+        let fatal = self.watch.until_fatal().now_or_never();
+        fatal.map(|fatal| fatal.to_string())
+    }
+
+    /// The state of the only actor.
+    pub(super) fn only(&self) -> ActorVitals {
+        let mut report = self.watch.report();
+        assert_eq!(report.len(), 1);
+        report.remove(0)
     }
 }
 
-/// The value of a future that is ready now.
-fn tokio_test_poll<T>(future: impl Future<Output = T>) -> Option<T> {
-    futures_util::FutureExt::now_or_never(future)
+/// Runs a test on one thread, where time only passes when everybody waits.
+pub(super) fn on_paused_time(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}
+
+/// Lets everything run that can run without time passing.
+pub(super) async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
 }
