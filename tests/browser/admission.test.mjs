@@ -1,7 +1,7 @@
 // Every way in which a gateway refuses a browser, and the way out that the page shows.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
+import { assertAccessible, assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
 import { Daemon } from './lib/daemon.mjs';
 
 const TOKEN = 'a-token-that-is-long-enough-to-be-strong-0123456789';
@@ -32,6 +32,7 @@ describe('admission', () => {
     await tab.page.goto(daemon.origin);
     await tab.page.locator('[data-testid=gate][data-kind=token]').waitFor();
     await tab.chat.screenshot('gate-token');
+    await assertAccessible(tab);
     await tab.page.getByTestId('token').fill('not the token');
     await tab.page.getByTestId('token').press('Enter');
     await tab.page.locator('[data-testid=gate][data-code=AUTH_TOKEN_MISMATCH]').waitFor();
@@ -59,6 +60,7 @@ describe('admission', () => {
     const snippet = await tab.page.getByTestId('command').innerText();
     assert.match(snippet, new RegExp(`allowedOrigins: \\["http://${FOREIGN}:${daemon.port}"\\]`));
     await tab.chat.screenshot('gate-origin');
+    await assertAccessible(tab);
     assertFaultless(tab);
     await tab.context.close();
     await daemon.end();
@@ -93,6 +95,7 @@ describe('admission', () => {
     const command = await tab.page.getByTestId('command').innerText();
     assert.equal(command, `openclaw devices approve ${requestId}`);
     await tab.chat.screenshot('gate-pairing');
+    await assertAccessible(tab);
     await daemon.cli(...command.split(' ').slice(1));
     await tab.chat.connected();
     assertFaultless(tab);

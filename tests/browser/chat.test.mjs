@@ -1,7 +1,7 @@
 // A newcomer's way: start the gateway without any configuration, open the printed address, chat.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
+import { assertAccessible, assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
 import { Daemon } from './lib/daemon.mjs';
 
 const LONG = Array.from({ length: 60 }, (_, index) => `Point ${index + 1} of what I have in mind.`).join(' ');
@@ -29,6 +29,7 @@ describe('a first start without configuration', () => {
     assert.equal(await first.page.evaluate(() => history.length), 2);
     await first.page.getByTestId('empty').waitFor();
     await first.chat.screenshot('empty-light');
+    await assertAccessible(first);
   });
 
   it('streams an answer to a message', async () => {
@@ -40,6 +41,7 @@ describe('a first start without configuration', () => {
     assert.ok(seen.length > 1, `the answer was shown in ${seen.length} steps`);
     assert.ok(seen[0].length < answer.length, 'the first thing shown was the whole answer');
     await first.chat.screenshot('chat-light');
+    await assertAccessible(first);
   });
 
   it('says how to configure a model instead of the echo', async () => {
@@ -110,6 +112,7 @@ describe('a first start without configuration', () => {
       await other.chat.answers.last().waitFor();
       assert.ok(await other.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} scrolls sideways`);
       await other.chat.screenshot(name);
+      await assertAccessible(other);
       assertFaultless(other);
       await other.context.close();
     }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { startModel } from '../conformance/lib/model.mjs';
-import { assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
+import { assertAccessible, assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
 import { Daemon } from './lib/daemon.mjs';
 
 const TOKEN = 'a-token-that-is-long-enough-to-be-strong-0123456789';
@@ -75,6 +75,7 @@ describe('models', () => {
       await problem.waitFor();
       assert.match(await problem.innerText(), /models\.providers\.openai|OPENAI_API_KEY/);
       await chat.screenshot('run-error');
+      await assertAccessible({ page });
     }));
 
   it('spoke and heard only frames that the official validators accept', () => assertFrames());

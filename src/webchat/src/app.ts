@@ -66,6 +66,16 @@ export class AppElement extends LitElement {
     this.#controller.client.stop();
   }
 
+  protected override firstUpdated(): void {
+    // Where there is a keyboard, one can write at once; a phone would open its own over half of the page.
+    if (matchMedia('(hover: hover)').matches) this.renderRoot.querySelector('oc-composer')?.focus();
+  }
+
+  protected override updated(): void {
+    const answering = activeRun(this.view.chat) !== null;
+    document.title = `${answering ? '… ' : ''}${this.view.agentName} · ${strings.appName}`;
+  }
+
   protected override render() {
     const { view } = this;
     const { connection } = view;

@@ -1,7 +1,8 @@
 // Chromium, and a page whose every fault is written down: console errors, exceptions, policy violations, requests to
 // anywhere but its own origin, and every frame on its socket, checked by the official validators.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
@@ -70,6 +71,17 @@ export async function openPage(browser, { context, ...options } = {}) {
 
 export function assertFaultless(...pages) {
   for (const { faults } of pages) assert.deepEqual(faults, []);
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Fails when axe finds something serious that keeps people from using what the page shows now. */
+export async function assertAccessible({ page }) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  const told = serious.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target.flat().join(' ')).join(', ')}`);
+  assert.deepEqual(told, []);
 }
 
 /** Prints what crossed the sockets of this file's pages; fails on the first frames that a validator refuses. */

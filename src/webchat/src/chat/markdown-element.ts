@@ -140,6 +140,42 @@ export class MarkdownElement extends LitElement {
         overflow-wrap: normal;
       }
 
+      .hljs-comment,
+      .hljs-quote,
+      .hljs-meta {
+        color: var(--muted);
+      }
+
+      .hljs-keyword,
+      .hljs-selector-tag,
+      .hljs-literal,
+      .hljs-deletion {
+        color: var(--code-keyword);
+      }
+
+      .hljs-string,
+      .hljs-regexp,
+      .hljs-addition,
+      .hljs-attribute {
+        color: var(--code-string);
+      }
+
+      .hljs-number,
+      .hljs-symbol,
+      .hljs-variable,
+      .hljs-template-variable {
+        color: var(--code-number);
+      }
+
+      .hljs-title,
+      .hljs-section,
+      .hljs-name,
+      .hljs-built_in,
+      .hljs-type,
+      .hljs-attr {
+        color: var(--code-name);
+      }
+
       table {
         display: block;
         max-width: 100%;
@@ -190,7 +226,11 @@ export class MarkdownElement extends LitElement {
   }
 
   protected override updated(changed: PropertyValues<this>): void {
-    if (!changed.has('text')) return;
+    if (changed.has('text')) this.#show();
+    if (changed.has('text') || changed.has('streaming')) void this.#colour();
+  }
+
+  #show(): void {
     const host = this.renderRoot.firstElementChild!;
     const blocks = blocksOf(this.text);
     blocks.forEach((block, index) => {
@@ -204,6 +244,22 @@ export class MarkdownElement extends LitElement {
     });
     while (host.children.length > blocks.length) host.lastElementChild!.remove();
     this.#shown = blocks.map((block) => block.raw);
+  }
+
+  /** Colours code blocks that are complete: all, or all but the one that is being written. */
+  async #colour(): Promise<void> {
+    const blocks = [...this.renderRoot.firstElementChild!.children];
+    const complete = this.streaming ? blocks.slice(0, -1) : blocks;
+    const plain = complete.flatMap((block) => [...block.querySelectorAll('.code:not(.coloured)')]);
+    if (plain.length === 0) return;
+    const { highlight } = await import('./highlight');
+    for (const block of plain) {
+      const code = block.querySelector('code');
+      if (!code || block.classList.contains('coloured')) continue;
+      block.classList.add('coloured');
+      const coloured = highlight(code.textContent ?? '', block.querySelector('.code-head span')?.textContent ?? '');
+      if (coloured) code.replaceChildren(coloured);
+    }
   }
 
   async #click(event: Event): Promise<void> {
