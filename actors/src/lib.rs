@@ -16,5 +16,6 @@ pub mod placement;
 pub mod presence;
 pub mod published;
 pub mod session;
+pub mod store;
 pub mod supervision;
 pub mod views;

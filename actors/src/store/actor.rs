@@ -1,0 +1,268 @@
+//! The one writer of the database.
+//!
+//! Irreplaceable: rebuilt from what is committed; the third failure in a minute drains the daemon.
+//! **Invariant:** `Ok` leaves only after the disk has it, and what waited together is committed
+//! together. After a failed commit nothing is accepted until the file was opened again and took a
+//! commit. It blocks while the disk works, so it lives on an arbiter of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::sync::{oneshot, watch};
+
+use crate::clock::SharedClock;
+use crate::supervised;
+use crate::supervision::{Rebuild, Tier, fail};
+
+use super::config::StoreConfig;
+use super::database::Shared;
+use super::error::StoreError;
+use super::handle::{MAX_WAITING, MAX_WAITING_BYTES, StoreHandle, check_size};
+use super::reader::StoreReader;
+use super::status::StoreStatus;
+use super::table::Op;
+
+/// The first wait before the file is opened again; it doubles with every attempt that fails.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// The longest such wait.
+const RETRY_MAX: Duration = Duration::from_secs(15);
+
+/// What survives a rebuild of the actor: the locked file and the database that is open on it.
+#[derive(Clone)]
+pub struct StoreDeps(Arc<Shared>);
+
+impl std::fmt::Debug for StoreDeps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("StoreDeps").finish_non_exhaustive()
+    }
+}
+
+impl StoreDeps {
+    /// Locks and opens the database. Blocks for a few milliseconds, longer after a crash.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::AlreadyOpen`], [`StoreError::Corrupt`], [`StoreError::Newer`], or
+    /// [`StoreError::Unavailable`]; each names the file and what to do.
+    pub fn open(config: &StoreConfig, clock: SharedClock) -> Result<Self, StoreError> {
+        Shared::open(config, clock).map(|shared| Self(Arc::new(shared)))
+    }
+
+    /// Reads, also before the actor runs.
+    pub fn reader(&self) -> StoreReader {
+        StoreReader::new(Arc::clone(&self.0))
+    }
+
+    /// The status and its changes.
+    pub fn status(&self) -> watch::Receiver<StoreStatus> {
+        self.0.status()
+    }
+
+    /// The handle for the other actors, once the store runs.
+    pub fn handle(&self, writer: Recipient<Commit>) -> StoreHandle {
+        StoreHandle::new(writer, self.reader(), self.status())
+    }
+}
+
+/// The writing actor.
+pub struct Store {
+    shared: Arc<Shared>,
+    waiting: Vec<Waiter>,
+    waiting_bytes: usize,
+    /// Attempts to open the file again since the last commit that worked.
+    attempts: u32,
+}
+
+struct Waiter {
+    ops: Vec<Op>,
+    answer: oneshot::Sender<Result<(), StoreError>>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("waiting", &self.waiting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    fn new(deps: StoreDeps) -> Self {
+        Self {
+            shared: deps.0,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            attempts: 0,
+        }
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        if waiting.is_empty() {
+            return;
+        }
+        let outcome = self
+            .shared
+            .commit(waiting.iter().map(|waiter| waiter.ops.as_slice()));
+        match &outcome {
+            Ok(()) => self.attempts = 0,
+            Err(error) => {
+                tracing::error!(%error, commits = waiting.len(), "store commit failed; commits are refused until the file works again");
+                self.shared.degrade(error);
+                self.retry_later(ctx);
+            }
+        }
+        for waiter in waiting {
+            // A caller that gave up is no reason to stop telling the others.
+            let _ = waiter.answer.send(match &outcome {
+                Ok(()) => Ok(()),
+                Err(error) => Err(StoreError::Unavailable(reason(error))),
+            });
+        }
+    }
+
+    fn retry_later(&mut self, ctx: &mut Context<Self>) {
+        if self.shared.finished() {
+            return;
+        }
+        let wait = RETRY_FIRST
+            .saturating_mul(1 << self.attempts.min(10))
+            .min(RETRY_MAX);
+        self.attempts = self.attempts.saturating_add(1);
+        ctx.run_later(wait, Self::reopen);
+    }
+
+    fn reopen(&mut self, ctx: &mut Context<Self>) {
+        if self.shared.finished() {
+            return;
+        }
+        match self.shared.reopen() {
+            Ok(()) => tracing::info!("store takes commits again"),
+            Err(error) => {
+                tracing::warn!(%error, attempts = self.attempts, "store still does not take commits");
+                self.shared.degrade(&error);
+                self.retry_later(ctx);
+            }
+        }
+    }
+}
+
+/// What a waiting caller is told: the cause without a second frame of words around it.
+fn reason(error: &StoreError) -> String {
+    match error {
+        StoreError::Unavailable(reason) => reason.clone(),
+        other => other.to_string(),
+    }
+}
+
+impl Rebuild for Store {
+    type Deps = StoreDeps;
+
+    const NAME: &'static str = "store";
+    const TIER: Tier = Tier::Irreplaceable;
+    /// A little more than may wait, for the messages that are not commits.
+    const MAILBOX: usize = MAX_WAITING + 24;
+
+    fn build(deps: StoreDeps) -> Self {
+        Self::new(deps)
+    }
+
+    fn deps(&self) -> StoreDeps {
+        StoreDeps(Arc::clone(&self.shared))
+    }
+}
+
+supervised!(Store);
+
+impl Actor for Store {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Err(error) = self.shared.recover() {
+            // Not a disk that may come back: the file itself cannot be trusted.
+            fail(ctx, &error.to_string());
+            return;
+        }
+        // The timers of the life before this one are gone.
+        if self.shared.refusal().is_some() {
+            self.retry_later(ctx);
+        }
+    }
+}
+
+/// Commits all changes or none; answered when they are on the disk. Use [`StoreHandle::commit`],
+/// which bounds what waits.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), StoreError>")]
+pub struct Commit(pub Vec<Op>);
+
+impl Handler<Commit> for Store {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(&mut self, Commit(ops): Commit, ctx: &mut Self::Context) -> Self::Result {
+        let bytes = match self.admit(&ops) {
+            Ok(bytes) => bytes,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        if self.waiting.is_empty() {
+            // Queued behind every commit that waits already, so that one flush takes them all. It
+            // must not be refused: at most one is on its way for each round of commits.
+            ctx.address().do_send(Flush);
+        }
+        let (answer, answered) = oneshot::channel();
+        self.waiting_bytes += bytes;
+        self.waiting.push(Waiter { ops, answer });
+        Box::pin(async move {
+            answered.await.unwrap_or_else(|_| {
+                Err(StoreError::Unavailable(
+                    "it failed while it handled this and is being restarted; the change was not confirmed".to_owned(),
+                ))
+            })
+        })
+    }
+}
+
+impl Store {
+    fn admit(&self, ops: &[Op]) -> Result<usize, StoreError> {
+        if let Some(refusal) = self.shared.refusal() {
+            return Err(refusal);
+        }
+        let bytes = check_size(ops)?;
+        if self.waiting_bytes + bytes > MAX_WAITING_BYTES {
+            return Err(StoreError::Busy {
+                commits: self.waiting.len(),
+                bytes: self.waiting_bytes,
+            });
+        }
+        Ok(bytes)
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Flush;
+
+impl Handler<Flush> for Store {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
+        self.flush(ctx);
+    }
+}
+
+/// Commits what waits and closes the file cleanly; everything after it is refused. The last
+/// message of a shutdown.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Close;
+
+impl Handler<Close> for Store {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
+        self.flush(ctx);
+        self.shared.close();
+    }
+}

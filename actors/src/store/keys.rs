@@ -1,0 +1,84 @@
+//! Keys whose byte order is the order that reads want.
+
+use std::ops::Range;
+
+/// Ends the text part of a key.
+const END: u8 = 0x00;
+/// Follows a zero byte that belongs to the text. A sequence number never begins with it.
+const ESCAPED: u8 = 0xff;
+
+/// Text, ended so that no text's rows lie between those of another (`a` and `ab`, `a` and `a\0b`).
+pub fn text(value: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(value.len() + 9);
+    for byte in value.bytes() {
+        key.push(byte);
+        if byte == END {
+            key.push(ESCAPED);
+        }
+    }
+    key.push(END);
+    key
+}
+
+/// The key of one chat row. `seq` must be below 2^56, so that its first byte is never the escape.
+pub fn transcript(session_id: &str, seq: u64) -> Vec<u8> {
+    let mut key = text(session_id);
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// All rows of one session, oldest first.
+pub fn transcript_all(session_id: &str) -> Range<Vec<u8>> {
+    let from = text(session_id);
+    let mut to = from.clone();
+    to.push(ESCAPED);
+    from..to
+}
+
+/// The rows of one session with a number in `seqs`.
+pub fn transcript_range(session_id: &str, seqs: Range<u64>) -> Range<Vec<u8>> {
+    transcript(session_id, seqs.start)..transcript(session_id, seqs.end)
+}
+
+/// The sequence number at the end of a chat row's key.
+pub fn transcript_seq(key: &[u8]) -> Option<u64> {
+    key.last_chunk().copied().map(u64::from_be_bytes)
+}
+
+/// Every key that begins with `prefix`; an empty end means to the end of the table.
+pub fn prefix(prefix: &[u8]) -> Range<Vec<u8>> {
+    let mut to = prefix.to_vec();
+    while let Some(last) = to.pop() {
+        if last < u8::MAX {
+            to.push(last + 1);
+            break;
+        }
+    }
+    prefix.to_vec()..to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_of_one_session_are_together_and_in_order(a in "[a\0]{0,4}", b in "[a\0]{0,4}", x in 0..1u64 << 40, y in 0..1u64 << 40) {
+            let (left, right) = (transcript(&a, x), transcript(&b, y));
+            if a == b {
+                prop_assert_eq!(left.cmp(&right), x.cmp(&y));
+            }
+            prop_assert_eq!(transcript_all(&a).contains(&right), a == b);
+            prop_assert_eq!(transcript_range(&a, 0..x).contains(&right), a == b && y < x);
+            prop_assert_eq!(transcript_seq(&left), Some(x));
+        }
+
+        #[test]
+        fn a_prefix_holds_exactly_what_begins_with_it(p in prop::collection::vec(250u8.., 0..3), key in prop::collection::vec(250u8.., 0..4)) {
+            let range = prefix(&p);
+            let inside = range.start <= key && (range.end.is_empty() || key < range.end);
+            prop_assert_eq!(inside, key.starts_with(&p));
+        }
+    }
+}
