@@ -4,6 +4,7 @@
 //! without IO. [`gateway`] orders and routes, [`session`] holds the sockets, [`supervision`] keeps
 //! everything up.
 
+pub mod agent;
 pub mod call;
 pub mod clock;
 pub mod event;

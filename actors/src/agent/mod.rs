@@ -1,0 +1,3 @@
+//! The agent runtime: what turns a message into an answer.
+
+pub mod model;

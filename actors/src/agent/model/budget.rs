@@ -1,0 +1,130 @@
+//! How much of a conversation goes to the model.
+//!
+//! Tokens are estimated, not counted: every vendor cuts text differently, and being a fifth off is good
+//! enough to decide how much history to send. Four ASCII characters count as one token, which is the
+//! vendors' own rule of thumb for English and code; every other character counts as one, which fits
+//! Chinese, Japanese and emoji and is on the safe side for the rest.
+
+use super::request::{PromptMessage, PromptRole};
+
+/// What a message costs besides its text: role markers and separators, in tokens.
+const MESSAGE_OVERHEAD: u64 = 4;
+
+/// Estimates the tokens of a text, rounded up.
+pub fn estimate(text: &str) -> u64 {
+    let (ascii, other) = text.chars().fold((0_u64, 0_u64), |(ascii, other), c| {
+        if c.is_ascii() {
+            (ascii + 1, other)
+        } else {
+            (ascii, other + 1)
+        }
+    });
+    ascii.div_ceil(4) + other
+}
+
+/// Estimates the tokens of a message in a prompt.
+pub fn estimate_message(message: &PromptMessage) -> u64 {
+    estimate(&message.text) + MESSAGE_OVERHEAD
+}
+
+/// The part of a conversation that is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trimmed<'a> {
+    /// The newest messages, oldest first.
+    pub kept: &'a [PromptMessage],
+    /// How many older messages are left out.
+    pub dropped: usize,
+    /// The estimate for what is kept.
+    pub tokens: u64,
+}
+
+/// Takes as many of the newest messages as fit into `budget` tokens.
+///
+/// What is kept begins with a user message, because several providers insist on it. The last user
+/// message and what follows it are always kept, even when they alone exceed the budget: the provider's
+/// own answer says better than a guess whether they fit. A conversation without a user message has
+/// nothing to answer and gives an empty part.
+pub fn trim(messages: &[PromptMessage], budget: u64) -> Trimmed<'_> {
+    let mut start = messages.len();
+    let mut tokens = 0;
+    let mut running = 0;
+    for (index, message) in messages.iter().enumerate().rev() {
+        running += estimate_message(message);
+        let nothing_kept = start == messages.len();
+        if running > budget && !nothing_kept {
+            break;
+        }
+        if message.role == PromptRole::User {
+            start = index;
+            tokens = running;
+        }
+    }
+    Trimmed {
+        kept: &messages[start..],
+        dropped: start,
+        tokens,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn estimates_round_up_and_count_wide_characters_whole() {
+        assert_eq!(estimate(""), 0);
+        assert_eq!(estimate("abcd"), 1);
+        assert_eq!(estimate("abcde"), 2);
+        assert_eq!(estimate("日本語"), 3);
+    }
+
+    #[test]
+    fn the_newest_turns_that_fit_are_kept() {
+        let turns = [
+            PromptMessage::user("a".repeat(400)),
+            PromptMessage::assistant("b".repeat(400)),
+            PromptMessage::user("c".repeat(40)),
+            PromptMessage::assistant("d".repeat(40)),
+            PromptMessage::user("e".repeat(40)),
+        ];
+        let trimmed = trim(&turns, 60);
+        assert_eq!(trimmed.kept, &turns[2..]);
+        assert_eq!((trimmed.dropped, trimmed.tokens), (2, 42));
+        assert_eq!(trim(&turns, 0).kept, &turns[4..]);
+        assert_eq!(trim(&turns, 10_000).dropped, 0);
+    }
+
+    #[test]
+    fn a_conversation_without_a_user_is_empty() {
+        assert!(trim(&[PromptMessage::assistant("hi")], 100).kept.is_empty());
+        assert!(trim(&[], 100).kept.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_a_suffix_that_starts_with_a_user_and_holds_the_last_one(
+            lengths in proptest::collection::vec((any::<bool>(), 0_usize..200), 0..20), budget in 0_u64..300,
+        ) {
+            let messages: Vec<_> = lengths
+                .iter()
+                .map(|(user, length)| {
+                    let text = "x".repeat(*length);
+                    if *user { PromptMessage::user(text) } else { PromptMessage::assistant(text) }
+                })
+                .collect();
+            let last_user = messages.iter().rposition(|m| m.role == PromptRole::User);
+            let trimmed = trim(&messages, budget);
+            prop_assert_eq!(trimmed.kept, &messages[trimmed.dropped..]);
+            prop_assert_eq!(trimmed.tokens, trimmed.kept.iter().map(estimate_message).sum::<u64>());
+            match last_user {
+                None => prop_assert!(trimmed.kept.is_empty()),
+                Some(last) => {
+                    prop_assert!(trimmed.dropped <= last);
+                    prop_assert_eq!(trimmed.kept[0].role, PromptRole::User);
+                    prop_assert!(trimmed.tokens <= budget || trimmed.dropped == last);
+                }
+            }
+        }
+    }
+}
