@@ -141,14 +141,33 @@ impl StatePaths {
 
     /// Makes both directories, mode 0700, and takes other users' access from existing ones.
     ///
+    /// A state directory that belongs to someone else, as volumes of containers do, cannot be
+    /// closed; then the warning is returned. Our own folder in it is always private.
+    ///
     /// # Errors
     ///
     /// [`StateDirError::Io`] with the directory that could not be made or closed.
-    pub fn ensure(&self) -> Result<(), StateDirError> {
-        for dir in [&self.state_dir, &self.gateway_dir] {
-            ensure_private_dir(dir)?;
-        }
-        Ok(())
+    pub fn ensure(&self) -> Result<Option<String>, StateDirError> {
+        let warning = match ensure_private_dir(&self.state_dir) {
+            Err(StateDirError::Io { source, path, .. })
+                if path.is_dir() && source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Some(format!(
+                    "other users may enter {}, and it is not ours to close",
+                    path.display()
+                ))
+            }
+            other => other.map(|()| None)?,
+        };
+        ensure_private_dir(&self.gateway_dir)?;
+        Ok(warning)
+    }
+
+    /// What to say when others can read the configuration file; it may hold secrets.
+    pub fn config_exposure(&self) -> Option<String> {
+        let mode = fs::metadata(&self.config_path).ok()?.permissions().mode();
+        let path = self.config_path.display();
+        (mode & 0o044 != 0).then(|| format!("other users can read {path}; run: chmod 600 {path}"))
     }
 }
 

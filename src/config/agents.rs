@@ -129,7 +129,7 @@ impl Default for AgentDefaults {
 
 impl AgentDefaults {
     /// The `provider/model` that an alias of `models` stands for.
-    fn alias(&self, alias: &str) -> Option<String> {
+    pub(crate) fn alias(&self, alias: &str) -> Option<String> {
         let named = |entry: &ModelEntry| {
             entry
                 .alias

@@ -122,8 +122,12 @@ fn check_providers(config: &Config, issues: &mut Vec<Issue>) {
     }
 }
 
+/// An address without a scheme is allowed: the model client adds the one that fits the host.
 fn is_http(url: &str) -> bool {
-    url.starts_with("http://") || url.starts_with("https://")
+    let scheme = url
+        .split_once("://")
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
+    !url.trim().is_empty() && scheme.is_none_or(|scheme| scheme == "http" || scheme == "https")
 }
 
 /// An address, or an address with a prefix length that fits it.

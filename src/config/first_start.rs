@@ -34,8 +34,9 @@ pub fn load_for_start(
     random: &mut dyn FnMut(&mut [u8]),
 ) -> Result<(Loaded, FirstStart), ConfigError> {
     let loaded = load(request)?;
-    loaded.paths.ensure()?;
     let mut first = FirstStart::default();
+    first.notices.extend(loaded.paths.ensure()?);
+    first.notices.extend(loaded.paths.config_exposure());
     if loaded.own_token.is_some() || !wants_own_token(&loaded.config) {
         return Ok((loaded, first));
     }

@@ -7,16 +7,19 @@
 //! crate reads dots and brackets in *top-level* keys of a source as paths; keys below keep their
 //! text and case. Objects merge key by key; lists and single values of a later layer replace.
 
+use std::fmt;
+
 use config::{Map as Table, Source, Value as Node, ValueKind};
 use serde_json::{Map, Number, Value, json};
 
 use super::environment::Environment;
 use super::error::Issue;
+use super::redact::SENTINEL;
 
 const ROOT: &str = "openclaw";
 
 /// Settings from the command line; each goes before every other layer.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Flags {
     /// `--port`; 0 lets the system choose.
     pub port: Option<u16>,
@@ -30,6 +33,27 @@ pub struct Flags {
     pub auth_mode: Option<String>,
     /// `--profile`.
     pub profile: Option<String>,
+}
+
+impl fmt::Debug for Flags {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            port,
+            bind,
+            token,
+            password,
+            auth_mode,
+            profile,
+        } = self;
+        out.debug_struct("Flags")
+            .field("port", port)
+            .field("bind", bind)
+            .field("token", &token.as_ref().map(|_| SENTINEL))
+            .field("password", &password.as_ref().map(|_| SENTINEL))
+            .field("auth_mode", auth_mode)
+            .field("profile", profile)
+            .finish()
+    }
 }
 
 /// The variables that set a configuration value: name, path, and whether it is a number.
@@ -143,8 +167,15 @@ fn put(layer: &mut Value, path: &[&str], value: Value) {
     *place = value;
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Layer(Value);
+
+/// The crate asks for it; the value may hold secrets.
+impl fmt::Debug for Layer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Layer")
+    }
+}
 
 impl Source for Layer {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {

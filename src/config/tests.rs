@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
@@ -33,6 +34,8 @@ impl Host {
     fn with(config: &str) -> Self {
         let host = Self::new();
         host.write(".openclaw/openclaw.json", config);
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(host.path(".openclaw/openclaw.json"), private).unwrap();
         host
     }
 
@@ -442,6 +445,19 @@ fn an_existing_file_without_a_secret_is_left_alone() {
 }
 
 #[test]
+fn a_file_that_others_can_read_is_named() {
+    let host = Host::with("{ gateway: { auth: { token: 'tok-0123456789abcdef' } } }");
+    assert_eq!(host.start().unwrap().1, FirstStart::default());
+    let file = host.path(".openclaw/openclaw.json");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let notices = host.start().unwrap().1.notices;
+    assert!(
+        notices[0].ends_with(&format!("run: chmod 600 {}", file.display())),
+        "{notices:?}"
+    );
+}
+
+#[test]
 fn no_token_is_made_where_one_is_given_or_others_can_connect() {
     let given = Host::new().set("OPENCLAW_GATEWAY_TOKEN", "from-the-environment-0123");
     assert_eq!(given.start().unwrap().1, FirstStart::default());
@@ -485,7 +501,11 @@ fn what_is_shown_holds_no_secret() {
         "${X_KEY}"
     );
     assert_eq!(snapshot.hash, hash(loaded.raw.as_deref().unwrap()));
-    assert!(format!("{:?}", loaded.config).contains("SecretInput(plain)"));
+    let printed = format!("{loaded:?}");
+    assert!(
+        printed.contains("SecretInput(plain)") && !printed.contains("tok-0123456789"),
+        "{printed}"
+    );
 }
 
 #[test]

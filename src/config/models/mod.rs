@@ -146,17 +146,6 @@ pub enum ModelApi {
 }
 
 impl ModelApi {
-    /// Whether this daemon speaks it.
-    pub fn supported(self) -> bool {
-        matches!(
-            self,
-            Self::OpenaiCompletions
-                | Self::AnthropicMessages
-                | Self::Ollama
-                | Self::GoogleGenerativeAi
-        )
-    }
-
     /// Its name in the configuration.
     pub fn name(self) -> String {
         serde_json::to_value(self)

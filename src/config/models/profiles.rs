@@ -31,8 +31,8 @@ struct Profile {
 /// What a profile holds.
 #[derive(Debug, Clone)]
 pub enum Credential {
-    /// A key or static token, and the time at which it ends, in milliseconds since 1970.
-    Key(SecretString, Option<u64>),
+    /// A key or static token.
+    Key(SecretString),
     /// A reference to one.
     Reference(SecretRef),
     /// A login in a browser.
@@ -67,7 +67,6 @@ struct WrittenProfile {
     token: Option<SecretString>,
     key_ref: Option<SecretRef>,
     token_ref: Option<SecretRef>,
-    expires: Option<u64>,
 }
 
 impl AuthProfiles {
@@ -133,7 +132,7 @@ impl AuthProfiles {
         found.sort_by_key(|key| {
             let unusable = !matches!(
                 key.credential,
-                Credential::Key(..) | Credential::Reference(_)
+                Credential::Key(_) | Credential::Reference(_)
             );
             (unusable, rank(key.id))
         });
@@ -150,10 +149,9 @@ impl From<WrittenProfile> for Profile {
             token,
             key_ref,
             token_ref,
-            expires,
         } = written;
         let credential = match (kind.as_str(), key.or(token), key_ref.or(token_ref)) {
-            ("api_key" | "token", Some(key), _) => Credential::Key(key, expires),
+            ("api_key" | "token", Some(key), _) => Credential::Key(key),
             ("api_key" | "token", None, Some(reference)) => Credential::Reference(reference),
             ("oauth", ..) => Credential::Oauth,
             _ => Credential::Other(kind),
