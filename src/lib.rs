@@ -1,3 +1,4 @@
 //! Library.
 pub mod config;
+pub mod lock;
 pub mod state_dir;

@@ -23,8 +23,6 @@ enum Place {
 impl StoreConfig {
     /// redb's own default is 1 GiB; a personal gateway needs little.
     pub const DEFAULT_CACHE_BYTES: usize = 8 * 1024 * 1024;
-    /// The name of the file in the gateway's folder.
-    pub const FILE_NAME: &'static str = "gateway.redb";
 
     /// A database in the file at `path`, made if it does not exist.
     pub fn file(path: impl Into<PathBuf>) -> Self {

@@ -16,7 +16,7 @@ fn mode(path: &Path) -> u32 {
 #[actix::test]
 async fn the_file_and_its_folder_are_private_and_the_rows_survive() {
     let home = tempfile::tempdir().unwrap();
-    let path = home.path().join("gateway").join(StoreConfig::FILE_NAME);
+    let path = home.path().join("gateway").join("gateway.redb");
     let world = start(&StoreConfig::file(&path));
     world.handle.commit(vec![put("kept")]).await.unwrap();
     assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
