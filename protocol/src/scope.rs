@@ -81,12 +81,12 @@ impl Scopes {
     /// scopes; read and session writing grant session reading.
     pub const fn grants(self, scope: Scope) -> bool {
         let covers: u16 = match scope {
-            Scope::Admin => 0,
             Scope::Read | Scope::Talk | Scope::SessionsWrite => Scope::Write.bit(),
             Scope::SessionsRead => {
                 Scope::Write.bit() | Scope::Read.bit() | Scope::SessionsWrite.bit()
             }
-            Scope::Write
+            Scope::Admin
+            | Scope::Write
             | Scope::Pairing
             | Scope::Approvals
             | Scope::Questions
@@ -101,6 +101,7 @@ impl Scopes {
     }
 
     /// The scopes of `self` that `granted` does not grant.
+    #[must_use]
     pub fn missing_from(self, granted: Self) -> Self {
         self.iter()
             .filter(|scope| !granted.grants(*scope))

@@ -12,6 +12,8 @@ use crate::methods;
 
 /// How many problems one message lists.
 const MAX_LISTED: usize = 5;
+/// Longest message, bytes.
+const MAX_DESCRIPTION: usize = 1024;
 
 /// A schema that is compiled on first use.
 pub struct LazySchema {
@@ -57,7 +59,13 @@ fn describe(validator: &Validator, value: &Value) -> String {
         .take(MAX_LISTED)
         .map(|error| problem(&error))
         .collect();
-    problems.join("; ")
+    let mut text = problems.join("; ");
+    // A property name is the client's text and may be of any length.
+    if text.len() > MAX_DESCRIPTION {
+        text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
+        text.push('…');
+    }
+    text
 }
 
 /// One problem in the words that clients of this protocol know.
@@ -86,7 +94,22 @@ fn problem(error: &jsonschema::ValidationError<'_>) -> String {
             format!("{place}: must be equal to one of the allowed values")
         }
         ValidationErrorKind::Type { kind } => format!("{place}: must be {}", type_name(kind)),
-        _ => format!("{place}: {error}"),
+        ValidationErrorKind::MinLength { limit } => {
+            format!("{place}: must NOT have fewer than {limit} characters")
+        }
+        ValidationErrorKind::MaxLength { limit } => {
+            format!("{place}: must NOT have more than {limit} characters")
+        }
+        ValidationErrorKind::MinItems { limit } => {
+            format!("{place}: must NOT have fewer than {limit} items")
+        }
+        ValidationErrorKind::MaxItems { limit } => {
+            format!("{place}: must NOT have more than {limit} items")
+        }
+        ValidationErrorKind::Minimum { limit } => format!("{place}: must be >= {limit}"),
+        ValidationErrorKind::Maximum { limit } => format!("{place}: must be <= {limit}"),
+        // Masked: the value may be a secret, or a megabyte.
+        _ => format!("{place}: {}", error.masked()),
     }
 }
 

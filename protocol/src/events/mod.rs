@@ -1,18 +1,22 @@
 //! Event names, payloads, and who may receive them.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::Role;
 use crate::connect::Challenge;
 use crate::methods::device::PairRequest;
 use crate::methods::system::{HealthSummary, HeartbeatEvent};
 use crate::scope::{Scope, Scopes};
+use crate::{Generation, Role};
 
 pub mod agent;
 pub mod chat;
 pub mod device;
 pub mod sessions;
 pub mod system;
+mod v3;
 
 pub use agent::{AGENT, AgentEvent, AgentStream};
 pub use chat::{CHAT, ChatEvent, ChatState, SESSION_MESSAGE, SessionMessageEvent};
@@ -22,6 +26,7 @@ pub use system::{
     CONNECT_CHALLENGE, HEALTH, HEARTBEAT, PRESENCE, PresenceEvent, SHUTDOWN, ShutdownEvent, TICK,
     TickEvent,
 };
+pub use v3::payload_for_v3;
 
 /// Who may receive an event that is broadcast.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,18 +68,38 @@ pub struct EventSpec {
     pub gate: Gate,
     /// Whether a slow client may miss it.
     pub droppable: Droppable,
+    /// The oldest generation that knows it.
+    pub since: Generation,
     /// Schema of its payload.
     pub payload: fn(&mut SchemaGenerator) -> Schema,
+    /// Decodes a payload into its type and encodes it again.
+    ///
+    /// The error says why the payload is not of the type.
+    pub decode: fn(&Value) -> Result<Value, String>,
 }
 
 impl EventSpec {
-    const fn of<T: JsonSchema>(name: &'static str, gate: Gate, droppable: Droppable) -> Self {
+    const fn of<T: JsonSchema + Serialize + DeserializeOwned>(
+        name: &'static str,
+        gate: Gate,
+        droppable: Droppable,
+    ) -> Self {
         Self {
             name,
             gate,
             droppable,
+            since: Generation::V3,
+            decode: |payload| {
+                let decoded = T::deserialize(payload).map_err(|error| error.to_string())?;
+                serde_json::to_value(&decoded).map_err(|error| error.to_string())
+            },
             payload: |generator| generator.subschema_for::<T>(),
         }
+    }
+
+    const fn since_v4(mut self) -> Self {
+        self.since = Generation::V4;
+        self
     }
 }
 
@@ -91,8 +116,8 @@ pub static ALL: &[EventSpec] = &[
     EventSpec::of::<HealthSummary>(HEALTH, Gate::None, Droppable::Never),
     EventSpec::of::<HeartbeatEvent>(HEARTBEAT, Gate::None, Droppable::Always),
     EventSpec::of::<PresenceEvent>(PRESENCE, READ, Droppable::Always),
-    EventSpec::of::<SessionMessageEvent>(SESSION_MESSAGE, READ, Droppable::Never),
-    EventSpec::of::<SessionsChangedEvent>(SESSIONS_CHANGED, READ, Droppable::Always),
+    EventSpec::of::<SessionMessageEvent>(SESSION_MESSAGE, READ, Droppable::Never).since_v4(),
+    EventSpec::of::<SessionsChangedEvent>(SESSIONS_CHANGED, READ, Droppable::Always).since_v4(),
     EventSpec::of::<ShutdownEvent>(SHUTDOWN, Gate::None, Droppable::Never),
     EventSpec::of::<TickEvent>(TICK, Gate::None, Droppable::Never),
 ];

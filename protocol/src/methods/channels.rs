@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::{MAX_ID, MAX_INT, Nullable};
+use super::common::{MAX_ID, MAX_INT};
 use crate::method::Access;
 use crate::scope::Scope;
 
@@ -103,7 +103,7 @@ pub struct ChannelAccount {
     pub last_connected_at: Option<u64>,
     /// What failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<Nullable<String>>,
+    pub last_error: Option<String>,
     /// One word for its health.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_state: Option<String>,

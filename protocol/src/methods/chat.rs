@@ -48,7 +48,7 @@ pub struct ChatSendParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_ID))]
     pub agent_id: Option<String>,
-    /// The transcript that the client shows; refused when the session has another.
+    /// The transcript that the client shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_ID))]
     pub session_id: Option<String>,
@@ -195,7 +195,7 @@ pub struct ChatHistoryParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_ID))]
     pub agent_id: Option<String>,
-    /// An older transcript of the session.
+    /// The transcript that is meant; the current one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_ID))]
     pub session_id: Option<String>,

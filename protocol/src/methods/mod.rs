@@ -1,6 +1,9 @@
-//! One type per method; [`ALL`] is the table of them.
+//! One type per method; [`ALL`] is the table of them, [`visit`] the same with the types.
 
-use crate::method::MethodSpec;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::method::{Method, MethodSpec};
 
 pub mod agent;
 pub mod agents;
@@ -17,38 +20,57 @@ pub mod node;
 pub mod sessions;
 pub mod system;
 
-/// Every method of the protocol that this gateway implements, by name.
-pub static ALL: &[MethodSpec] = &[
-    MethodSpec::of::<agent::Agent>(),
-    MethodSpec::of::<agents::AgentIdentityGet>(),
-    MethodSpec::of::<agent::AgentWait>(),
-    MethodSpec::of::<agents::AgentsList>(),
-    MethodSpec::of::<channels::ChannelsStatus>(),
-    MethodSpec::of::<chat::ChatAbort>(),
-    MethodSpec::of::<chat::ChatHistory>(),
-    MethodSpec::of::<chat::ChatMetadata>(),
-    MethodSpec::of::<chat::ChatSend>(),
-    MethodSpec::of::<chat::ChatStartup>(),
-    MethodSpec::of::<config::ConfigGet>(),
-    MethodSpec::of::<device::DevicePairApprove>(),
-    MethodSpec::of::<device::DevicePairList>(),
-    MethodSpec::of::<device::DevicePairReject>(),
-    MethodSpec::of::<system::GatewayIdentityGet>(),
-    MethodSpec::of::<system::Health>(),
-    MethodSpec::of::<system::LastHeartbeat>(),
-    MethodSpec::of::<logs::LogsTail>(),
-    MethodSpec::of::<models::ModelsList>(),
-    MethodSpec::of::<node::NodeList>(),
-    MethodSpec::of::<messaging::Send>(),
-    MethodSpec::of::<sessions::SessionsDescribe>(),
-    MethodSpec::of::<sessions::SessionsList>(),
-    MethodSpec::of::<sessions::SessionsMessagesSubscribe>(),
-    MethodSpec::of::<sessions::SessionsMessagesUnsubscribe>(),
-    MethodSpec::of::<sessions::SessionsPreview>(),
-    MethodSpec::of::<sessions::SessionsResolve>(),
-    MethodSpec::of::<sessions::SessionsSubscribe>(),
-    MethodSpec::of::<sessions::SessionsUnsubscribe>(),
-    MethodSpec::of::<system::Status>(),
-    MethodSpec::of::<system::SystemEvent>(),
-    MethodSpec::of::<system::SystemPresence>(),
+/// Something that is done once per method, with its types at hand.
+pub trait Visitor {
+    /// Called for each method in the order of [`ALL`].
+    fn method<M>(&mut self)
+    where
+        M: Method<Params: Serialize, Result: DeserializeOwned>;
+}
+
+macro_rules! table {
+    ($($method:path),+ $(,)?) => {
+        /// Every method of the protocol that this gateway implements, by name.
+        pub static ALL: &[MethodSpec] = &[$(MethodSpec::of::<$method>()),+];
+
+        /// Calls the visitor once per method.
+        pub fn visit(visitor: &mut impl Visitor) {
+            $(visitor.method::<$method>();)+
+        }
+    };
+}
+
+table![
+    agent::Agent,
+    agents::AgentIdentityGet,
+    agent::AgentWait,
+    agents::AgentsList,
+    channels::ChannelsStatus,
+    chat::ChatAbort,
+    chat::ChatHistory,
+    chat::ChatMetadata,
+    chat::ChatSend,
+    chat::ChatStartup,
+    config::ConfigGet,
+    device::DevicePairApprove,
+    device::DevicePairList,
+    device::DevicePairReject,
+    system::GatewayIdentityGet,
+    system::Health,
+    system::LastHeartbeat,
+    logs::LogsTail,
+    models::ModelsList,
+    node::NodeList,
+    messaging::Send,
+    sessions::SessionsDescribe,
+    sessions::SessionsList,
+    sessions::SessionsMessagesSubscribe,
+    sessions::SessionsMessagesUnsubscribe,
+    sessions::SessionsPreview,
+    sessions::SessionsResolve,
+    sessions::SessionsSubscribe,
+    sessions::SessionsUnsubscribe,
+    system::Status,
+    system::SystemEvent,
+    system::SystemPresence,
 ];

@@ -211,7 +211,7 @@ pub struct SessionRow {
     pub last_run_error: Option<String>,
     /// Last entry of the transcript.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active_leaf_entry_id: Option<Nullable<String>>,
+    pub active_leaf_entry_id: Option<String>,
     /// Session that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spawned_by: Option<String>,

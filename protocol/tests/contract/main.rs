@@ -1,0 +1,7 @@
+//! The contract as files: golden frames, the generated schema, and properties of both.
+
+mod catalogue;
+mod fixtures;
+mod instances;
+mod properties;
+mod schema_file;
