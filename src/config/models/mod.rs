@@ -1,6 +1,7 @@
 //! `models`: where models live and how to reach them.
 
 mod profiles;
+mod resolve;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use profiles::{AuthProfiles, Credential, ProfileKey};
+pub use resolve::{
+    ModelConfigError, ModelSources, ResolvedModel, choice, is_unconfigured, resolve,
+};
 
 use super::secrets::SecretInput;
 
