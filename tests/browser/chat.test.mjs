@@ -79,6 +79,29 @@ describe('a first start without configuration', () => {
     assertFaultless(second);
   });
 
+  it('keeps conversations apart, each under an address of its own', async () => {
+    const { page, chat } = first;
+    const before = await chat.questions.count();
+    await page.getByRole('button', { name: 'New conversation' }).click();
+    await page.getByTestId('empty').waitFor();
+    await page.waitForURL(/\/chat\/agent/);
+    await chat.send('something else altogether');
+    await chat.answered();
+    await page.reload();
+    await chat.connected();
+    await chat.questions.filter({ hasText: 'something else altogether' }).waitFor();
+    assert.equal(await chat.questions.count(), 1);
+    await chat.screenshot('sessions');
+    await page.getByRole('link', { name: 'Main conversation' }).click();
+    await chat.questions.nth(before - 1).waitFor();
+    assert.equal(await chat.questions.filter({ hasText: 'something else altogether' }).count(), 0);
+    assert.equal(await chat.questions.count(), before);
+    await page.goBack();
+    await chat.questions.filter({ hasText: 'something else altogether' }).waitFor();
+    await page.goForward();
+    await chat.questions.nth(before - 1).waitFor();
+  });
+
   for (const signal of ['SIGTERM', 'SIGKILL']) {
     it(`comes back by itself after ${signal}, and delivers once what was written meanwhile`, async () => {
       const text = `written while the gateway was away (${signal})`;

@@ -88,6 +88,7 @@ export class AppElement extends LitElement {
           .main=${main}
           .version=${view.version}
           .clients=${connection.phase === 'online' ? view.clients : 0}
+          @new-session=${this.#newSession}
           @open-session=${(event: CustomEvent<string>) => this.#open(event.detail)}
         ></oc-sidebar>
       </div>
@@ -192,6 +193,11 @@ export class AppElement extends LitElement {
     history.pushState(null, '', key === MAIN ? document.baseURI : new URL(`chat/${encodeURIComponent(key)}`, document.baseURI));
     this.#controller.open(key);
     this.renderRoot.querySelector('oc-composer')?.focus();
+  }
+
+  #newSession(): void {
+    const key = this.#controller.newSessionKey();
+    if (key !== null) this.#open(key);
   }
 
   #token(secret: string): void {

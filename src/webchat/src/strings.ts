@@ -4,6 +4,7 @@ const english = {
   you: 'You',
   sessions: 'Conversations',
   mainSession: 'Main conversation',
+  newSession: 'New conversation',
   openMenu: 'Show conversations',
   closeMenu: 'Hide conversations',
   theme: { system: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },

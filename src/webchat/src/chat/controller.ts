@@ -94,6 +94,15 @@ export class ChatController {
     if (this.#online()) void this.#enter();
   }
 
+  /**
+   * The key of a session that nobody has written in yet, beside the main one; the first message makes it. `null` where
+   * the gateway has but one session for everybody.
+   */
+  newSessionKey(): string | null {
+    const owner = /^(agent:[^:]+):/.exec(this.#canonicalMain)?.[1];
+    return owner === undefined ? null : `${owner}:web-${newId().slice(0, 8)}`;
+  }
+
   /** Sends a message; while there is no connection it waits and goes out at the next one. */
   send(text: string): void {
     const key = newId();

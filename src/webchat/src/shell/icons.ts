@@ -5,6 +5,7 @@ const icon = (shape: TemplateResult) => html`<svg viewBox="0 0 24 24" aria-hidde
 export const icons = {
   menu: icon(svg`<path d="M4 7h16M4 12h16M4 17h10" />`),
   close: icon(svg`<path d="M6 6l12 12M18 6L6 18" />`),
+  plus: icon(svg`<path d="M12 5.500v13M5.500 12h13" />`),
   send: icon(svg`<path d="M12 19V5M6 11l6-6 6 6" />`),
   stop: icon(svg`<rect x="7" y="7" width="10" height="10" rx="2" fill="currentColor" stroke="none" />`),
   down: icon(svg`<path d="M12 5v14M6 13l6 6 6-6" />`),

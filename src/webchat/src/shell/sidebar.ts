@@ -5,7 +5,10 @@ import { strings } from '../strings';
 import { icons } from './icons';
 import { applyTheme, nextTheme, storedTheme, type Theme } from './theme';
 
-/** `<oc-sidebar>`: the conversations, and what the page is connected to. Fires `open-session` (detail: the key). */
+/**
+ * `<oc-sidebar>`: the conversations, and what the page is connected to. Fires `open-session`
+ * (detail: the key) and `new-session`.
+ */
 export class SidebarElement extends LitElement {
   static override properties = {
     sessions: { attribute: false },
@@ -61,9 +64,15 @@ export class SidebarElement extends LitElement {
         stroke-width: 2.2;
       }
 
+      .heading {
+        display: flex;
+        align-items: center;
+        justify-content: space-between;
+        padding: 0 0.2rem 0.2rem 0.5rem;
+      }
+
       h2 {
         margin: 0;
-        padding: 0 0.5rem 0.35rem;
         color: var(--muted);
         font-size: 0.76rem;
         font-weight: 550;
@@ -133,7 +142,18 @@ export class SidebarElement extends LitElement {
     const icon = { system: icons.system, light: icons.sun, dark: icons.moon }[this.theme];
     return html`
       <div class="brand">${icons.brand}<span>${strings.appName}</span></div>
-      <h2 id="sessions">${strings.sessions}</h2>
+      <div class="heading">
+        <h2 id="sessions">${strings.sessions}</h2>
+        <button
+          class="icon"
+          title=${strings.newSession}
+          aria-label=${strings.newSession}
+          ?disabled=${this.main === MAIN}
+          @click=${() => this.dispatchEvent(new CustomEvent('new-session'))}
+        >
+          ${icons.plus}
+        </button>
+      </div>
       <nav aria-labelledby="sessions">
         <ul>
           ${rows.map((row) => this.#session(row))}
@@ -154,7 +174,12 @@ export class SidebarElement extends LitElement {
     const isMain = (key: string) => key === MAIN || key === this.main;
     const main = this.sessions.find((row) => isMain(row.key));
     const rest = this.sessions.filter((row) => !isMain(row.key));
-    return [{ key: MAIN, title: strings.mainSession, updatedAt: main?.updatedAt ?? null }, ...rest];
+    const rows = [{ key: MAIN, title: strings.mainSession, updatedAt: main?.updatedAt ?? null }, ...rest];
+    // A session that is open and not yet written in is in no list.
+    if (!isMain(this.current) && !rest.some((row) => row.key === this.current)) {
+      rows.push({ key: this.current, title: strings.newSession, updatedAt: null });
+    }
+    return rows;
   }
 
   #session(row: SessionRow) {
