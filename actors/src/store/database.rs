@@ -46,8 +46,18 @@ enum Slot {
 }
 
 impl Slot {
+    /// Puts another state in place; a database that was there is closed.
+    fn replace(&mut self, new: Self) {
+        let old = std::mem::replace(self, new);
+        // After a panic in the middle of a transaction redb finds its own locks poisoned and
+        // panics again when it is dropped. The file needs nothing of it any more.
+        if catch_unwind(AssertUnwindSafe(|| drop(old))).is_err() {
+            tracing::warn!("store was not closed cleanly; it is repaired when it is opened");
+        }
+    }
+
     fn close(&mut self, reason: &str) {
-        drop(std::mem::replace(self, Self::Closed(reason.to_owned())));
+        self.replace(Self::Closed(reason.to_owned()));
     }
 }
 
@@ -238,7 +248,7 @@ impl Shared {
     }
 
     fn install(&self, new: Slot) {
-        self.write_slot(|slot| *slot = new);
+        self.write_slot(|slot| slot.replace(new));
     }
 
     fn write_slot(&self, change: impl FnOnce(&mut Slot)) {

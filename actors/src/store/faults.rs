@@ -17,6 +17,8 @@ pub enum Fault {
     Growth(io::ErrorKind),
     /// Only the sync fails; what was written before it is there.
     Syncs(io::ErrorKind),
+    /// Writes panic, as a bug below the store would.
+    Panics,
     /// Reads and writes fail: the disk is gone.
     Everything(io::ErrorKind),
 }
@@ -84,6 +86,7 @@ impl Switch {
             Fault::Writes(kind) => (matches!(call, Call::Write | Call::Grow), kind),
             Fault::Growth(kind) => (call == Call::Grow, kind),
             Fault::Syncs(kind) => (call == Call::Sync, kind),
+            Fault::Panics => (call == Call::Write, io::ErrorKind::Other),
             Fault::Everything(kind) => (true, kind),
         };
         if !hit {
@@ -93,6 +96,7 @@ impl Switch {
             *left -= 1;
             return Ok(());
         }
+        assert!(*fault != Fault::Panics, "ordered by a test");
         Err(kind.into())
     }
 }

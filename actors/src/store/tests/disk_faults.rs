@@ -130,6 +130,24 @@ async fn attempts_to_open_again_back_off_and_the_status_says_since_when() {
 }
 
 #[actix::test]
+async fn a_panic_in_the_middle_of_a_commit_goes_back_to_what_was_acknowledged() {
+    tokio::time::pause();
+    for after in 0..12 {
+        let medium = faulty_memory();
+        let world = start(&StoreConfig::on(Arc::new(medium.clone())));
+        world.handle.commit(vec![put("first")]).await.unwrap();
+        medium.fail(Fault::Panics, after);
+        let (acknowledged, error) = commit_until_refused(&world).await;
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        medium.heal();
+        world.handle.commit(vec![put("after")]).await.unwrap();
+        let reader = world.handle.reader();
+        assert_has_all(reader, acknowledged);
+        assert!(has(reader, b"first") && has(reader, b"after"));
+    }
+}
+
+#[actix::test]
 async fn what_waits_when_the_disk_fails_is_told_so() {
     tokio::time::pause();
     let medium = faulty_memory();
