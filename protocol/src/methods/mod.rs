@@ -17,6 +17,7 @@ pub mod message;
 pub mod messaging;
 pub mod models;
 pub mod node;
+pub mod session_row;
 pub mod sessions;
 pub mod system;
 

@@ -58,7 +58,7 @@ impl JsonSchema for HealthParams {
 }
 
 /// The health snapshot: result of `health` and payload of the event of that name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthSummary {
     /// Whether the gateway can do its work.

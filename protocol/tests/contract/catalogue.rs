@@ -1,5 +1,6 @@
 //! Methods with their types erased, for tests that walk over all of them.
 
+use openclaw_protocol::connect::{ConnectParams, HelloOk};
 use openclaw_protocol::method::Method;
 use openclaw_protocol::methods::{self, Visitor};
 use serde::Serialize;
@@ -36,6 +37,16 @@ pub(crate) fn entries() -> Vec<Entry> {
     let mut collect = Collect(Vec::new());
     methods::visit(&mut collect);
     collect.0
+}
+
+/// The handshake, in the form of a method.
+pub(crate) fn connect() -> Entry {
+    Entry {
+        name: "connect",
+        effect: false,
+        params: recode::<ConnectParams>,
+        result: recode::<HelloOk>,
+    }
 }
 
 fn recode<T: Serialize + DeserializeOwned>(value: &Value) -> Result<Value, String> {

@@ -8,11 +8,12 @@ use std::fs;
 use std::path::Path;
 
 use jsonschema::Validator;
+use openclaw_protocol::connect::HelloOk;
 use openclaw_protocol::frame::RequestFrame;
 use openclaw_protocol::{ErrorShape, events, methods, schema, validate};
 use serde_json::{Value, json};
 
-use crate::catalogue::{Entry, entries};
+use crate::catalogue::{Entry, connect, entries};
 
 struct Fixture {
     /// Folder: a method or an event.
@@ -70,11 +71,21 @@ fn name_of(path: &Path) -> String {
     name.to_str().expect("it is ASCII").to_owned()
 }
 
+/// Every method, and `connect`, which is answered before any method can be called.
 fn by_name() -> BTreeMap<&'static str, Entry> {
     entries()
         .into_iter()
+        .chain([connect()])
         .map(|entry| (entry.name, entry))
         .collect()
+}
+
+fn check_params(method: &str, params: &Value) -> Result<(), String> {
+    if method == connect().name {
+        validate::connect(params)
+    } else {
+        validate::params(method, params)
+    }
 }
 
 fn compile(schema: &Value) -> Validator {
@@ -84,7 +95,9 @@ fn compile(schema: &Value) -> Validator {
 fn result_schemas() -> BTreeMap<&'static str, Validator> {
     methods::ALL
         .iter()
-        .map(|spec| (spec.name, compile(&schema::with(spec.result))))
+        .map(|spec| (spec.name, schema::with(spec.result)))
+        .chain([(connect().name, schema::of::<HelloOk>())])
+        .map(|(name, schema)| (name, compile(&schema)))
         .collect()
 }
 
@@ -106,11 +119,11 @@ fn requests_are_accepted_by_the_parser_the_schema_and_the_types() {
         });
         assert_eq!(frame.method, fixture.subject, "{place}");
         let params = fixture.params();
-        assert_eq!(validate::params(&frame.method, &params), Ok(()), "{place}");
+        assert_eq!(check_params(&frame.method, &params), Ok(()), "{place}");
         let decoded = (entries[&*frame.method].params)(&params);
         let again = decoded.unwrap_or_else(|error| panic!("{place}: {error}"));
         assert_eq!(
-            validate::params(&frame.method, &again),
+            check_params(&frame.method, &again),
             Ok(()),
             "{place}: what the type writes breaks the schema"
         );
@@ -127,7 +140,7 @@ fn broken_params_are_refused_in_the_words_of_their_refusal() {
     assert_eq!(broken.len(), refusals.len());
     for fixture in broken {
         let place = fixture.place();
-        let problem = validate::params(&fixture.subject, &fixture.params());
+        let problem = check_params(&fixture.subject, &fixture.params());
         let message = format!(
             "invalid {} params: {}",
             fixture.subject,
@@ -228,7 +241,8 @@ fn every_method_and_event_has_its_frames() {
     }
     for fixture in fixtures("") {
         let known = methods::ALL.iter().any(|spec| spec.name == fixture.subject)
-            || events::find(&fixture.subject).is_some();
+            || events::find(&fixture.subject).is_some()
+            || fixture.subject == connect().name;
         assert!(known, "{} belongs to nothing", fixture.place());
     }
 }
