@@ -87,10 +87,10 @@ pub struct AgentDefaults {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace: Option<String>,
     /// Runs at the same time, over all sessions.
-    #[schemars(range(min = 1, max = 1000))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub max_concurrent: u32,
     /// Longest run, in seconds; 0 for no limit.
-    #[schemars(range(max = 604_800))]
+    #[schemars(range(max = 4_294_967_295_u64))]
     pub timeout_seconds: u64,
     /// Bound on the history sent to a model, in tokens; the model's own window when unset.
     #[serde(skip_serializing_if = "Option::is_none")]

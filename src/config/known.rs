@@ -3,11 +3,6 @@
 //! They are no typing mistakes, so they are not in the warning about unknown keys. `*` stands for
 //! any one key; list indices are left out.
 
-/// The sections that are used here; a missing variable in any other is only a warning.
-pub(crate) const USED_SECTIONS: &[&str] = &[
-    "gateway", "agents", "models", "session", "store", "logging", "secrets", "auth",
-];
-
 /// Places of keys that upstream knows.
 pub(crate) const KNOWN_UNUSED: &[&str] = &[
     // Whole sections.
@@ -60,6 +55,12 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "web",
     "whatsapp",
     "wizard",
+    "attachments",
+    "desktop",
+    "security",
+    "telemetry",
+    "worktreeAcceleration",
+    "worktreeRoot",
     // gateway
     "gateway.channelHealthCheckMinutes",
     "gateway.channelMaxRestartsPerHour",
@@ -246,4 +247,45 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "secrets.providers.*.pluginIntegration",
     "secrets.providers.*.timeoutMs",
     "secrets.providers.*.trustedDirs",
+    "gateway.auth.trustedProxy.cloudflareAccessOidc",
+    "gateway.controlUi.sessionObserver",
+    "gateway.nodes.allowSkills",
+    "gateway.nodes.pluginTools",
+    "gateway.portals",
+    "gateway.remote.edgeAuth",
+    "agents.defaults.authInheritance",
+    "agents.defaults.decisionModel",
+    "agents.defaults.experimental",
+    "agents.defaults.imageQuality",
+    "agents.defaults.models.*.pickerRuntimes",
+    "agents.defaults.sessionStore",
+    "agents.defaults.silentReply",
+    "agents.defaults.startupContext",
+    "agents.defaults.voiceModel",
+    "agents.entries.*.bootstrapMaxChars",
+    "agents.entries.*.bootstrapTotalMaxChars",
+    "agents.entries.*.contextInjection",
+    "agents.entries.*.contextLimits",
+    "agents.entries.*.decisionModel",
+    "agents.entries.*.description",
+    "agents.entries.*.embeddedAgent",
+    "agents.entries.*.experimental",
+    "agents.entries.*.memory",
+    "agents.entries.*.skillsLimits",
+    "agents.entries.*.toolProgressDetail",
+    "agents.entries.*.typingMode",
+    "agents.list.bootstrapMaxChars",
+    "agents.list.bootstrapTotalMaxChars",
+    "agents.list.contextInjection",
+    "agents.list.contextLimits",
+    "agents.list.decisionModel",
+    "agents.list.description",
+    "agents.list.embeddedAgent",
+    "agents.list.experimental",
+    "agents.list.memory",
+    "agents.list.skillsLimits",
+    "agents.list.toolProgressDetail",
+    "agents.list.typingMode",
+    "logging.audit",
+    "models.catalogRefresh",
 ];

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::environment::Environment;
 use super::error::{ConfigError, Issue};
+use super::place::is_within;
 use super::substitute::{Missing, substitute};
 use super::{
     Config, LoadRequest, Loaded, SCHEMA, Switches, checks, hash, include, known, layers, parse,
@@ -47,7 +48,7 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
             .map_err(|error| invalid(&paths, vec![Issue::new("", error.to_string())]))
     };
     let value = merge(value)?;
-    let (fatal, harmless) = sort_missing(missing);
+    let (fatal, harmless) = sort_missing(missing, &SCHEMA.unknown_keys(&value, &[]));
     warnings.extend(harmless);
     issues.extend(wrong_values(&value, &fatal, &env));
     issues.extend(fatal);
@@ -190,7 +191,7 @@ fn differing_secrets(file: &Value, variables: &Value) -> Vec<String> {
     ];
     let differ = |(key, variable): &(&str, &str)| {
         let pointer = format!("/gateway/auth/{key}");
-        let differs = file.pointer(&pointer)? != variables.pointer(&pointer)?;
+        let differs = file.pointer(&pointer)?.as_str()? != variables.pointer(&pointer)?.as_str()?;
         differs.then(|| {
             format!("{variable} differs from gateway.auth.{key} in the file; the variable is used")
         })
@@ -200,16 +201,15 @@ fn differing_secrets(file: &Value, variables: &Value) -> Vec<String> {
 
 /// Missing variables: an error where a setting is used, a warning elsewhere. A secret waits for
 /// whoever needs it.
-fn sort_missing(missing: Vec<Missing>) -> (Vec<Issue>, Vec<String>) {
+fn sort_missing(missing: Vec<Missing>, unused_places: &[String]) -> (Vec<Issue>, Vec<String>) {
     let mut fatal = Vec::new();
     let mut unused = Vec::new();
     for Missing { path, name, whole } in missing {
-        let section = path.split(['.', '[']).next().unwrap_or_default();
         let secret = path.starts_with("gateway.auth.")
             || path.starts_with("gateway.remote.")
             || (path.starts_with("models.providers.")
                 && (path.ends_with(".apiKey") || path.contains(".headers.")));
-        if !known::USED_SECTIONS.contains(&section) {
+        if unused_places.iter().any(|place| is_within(&path, place)) {
             unused.push(format!("{path} ({name})"));
         } else if !(secret && whole) {
             let message = format!(
@@ -220,7 +220,7 @@ fn sort_missing(missing: Vec<Missing>) -> (Vec<Issue>, Vec<String>) {
     }
     let warning = (!unused.is_empty()).then(|| {
         format!(
-            "environment variables that are not set, in sections not used here: {}",
+            "environment variables that are not set, in settings not used here: {}",
             unused.join(", ")
         )
     });

@@ -15,7 +15,7 @@ pub struct Logging {
     pub file: Option<String>,
     /// Size at which the file is rotated, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1024))]
+    #[schemars(range(min = 1))]
     pub max_file_bytes: Option<u64>,
     /// The least level on stdout; `level` when unset.
     #[serde(skip_serializing_if = "Option::is_none")]

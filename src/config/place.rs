@@ -18,6 +18,12 @@ pub(crate) fn push_index(path: &str, index: usize) -> String {
     format!("{path}[{index}]")
 }
 
+/// Whether `path` is `outer` or a part of it.
+pub(crate) fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
 /// The line (from 1) on which `needle` first stands in `text`; 0 when it does not.
 pub(crate) fn line_of(text: &str, needle: &str) -> usize {
     text.find(needle)
@@ -37,5 +43,7 @@ mod tests {
             "agents.defaults.models[\"openai/gpt-4.1\"]"
         );
         assert_eq!(push_index("agents.list", 2), "agents.list[2]");
+        assert!(is_within("agents.list[2].id", "agents.list") && is_within("a", "a"));
+        assert!(!is_within("agents.listed", "agents.list"));
     }
 }

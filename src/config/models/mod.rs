@@ -59,7 +59,7 @@ pub struct Provider {
     pub auth_header: Option<bool>,
     /// Longest request, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 604_800))]
+    #[schemars(range(min = 1, max = 4_294_967_295_u64))]
     pub timeout_seconds: Option<u64>,
     /// Most output tokens of models that do not say.
     #[serde(skip_serializing_if = "Option::is_none")]
