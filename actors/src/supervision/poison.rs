@@ -33,7 +33,8 @@ pub enum Wedge {
     Wait(Duration),
     /// `ctx.wait` without an end; the thread goes on.
     Forever,
-    /// Blocks the whole thread until the other end is dropped or writes.
+    /// Blocks the whole thread until the other end is dropped. A write to a channel without
+    /// room (`sync_channel(0)`) returns when the thread is blocked.
     Thread(Receiver<()>),
 }
 
@@ -50,7 +51,7 @@ impl Poison {
             PoisonKind::Error(why) => super::fail(ctx, &why),
             PoisonKind::Hang(Wedge::Wait(span)) => ctx.wait(wrap_future(tokio::time::sleep(span))),
             PoisonKind::Hang(Wedge::Forever) => ctx.wait(wrap_future(std::future::pending())),
-            PoisonKind::Hang(Wedge::Thread(release)) => drop(release.recv()),
+            PoisonKind::Hang(Wedge::Thread(release)) => release.iter().for_each(drop),
         }
     }
 }

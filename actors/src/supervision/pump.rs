@@ -10,10 +10,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{self, Poll};
+use std::time::Duration;
 
 use actix::dev::channel::AddressReceiver;
 use actix::dev::{EnvelopeProxy, Stream};
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context};
+
+use tokio::time::Sleep;
 
 use super::vitals::Vitals;
 
@@ -22,6 +25,9 @@ use super::vitals::Vitals;
 ///
 /// A handler that notifies itself without end still keeps the thread: actix runs that inside.
 const BURST: usize = 256;
+
+/// How often a retired actor that refuses to stop is asked again, if no message wakes it before.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What one poll of the supervisor's task may still do.
 #[derive(Debug, Default)]
@@ -52,6 +58,7 @@ pub(super) struct Mailbox<A: Actor> {
     receiver: Rc<RefCell<AddressReceiver<A>>>,
     vitals: Arc<Vitals>,
     turn: Rc<Turn>,
+    ask_again: Option<Pin<Box<Sleep>>>,
 }
 
 impl<A: Actor> Clone for Mailbox<A> {
@@ -60,6 +67,7 @@ impl<A: Actor> Clone for Mailbox<A> {
             receiver: Rc::clone(&self.receiver),
             vitals: Arc::clone(&self.vitals),
             turn: Rc::clone(&self.turn),
+            ask_again: None,
         }
     }
 }
@@ -70,6 +78,7 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
             receiver: Rc::new(RefCell::new(receiver)),
             vitals,
             turn: Rc::default(),
+            ask_again: None,
         }
     }
 
@@ -81,9 +90,16 @@ impl<A: Actor<Context = Context<A>>> Mailbox<A> {
         self.receiver.borrow()
     }
 
-    fn stop(&self, ctx: &mut Context<A>) {
+    /// Asks the actor to stop, and arranges to be polled again should it refuse.
+    fn stop(&mut self, ctx: &mut Context<A>, task: &mut task::Context<'_>) {
         if self.turn.take_stop() {
             ctx.stop();
+            self.ask_again = Some(Box::pin(tokio::time::sleep(ASK_AGAIN)));
+        }
+        if let Some(ask_again) = &mut self.ask_again
+            && ask_again.as_mut().poll(task).is_ready()
+        {
+            task.waker().wake_by_ref();
         }
     }
 }
@@ -92,7 +108,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Mailbox<A> {
     type Output = ();
 
     fn poll(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         act: &mut A,
         ctx: &mut Context<A>,
         task: &mut task::Context<'_>,
@@ -115,7 +131,7 @@ impl<A: Actor<Context = Context<A>>> ActorFuture<A> for Mailbox<A> {
                 self.vitals.retire();
             }
             if self.vitals.retired() {
-                self.stop(ctx);
+                self.stop(ctx, task);
             }
             break;
         }

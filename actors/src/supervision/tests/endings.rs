@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::{Addr, MailboxError};
 
-use super::probe::{Flaws, Pillar, Probe, Tell, World, on_paused_time, settle};
+use super::probe::{Flaws, Pillar, Probe, Refuse, Tell, World, on_paused_time, settle};
 use crate::placement::Place;
 use crate::supervision::{ActorState, Poison, PoisonKind};
 
@@ -33,6 +33,26 @@ fn a_retired_actor_handles_what_is_queued_and_is_not_rebuilt() {
         assert_eq!(world.watch.report(), []);
         assert_eq!(world.watch.totals()["Probe"].stops, 0);
         world.watch.until_ended(&probe).await;
+    });
+}
+
+#[test]
+fn a_retired_actor_may_finish_its_work() {
+    on_paused_time(async {
+        let world = World::new();
+        let probe = world.start::<Probe>(&Place::here());
+        probe.send(Refuse(Duration::from_secs(5))).await.unwrap();
+        let begin = tokio::time::Instant::now();
+        world.watch.retire(&probe);
+        settle().await;
+        assert_eq!(
+            probe.send(Tell(1)).await,
+            Ok(vec![1]),
+            "it goes on until then"
+        );
+        world.watch.until_ended(&probe).await;
+        assert_eq!(begin.elapsed().as_secs(), 5);
+        assert_eq!(world.watch.totals()["Probe"].stops, 0);
     });
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use actix::{Addr, MailboxError};
 use tokio::time::Instant;
 
-use super::probe::{CancelAndStop, Flaws, Probe, Repeat, Tell, World, on_paused_time, settle};
+use super::probe::{
+    CancelAndPanic, Flaws, Probe, Refuse, Repeat, Tell, World, on_paused_time, settle,
+};
 use crate::placement::Place;
 use crate::supervision::{ActorState, Cause, Notice, Poison, PoisonKind};
 
@@ -145,6 +147,22 @@ fn a_stop_counts_as_a_failure_and_its_reason_is_kept() {
 }
 
 #[test]
+fn the_reason_of_a_stop_that_was_refused_is_not_that_of_the_next() {
+    on_paused_time(async {
+        let mut world = World::new();
+        let probe = running(&mut world).await;
+        probe.send(Refuse(Duration::from_secs(1))).await.unwrap();
+        let error = PoisonKind::Error("refused".to_owned());
+        probe.send(Poison(error)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(world.only().failures, 0);
+        probe.send(Poison(PoisonKind::Stop)).await.unwrap();
+        assert_eq!(back_after(&probe).await, 100);
+        assert_eq!(last(&world).1, "it stopped without a reason");
+    });
+}
+
+#[test]
 fn messages_behind_the_failure_wait_and_keep_their_order() {
     on_paused_time(async {
         let mut world = World::new();
@@ -232,9 +250,9 @@ fn a_cancelled_future_of_the_last_life_cancels_none_of_the_next() {
     on_paused_time(async {
         let mut world = World::new();
         let probe = running(&mut world).await;
-        assert_eq!(probe.send(CancelAndStop).await, Ok(()));
+        assert_eq!(probe.send(CancelAndPanic).await, Err(MailboxError::Closed));
         tokio::time::sleep(Duration::from_secs(11)).await;
-        assert_eq!(world.logged(), ["stopped", "built", "started", "tick"]);
+        assert_eq!(world.logged(), ["built", "started", "tick"]);
     });
 }
 

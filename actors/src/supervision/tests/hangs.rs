@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::probe::{Pillar, Probe, Tell, World, on_paused_time};
+use super::probe::{Pillar, Probe, Tell, World, on_paused_time, settle};
 use crate::placement::Place;
-use crate::supervision::{ActorState, Cause, Poison, PoisonKind, Watchdog, Wedge};
+use crate::supervision::{ActorState, Cause, Notice, Poison, PoisonKind, Watchdog, Wedge};
 
 async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -47,6 +47,28 @@ fn an_actor_that_waits_too_long_is_shown_and_forgiven() {
         );
         assert_eq!(world.watch.totals()["Pillar"].hangs, 1);
         assert_eq!(world.ended_by(), None);
+    });
+}
+
+#[test]
+fn an_actor_whose_thread_comes_late_to_it_is_shown_and_forgiven() {
+    on_paused_time(async {
+        let world = World::new();
+        let (told, mut notices) = tokio::sync::mpsc::unbounded_channel();
+        world
+            .watch
+            .on_notice(move |notice| drop(told.send(notice.clone())));
+        let pillar = world.start::<Pillar>(&Place::here());
+        for _ in 0..10 {
+            world.clock.advance(Duration::from_secs(1));
+            world.watch.look();
+        }
+        assert!(matches!(notices.try_recv(), Ok(Notice::Hung(_))));
+        assert_eq!(pillar.send(Tell(1)).await, Ok(vec![1]));
+        settle().await;
+        world.watch.look();
+        assert!(matches!(notices.try_recv(), Ok(Notice::Recovered(_))));
+        assert_eq!(world.only().state, ActorState::Running);
     });
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Running, SpawnHandle};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
@@ -49,6 +49,7 @@ pub(super) struct Deps {
 struct Core {
     deps: Deps,
     told: Vec<u32>,
+    refuses: bool,
 }
 
 fn use_up(deps: &Deps, pick: impl Fn(&mut Flaws) -> &mut u32) -> bool {
@@ -66,6 +67,7 @@ impl Core {
         Self {
             deps,
             told: Vec::new(),
+            refuses: false,
         }
     }
 
@@ -97,10 +99,15 @@ impl Drop for Core {
 #[rtype(result = "Vec<u32>")]
 pub(super) struct Tell(pub(super) u32);
 
-/// Cancels the interval and stops in the same turn, before actix gets to cancel anything.
+/// Cancels the interval and panics, before actix gets to cancel anything.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct CancelAndStop;
+pub(super) struct CancelAndPanic;
+
+/// Refuses every stop for this long.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Refuse(pub(super) Duration);
 
 /// Is sent on to the actor itself, so many times.
 #[derive(Message)]
@@ -117,6 +124,14 @@ macro_rules! probe_actor {
             fn started(&mut self, ctx: &mut Self::Context) {
                 self.0.started();
                 self.1 = Some(ctx.run_interval(Duration::from_secs(10), |probe, _| probe.0.tick()));
+            }
+
+            fn stopping(&mut self, _: &mut Self::Context) -> Running {
+                if self.0.refuses {
+                    Running::Continue
+                } else {
+                    Running::Stop
+                }
             }
 
             fn stopped(&mut self, _: &mut Self::Context) {
@@ -148,14 +163,23 @@ macro_rules! probe_actor {
             }
         }
 
-        impl Handler<CancelAndStop> for $name {
+        impl Handler<CancelAndPanic> for $name {
             type Result = ();
 
-            fn handle(&mut self, _: CancelAndStop, ctx: &mut Self::Context) {
+            fn handle(&mut self, _: CancelAndPanic, ctx: &mut Self::Context) {
                 if let Some(ticks) = self.1.take() {
                     ctx.cancel_future(ticks);
                 }
-                ctx.stop();
+                panic!("cancelled");
+            }
+        }
+
+        impl Handler<Refuse> for $name {
+            type Result = ();
+
+            fn handle(&mut self, refuse: Refuse, ctx: &mut Self::Context) {
+                self.0.refuses = true;
+                ctx.run_later(refuse.0, |probe, _| probe.0.refuses = false);
             }
         }
 

@@ -54,10 +54,11 @@ fn a_blocked_thread_is_found_from_outside() {
             world.start::<Pillar>(&places.store),
             world.start::<Probe>(&places.work),
         );
-        let (release, block) = mpsc::channel();
+        let (release, block) = mpsc::sync_channel(0);
         assert_eq!(pillar.send(Tell(1)).await, Ok(vec![1]));
         let poison = Poison(PoisonKind::Hang(Wedge::Thread(block)));
         let blocked = pillar.send(poison);
+        release.send(()).unwrap();
         for _ in 0..30 {
             // Answered: the other thread has polled its actor since the last look.
             elsewhere.send(Tell(1)).await.unwrap();
@@ -74,6 +75,31 @@ fn a_blocked_thread_is_found_from_outside() {
         assert_eq!(pillar.send(Tell(2)).await, Ok(vec![1, 2]));
         world.watch.look();
         assert_eq!(world.watch.report()[0].state, ActorState::Running);
+    });
+}
+
+#[test]
+fn a_blocked_actor_that_then_fails_by_itself_is_not_torn_down_as_well() {
+    on_threads(|places| async move {
+        let world = frozen_world();
+        let probe = world.start::<Probe>(&places.work);
+        let (release, block) = mpsc::sync_channel(0);
+        assert_eq!(probe.send(Tell(1)).await, Ok(vec![1]));
+        let blocked = probe.send(Poison(PoisonKind::Hang(Wedge::Thread(block))));
+        let poisoned = probe.send(Poison(PoisonKind::Panic));
+        release.send(()).unwrap();
+        for _ in 0..30 {
+            world.clock.advance(Duration::from_secs(1));
+            world.watch.look();
+        }
+        drop(release);
+        assert_eq!(
+            (blocked.await, poisoned.await),
+            (Ok(()), Err(MailboxError::Closed))
+        );
+        assert_eq!(probe.send(Tell(2)).await, Ok(vec![2]));
+        assert_eq!(probe.send(Tell(3)).await, Ok(vec![2, 3]));
+        assert_eq!(world.only().failures, 1);
     });
 }
 
@@ -97,7 +123,7 @@ fn the_watchdog_has_a_thread_of_its_own() {
             world.deps.clone(),
         );
         assert_eq!(pillar.send(Tell(1)).await, Ok(vec![1]));
-        let (release, block) = mpsc::channel();
+        let (release, block) = mpsc::sync_channel(0);
         let blocked = pillar.send(Poison(PoisonKind::Hang(Wedge::Thread(block))));
         let watchdog = Watchdog::start(watch.clone()).unwrap();
         assert!(matches!(notices.recv().await, Some(Notice::Hung(hung)) if hung.name == "Pillar"));
