@@ -1,17 +1,19 @@
 //! `models`: where models live and how to reach them.
 
+mod error;
 mod profiles;
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use error::ModelConfigError;
 pub use profiles::{AuthProfiles, Credential, ProfileKey};
-pub use resolve::{
-    ModelConfigError, ModelSources, ResolvedModel, choice, is_unconfigured, resolve,
-};
+pub use resolve::{ModelSources, ResolvedModel, choice, is_unconfigured, resolve};
 
 use super::secrets::SecretInput;
 
