@@ -18,13 +18,14 @@ const REMEDY: &str = "`--no-default-features` builds openclaw without the page; 
 const NODE_WANTED: &str = "Node 20.19, 22.12 or newer";
 
 /// What the build reads, relative to [`PAGE`]. Folders are replaced as a whole.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "index.html",
     "package.json",
     "package-lock.json",
     ".npmrc",
     "tsconfig.json",
     "vite.config.ts",
+    "licences.ts",
 ];
 const FOLDERS: [&str; 2] = ["src", "public"];
 

@@ -1,8 +1,10 @@
 import { defineConfig } from 'vite';
+import { licences } from './licences.ts';
 
 export default defineConfig({
   // Relative asset addresses: index.html carries a <base>, so that the same files work at `/` and below a base path.
   base: './',
+  plugins: [licences()],
   build: {
     target: 'es2022',
     outDir: 'dist',
