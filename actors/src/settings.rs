@@ -1,0 +1,107 @@
+//! What the actors need of the configuration, as plain values. The binary reads files and
+//! environment, and publishes one immutable value per generation.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use openclaw_protocol::methods::agents::AgentRow;
+use openclaw_protocol::methods::common::ModelDefaults;
+use openclaw_protocol::methods::models::ModelChoice;
+use serde_json::Value;
+
+use crate::agent::model::Endpoint;
+
+/// One generation of settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The agents; the first one named by `default_agent` is the default.
+    pub agents: Vec<AgentSettings>,
+    /// Id of the default agent.
+    pub default_agent: String,
+    /// Alias of the main session.
+    pub main_key: String,
+    /// One session for everyone instead of one per sender.
+    pub global_scope: bool,
+    /// Most runs at one time.
+    pub max_concurrent: usize,
+    /// Most runs that wait.
+    pub max_queued: usize,
+    /// Longest time of a run.
+    pub run_timeout: Duration,
+    /// The models that a person can choose.
+    pub models: Vec<ModelChoice>,
+    /// The answer of `config.get`, secrets redacted.
+    pub config_get: Value,
+    /// Folder of this gateway's own files.
+    pub gateway_dir: PathBuf,
+    /// The log file that `logs.tail` reads.
+    pub log_file: Option<PathBuf>,
+}
+
+/// One agent.
+#[derive(Debug, Clone)]
+pub struct AgentSettings {
+    /// Its id.
+    pub id: String,
+    /// The row that clients see.
+    pub row: AgentRow,
+    /// Which model answers.
+    pub model: ModelPlan,
+    /// What every run of it begins with.
+    pub system_prompt: Option<String>,
+}
+
+/// Which model answers for an agent.
+#[derive(Debug, Clone)]
+pub enum ModelPlan {
+    /// These, in order: the first, then one failover to each of the others.
+    Chain(Vec<ResolvedModel>),
+    /// Something is configured, and wrong: every run fails with this message and its remedy.
+    Broken(String),
+    /// Nothing is configured at all: a local Ollama if one answers, else the echo agent.
+    Unconfigured,
+}
+
+/// A model that can be called.
+#[derive(Debug, Clone)]
+pub struct ResolvedModel {
+    /// Where and how.
+    pub endpoint: Endpoint,
+    /// Its name there.
+    pub model: String,
+    /// Size of its context, tokens.
+    pub context_tokens: usize,
+    /// Most tokens of an answer.
+    pub max_output_tokens: Option<u32>,
+}
+
+impl Settings {
+    /// The agent with this id.
+    pub fn agent(&self, id: &str) -> Option<&AgentSettings> {
+        self.agents.iter().find(|agent| agent.id == id)
+    }
+
+    /// The model of the default agent, for lists.
+    pub fn model_defaults(&self) -> ModelDefaults {
+        self.agent(&self.default_agent).map(|agent| agent.model.defaults()).unwrap_or_default()
+    }
+}
+
+impl ModelPlan {
+    /// The first model, for lists.
+    pub fn defaults(&self) -> ModelDefaults {
+        match self {
+            Self::Chain(chain) => chain.first().map_or_else(ModelDefaults::default, |first| ModelDefaults {
+                model_provider: Some(first.endpoint.provider.clone()),
+                model: Some(first.model.clone()),
+                context_tokens: Some(first.context_tokens as u64),
+            }),
+            Self::Unconfigured => ModelDefaults {
+                model_provider: Some("openclaw".into()),
+                model: Some("echo".into()),
+                context_tokens: None,
+            },
+            Self::Broken(_) => ModelDefaults::default(),
+        }
+    }
+}

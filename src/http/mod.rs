@@ -1,0 +1,58 @@
+//! The HTTP surface: one port for WebSockets, probes and the chat page.
+
+mod probes;
+pub mod webchat;
+mod ws;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, guard, web};
+use openclaw_actors::clock::SharedClock;
+use openclaw_actors::session::hub::{Hub, Links};
+use openclaw_actors::session::preauth::PreAuth;
+use openclaw_actors::session::queue::HubQueue;
+use openclaw_actors::session::socket::{SessionShared, Worker};
+
+pub use probes::Readiness;
+
+/// What the HTTP side needs from the composition root.
+#[derive(Clone)]
+pub struct HttpState {
+    /// What sessions share.
+    pub sessions: SessionShared,
+    /// Bounds sockets before their handshake.
+    pub preauth: PreAuth,
+    /// Answers the readiness probe.
+    pub readiness: Arc<dyn Readiness>,
+    /// Time.
+    pub clock: SharedClock,
+}
+
+/// Serves `listener` with `workers` threads; the server runs once it is awaited.
+///
+/// # Errors
+///
+/// When the listener cannot be handed to the server.
+pub fn serve(listener: TcpListener, workers: usize, state: HttpState) -> std::io::Result<(Server, ServerHandle)> {
+    let server = HttpServer::new(move || {
+        // Once per worker thread: its own hub and connections.
+        let worker = Worker { links: Links::default(), queue: Arc::new(HubQueue::default()) };
+        Hub::start_here(worker.links.clone(), Arc::clone(&worker.queue), state.clock.clone());
+        App::new()
+            .app_data(web::Data::new(state.clone()))
+            .app_data(web::Data::new(worker))
+            .service(web::resource("{path:.*}").guard(guard::fn_guard(ws::is_upgrade)).to(ws::upgrade))
+            .configure(probes::configure)
+            .configure(webchat::configure)
+    })
+    .on_connect(ws::keep_socket)
+    .workers(workers)
+    .shutdown_timeout(1)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    Ok((server, handle))
+}
