@@ -199,6 +199,11 @@ impl<M: Method> Reply<M> {
         self.open.send(frame);
     }
 
+    /// The same duty under another method's name; both answer the same request id.
+    pub(crate) fn cast<N: Method>(self) -> Reply<N> {
+        Reply { open: self.open, method: PhantomData }
+    }
+
     /// Answers with a result, or refuses.
     pub fn settle(self, result: Result<M::Result, ErrorShape>) {
         match result {

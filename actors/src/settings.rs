@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use openclaw_protocol::methods::agents::AgentRow;
+use openclaw_protocol::methods::agents::AgentSummary;
 use openclaw_protocol::methods::common::ModelDefaults;
 use openclaw_protocol::methods::models::ModelChoice;
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub struct AgentSettings {
     /// Its id.
     pub id: String,
     /// The row that clients see.
-    pub row: AgentRow,
+    pub row: AgentSummary,
     /// Which model answers.
     pub model: ModelPlan,
     /// What every run of it begins with.
@@ -102,6 +102,43 @@ impl ModelPlan {
                 context_tokens: None,
             },
             Self::Broken(_) => ModelDefaults::default(),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    //! Settings for tests.
+
+    use super::*;
+    use openclaw_protocol::methods::agents::AgentModel;
+
+    /// One agent `main` without a model.
+    pub fn settings() -> Settings {
+        Settings {
+            agents: vec![AgentSettings {
+                id: "main".into(),
+                row: AgentSummary {
+                    id: "main".into(),
+                    name: None,
+                    identity: None,
+                    workspace: None,
+                    model: AgentModel { primary: "openclaw/echo".into(), fallbacks: None },
+                    thinking_default: None,
+                },
+                model: ModelPlan::Unconfigured,
+                system_prompt: None,
+            }],
+            default_agent: "main".into(),
+            main_key: "main".into(),
+            global_scope: false,
+            max_concurrent: 4,
+            max_queued: 100,
+            run_timeout: Duration::from_secs(600),
+            models: Vec::new(),
+            config_get: Value::Null,
+            gateway_dir: PathBuf::new(),
+            log_file: None,
         }
     }
 }

@@ -227,6 +227,26 @@ impl ContentPart {
 }
 
 impl Message {
+    /// Cuts every text to at most `longest` characters, with an ellipsis where something went.
+    pub fn cut_text(&mut self, longest: usize) {
+        let cut = |text: &mut String| {
+            if let Some((at, _)) = text.char_indices().nth(longest) {
+                text.truncate(at);
+                text.push('…');
+            }
+        };
+        match &mut self.content {
+            Content::Text(text) => cut(text),
+            Content::Parts(parts) => {
+                for part in parts {
+                    if let ContentPart::Known(KnownPart::Text(part)) = part {
+                        cut(&mut part.text);
+                    }
+                }
+            }
+        }
+    }
+
     /// A message of one text part.
     pub fn text(role: MessageRole, text: impl Into<String>, timestamp: u64) -> Self {
         Self::parts(role, vec![ContentPart::text(text)], timestamp)

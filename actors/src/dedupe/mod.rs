@@ -1,0 +1,260 @@
+//! Idempotency: the gate in front of every method with a key. Owns the keys in memory; their rows
+//! are committed by the owner of the work, together with the work.
+//!
+//! Replaceable; the keys outlive a panic in their slot, and are read again when half-written.
+
+pub mod keyed;
+pub mod state;
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use actix::prelude::SendError;
+use actix::{Actor, Context, Handler, Message, Recipient};
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::methods::agent::Agent;
+use openclaw_protocol::methods::chat::ChatSend;
+use openclaw_protocol::methods::messaging::Send;
+use serde_json::json;
+
+use crate::call::{Call, Reply};
+use crate::clock::{Millis, SharedClock};
+use crate::kept::Kept;
+use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table, rows};
+use crate::supervised;
+use crate::supervision::{Rebuild, Tier};
+use keyed::{Keyed, WhileInFlight};
+use state::{KeyId, KeyRow, Keys, Recovery, Stored, Verdict};
+
+/// Most callers that wait for one result.
+const MAX_WAITING: usize = 32;
+
+/// What the gate works with.
+#[derive(Clone)]
+pub struct DedupeDeps {
+    /// The keys; survive a rebuild.
+    pub keys: Kept<Keys>,
+    /// The store, for results.
+    pub store: StoreHandle,
+    /// Time.
+    pub clock: SharedClock,
+    /// Owner of `chat.send`.
+    pub chat_send: Recipient<Admitted<ChatSend>>,
+    /// Owner of `agent`.
+    pub agent: Recipient<Admitted<Agent>>,
+    /// Owner of `send`.
+    pub send: Recipient<Admitted<Send>>,
+}
+
+/// The gate.
+pub struct Dedupe {
+    deps: DedupeDeps,
+    waiting: HashMap<KeyId, Vec<Reply<Send>>>,
+}
+
+/// Reads the stored keys and gives those of an earlier process their end.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub fn recover(reader: &StoreReader, now: Millis) -> Result<Recovery, StoreError> {
+    let mut stored: Vec<KeyRow> = Vec::new();
+    let mut failure = None;
+    reader.scan(Table::Idempotency, &[]..&[], false, |_, value| match rows::decode(Table::Idempotency, value) {
+        Ok(row) => {
+            stored.push(row);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    failure.map_or_else(|| state::recover(stored, now), Err)
+}
+
+impl Rebuild for Dedupe {
+    type Deps = DedupeDeps;
+    const NAME: &'static str = "dedupe";
+    const TIER: Tier = Tier::Replaceable;
+    const MAILBOX: usize = 8_192;
+
+    fn build(deps: Self::Deps) -> Self {
+        let (reader, now) = (deps.store.reader().clone(), deps.clock.now());
+        deps.keys.recover(|_| recover(&reader, now).map(|recovery| recovery.keys).unwrap_or_default());
+        Self { deps, waiting: HashMap::new() }
+    }
+
+    fn deps(&self) -> Self::Deps {
+        self.deps.clone()
+    }
+}
+
+supervised!(Dedupe);
+
+impl Actor for Dedupe {
+    type Context = Context<Self>;
+}
+
+/// A request whose key is new, on its way to its owner.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Admitted<M: Keyed> {
+    /// The request.
+    pub call: Call<M>,
+    /// Its key.
+    pub guard: KeyGuard,
+}
+
+/// The key of a request under way. Dropped before it is settled, it frees the key: nothing was
+/// committed, and a retry may run.
+pub struct KeyGuard {
+    id: KeyId,
+    digest: String,
+    session: Option<String>,
+    dedupe: Recipient<Settled>,
+    committed: bool,
+}
+
+impl KeyGuard {
+    /// Writes the key down as accepted; belongs to the commit that accepts the request.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyId::op`].
+    pub fn accept(&mut self, session: Option<&str>, now: Millis) -> Result<Op, StoreError> {
+        self.session = session.map(str::to_owned);
+        self.id.op(&self.digest, session, None, now)
+    }
+
+    /// The accepting commit is done: from here on the key is never free again.
+    pub const fn accepted(&mut self) {
+        self.committed = true;
+    }
+
+    /// Writes the result down; belongs to the commit that ends the work.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyId::op`].
+    pub fn finish(&self, result: Stored, now: Millis) -> Result<Op, StoreError> {
+        self.id.op(&self.digest, self.session.as_deref(), Some(result), now)
+    }
+
+    /// The ending commit is done.
+    pub fn finished(mut self) {
+        self.committed = true;
+        self.tell(true);
+    }
+
+    fn tell(&self, done: bool) {
+        self.dedupe.do_send(Settled { id: self.id.clone(), done });
+    }
+}
+
+impl Drop for KeyGuard {
+    fn drop(&mut self) {
+        if !self.committed {
+            self.tell(false);
+        }
+    }
+}
+
+/// What became of a request under way. One per request, so never refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Settled {
+    id: KeyId,
+    done: bool,
+}
+
+impl Handler<Settled> for Dedupe {
+    type Result = ();
+
+    fn handle(&mut self, msg: Settled, _: &mut Self::Context) {
+        self.deps.keys.with(|keys| if msg.done { keys.done(&msg.id) } else { keys.release(&msg.id) });
+        for reply in self.waiting.remove(&msg.id).unwrap_or_default() {
+            if msg.done {
+                self.answer_stored(&msg.id, reply);
+            } else {
+                reply.error(ErrorShape::unavailable("the request with this key was not accepted; try again").retry_after(250));
+            }
+        }
+    }
+}
+
+impl Dedupe {
+    fn admit<M: Keyed>(&mut self, call: Call<M>, own: Recipient<Settled>, owner: &Recipient<Admitted<M>>) {
+        let id = KeyId { method: M::NAME.into(), principal: call.caller.principal(), key: M::key(&call.params).to_owned() };
+        let digest = keyed::digest::<M>(&call.params);
+        let now = self.deps.clock.now();
+        let (verdict, forgotten) = self.deps.keys.with(|keys| keys.begin(&id, &digest, now));
+        if !forgotten.is_empty() {
+            let ops = forgotten.iter().map(|id| Op::delete(Table::Idempotency, id.row_key())).collect();
+            // A row that stays is deleted at the next start.
+            drop(actix_rt::spawn(self.deps.store.commit(ops)));
+        }
+        match verdict {
+            Verdict::New => {
+                let guard = KeyGuard { id, digest, session: None, dedupe: own, committed: false };
+                match owner.try_send(Admitted { call, guard }) {
+                    Ok(()) => {}
+                    Err(SendError::Full(refused) | SendError::Closed(refused)) => {
+                        refused.call.reply.error(ErrorShape::unavailable("The server is busy. Please try again in a moment.").retry_after(500));
+                    }
+                }
+            }
+            Verdict::InFlight => match M::while_in_flight(&call.params) {
+                WhileInFlight::Answer(payload) => call.reply.ok_as(&payload),
+                WhileInFlight::Wait => self.wait(id, call.reply.cast()),
+            },
+            Verdict::Done => self.answer_stored(&id, call.reply),
+            Verdict::Conflict => call.reply.error(
+                ErrorShape::invalid("This message ID was already used for different input; use a new idempotencyKey for a new message")
+                    .with_details(json!({ "reason": "chat-request-conflict", "idempotencyKey": id.key })),
+            ),
+            Verdict::Full => call.reply.error(ErrorShape::unavailable("too many requests are under way; try again").retry_after(1_000)),
+        }
+    }
+
+    fn wait(&mut self, id: KeyId, reply: Reply<Send>) {
+        let waiting = self.waiting.entry(id).or_default();
+        if waiting.len() >= MAX_WAITING {
+            reply.error(ErrorShape::unavailable("too many callers wait for this result; try again").retry_after(1_000));
+        } else {
+            waiting.push(reply);
+        }
+    }
+
+    fn answer_stored<M: openclaw_protocol::Method>(&self, id: &KeyId, reply: Reply<M>) {
+        match self.deps.store.reader().get_json::<KeyRow>(Table::Idempotency, &id.row_key()) {
+            Ok(Some(row)) => match row.into_result() {
+                Some(Stored { ok: true, payload, .. }) => reply.ok_as(&payload),
+                Some(Stored { payload, error, .. }) => {
+                    let error = error.unwrap_or_else(|| ErrorShape::unavailable("the request failed"));
+                    reply.refuse(error, payload.as_ref());
+                }
+                None => reply.error(ErrorShape::unavailable("the result is being written; try again").retry_after(250)),
+            },
+            Ok(None) => reply.error(ErrorShape::unavailable("the result of this key is gone; use a new idempotencyKey")),
+            Err(error) => reply.error(crate::methods::store_error(&error)),
+        }
+    }
+}
+
+macro_rules! gate {
+    ($method:ty, $owner:ident) => {
+        impl Handler<Call<$method>> for Dedupe {
+            type Result = ();
+
+            fn handle(&mut self, call: Call<$method>, ctx: &mut Self::Context) {
+                let owner = self.deps.$owner.clone();
+                self.admit(call, actix::AsyncContext::address(ctx).recipient(), &owner);
+            }
+        }
+    };
+}
+
+gate!(ChatSend, chat_send);
+gate!(Agent, agent);
+gate!(Send, send);

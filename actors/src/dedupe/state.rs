@@ -1,0 +1,304 @@
+//! Idempotency keys: which are known, and what became of them. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use openclaw_protocol::ErrorShape;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::clock::Millis;
+use crate::store::{Op, StoreError, Table, keys};
+
+/// Most keys that are kept; the oldest go first, but never one in flight.
+pub const MAX_KEYS: usize = 10_000;
+/// How long a key is kept, milliseconds.
+pub const MAX_AGE_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// A key in its namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyId {
+    /// The method.
+    pub method: String,
+    /// Whose key it is.
+    pub principal: String,
+    /// What the client chose.
+    pub key: String,
+}
+
+/// What a key's request was answered with in the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// The payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Value>,
+    /// The error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorShape>,
+}
+
+/// A key as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyRow {
+    method: String,
+    principal: String,
+    key: String,
+    digest: String,
+    at: i64,
+    /// The session of a run, for the note that it was interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// Absent while the request is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<Stored>,
+}
+
+impl KeyRow {
+    /// The result, once there is one.
+    pub fn into_result(self) -> Option<Stored> {
+        self.result
+    }
+}
+
+impl KeyId {
+    /// The key in the store.
+    pub fn row_key(&self) -> Vec<u8> {
+        let mut key = keys::text(&self.method);
+        key.extend(keys::text(&self.principal));
+        key.extend(keys::text(&self.key));
+        key
+    }
+
+    /// Writes the key down as accepted or done.
+    ///
+    /// # Errors
+    ///
+    /// When the result cannot be written as JSON.
+    pub fn op(&self, digest: &str, session: Option<&str>, result: Option<Stored>, now: Millis) -> Result<Op, StoreError> {
+        let row = KeyRow {
+            method: self.method.clone(),
+            principal: self.principal.clone(),
+            key: self.key.clone(),
+            digest: digest.to_owned(),
+            at: now.get(),
+            session: session.map(str::to_owned),
+            result,
+        };
+        Op::put_json(Table::Idempotency, self.row_key(), &row)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    digest: String,
+    at: i64,
+    in_flight: bool,
+    /// Order of arrival, to find the oldest.
+    ticket: u64,
+}
+
+/// What a key's request should be answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The key is new; it is in flight from here on.
+    New,
+    /// The same request is under way.
+    InFlight,
+    /// The same request is done: its stored result is the answer.
+    Done,
+    /// The key stands for another request.
+    Conflict,
+    /// Every place is taken by a request under way.
+    Full,
+}
+
+/// The keys.
+#[derive(Debug, Default)]
+pub struct Keys {
+    entries: HashMap<KeyId, Entry>,
+    by_age: BTreeMap<u64, KeyId>,
+    next_ticket: u64,
+}
+
+impl Keys {
+    /// Begins a request, or says what is known of its key. Gives also the keys that were forgotten
+    /// for it, to be deleted from the store.
+    pub fn begin(&mut self, id: &KeyId, digest: &str, now: Millis) -> (Verdict, Vec<KeyId>) {
+        if let Some(entry) = self.entries.get(id) {
+            let verdict = match (entry.digest == digest, entry.in_flight) {
+                (false, _) => Verdict::Conflict,
+                (true, true) => Verdict::InFlight,
+                (true, false) => Verdict::Done,
+            };
+            return (verdict, Vec::new());
+        }
+        let forgotten = self.forget(now);
+        if self.entries.len() >= MAX_KEYS {
+            return (Verdict::Full, forgotten);
+        }
+        self.insert(id.clone(), digest.to_owned(), now.get(), true);
+        (Verdict::New, forgotten)
+    }
+
+    fn insert(&mut self, id: KeyId, digest: String, at: i64, in_flight: bool) {
+        self.next_ticket += 1;
+        self.by_age.insert(self.next_ticket, id.clone());
+        self.entries.insert(id, Entry { digest, at, in_flight, ticket: self.next_ticket });
+    }
+
+    /// The request's result is committed.
+    pub fn done(&mut self, id: &KeyId) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.in_flight = false;
+        }
+    }
+
+    /// The request was refused before anything was committed: its key is free again.
+    pub fn release(&mut self, id: &KeyId) {
+        if let Some(entry) = self.entries.remove(id) {
+            self.by_age.remove(&entry.ticket);
+        }
+    }
+
+    /// Drops what is too old, and the oldest while there are too many; at most a few per call.
+    fn forget(&mut self, now: Millis) -> Vec<KeyId> {
+        const BATCH: usize = 16;
+        let too_many = self.entries.len() >= MAX_KEYS;
+        let ids: Vec<KeyId> = self
+            .by_age
+            .values()
+            .take(BATCH * 4)
+            .filter(|id| self.entries.get(*id).is_some_and(|entry| !entry.in_flight && (too_many || now.get() - entry.at > MAX_AGE_MS)))
+            .take(BATCH)
+            .cloned()
+            .collect();
+        for id in &ids {
+            self.release(id);
+        }
+        ids
+    }
+
+    /// How many keys are known.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// A run that an earlier process left unfinished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interrupted {
+    /// The run.
+    pub run_id: String,
+    /// Its session (canonical key).
+    pub session: String,
+}
+
+/// What a start makes of the stored keys.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// The keys that are known from here on.
+    pub keys: Keys,
+    /// To be committed before the first request is served.
+    pub ops: Vec<Op>,
+    /// Runs that were interrupted.
+    pub interrupted: Vec<Interrupted>,
+}
+
+/// Gives every accepted key without a result one, and forgets what is too old.
+///
+/// # Errors
+///
+/// When a row cannot be written.
+pub fn recover(mut rows: Vec<KeyRow>, now: Millis) -> Result<Recovery, StoreError> {
+    let mut recovery = Recovery::default();
+    rows.sort_by_key(|row| row.at);
+    let surplus = rows.len().saturating_sub(MAX_KEYS);
+    for (index, row) in rows.into_iter().enumerate() {
+        let id = KeyId { method: row.method, principal: row.principal, key: row.key };
+        if row.result.is_some() && (index < surplus || now.get() - row.at > MAX_AGE_MS) {
+            recovery.ops.push(Op::delete(Table::Idempotency, id.row_key()));
+            continue;
+        }
+        if row.result.is_none() {
+            let result = interrupted(&id);
+            recovery.ops.push(id.op(&row.digest, row.session.as_deref(), Some(result), now)?);
+            if let Some(session) = row.session {
+                recovery.interrupted.push(Interrupted { run_id: id.key.clone(), session });
+            }
+        }
+        recovery.keys.insert(id, row.digest, row.at, false);
+    }
+    Ok(recovery)
+}
+
+fn interrupted(id: &KeyId) -> Stored {
+    const RUN: &str = "interrupted by a gateway restart";
+    const SEND: &str = "outcome unknown: the gateway restarted while the message was on its way; it is not sent again by itself";
+    let summary = if id.method == "send" { SEND } else { RUN };
+    Stored {
+        ok: false,
+        payload: Some(json!({ "runId": id.key, "status": "error", "summary": summary })),
+        error: Some(ErrorShape::new(openclaw_protocol::ErrorCode::Unavailable, summary)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(key: &str) -> KeyId {
+        KeyId { method: "agent".into(), principal: "device:1".into(), key: key.into() }
+    }
+
+    #[test]
+    fn a_key_stands_for_one_request_for_ever() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.begin(&id("a"), "d1", Millis(0)).0, Verdict::New);
+        assert_eq!(keys.begin(&id("a"), "d1", Millis(1)).0, Verdict::InFlight);
+        assert_eq!(keys.begin(&id("a"), "d2", Millis(1)).0, Verdict::Conflict);
+        keys.done(&id("a"));
+        assert_eq!(keys.begin(&id("a"), "d1", Millis(2)).0, Verdict::Done);
+        assert_eq!(keys.begin(&id("a"), "d2", Millis(2)).0, Verdict::Conflict);
+        keys.release(&id("a"));
+        assert_eq!(keys.begin(&id("a"), "d2", Millis(3)).0, Verdict::New);
+    }
+
+    #[test]
+    fn keys_are_bounded_and_never_forgotten_in_flight() {
+        let mut keys = Keys::default();
+        for n in 0..MAX_KEYS {
+            assert_eq!(keys.begin(&id(&n.to_string()), "d", Millis(0)).0, Verdict::New);
+        }
+        assert_eq!(keys.begin(&id("more"), "d", Millis(MAX_AGE_MS * 2)).0, Verdict::Full);
+        keys.done(&id("0"));
+        let (verdict, forgotten) = keys.begin(&id("more"), "d", Millis(0));
+        assert_eq!((verdict, forgotten), (Verdict::New, vec![id("0")]));
+        assert_eq!(keys.len(), MAX_KEYS);
+    }
+
+    #[test]
+    fn a_start_ends_what_was_under_way_and_keeps_what_was_done() {
+        let row = |key: &str, result| KeyRow {
+            method: "chat.send".into(),
+            principal: "p".into(),
+            key: key.into(),
+            digest: "d".into(),
+            at: 5,
+            session: Some("agent:main:main".into()),
+            result,
+        };
+        let done = Stored { ok: true, payload: Some(json!({"runId": "b"})), error: None };
+        let mut recovery = recover(vec![row("a", None), row("b", Some(done))], Millis(10)).unwrap();
+        assert_eq!(recovery.interrupted, vec![Interrupted { run_id: "a".into(), session: "agent:main:main".into() }]);
+        assert_eq!(recovery.ops.len(), 1);
+        let id = KeyId { method: "chat.send".into(), principal: "p".into(), key: "a".into() };
+        assert_eq!(recovery.keys.begin(&id, "d", Millis(11)).0, Verdict::Done);
+    }
+}

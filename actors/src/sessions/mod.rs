@@ -1,0 +1,235 @@
+//! Conversations: the session index and the transcripts. The only writer of both.
+//!
+//! Replaceable: the index outlives a panic in its slot, and is read again from the store when it
+//! was half-written. **Invariant:** what an [`Append`] answers is committed.
+
+pub mod history;
+pub mod keys;
+pub mod list;
+pub mod state;
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::{Actor, ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _};
+use openclaw_protocol::events::{SESSION_MESSAGE, SESSIONS_CHANGED, SessionMessageEvent, SessionsChangedEvent};
+use openclaw_protocol::methods::sessions::SessionRow;
+
+use crate::clock::{SharedClock, SharedEntropy};
+use crate::event::{Audience, Class, EventOut, PlainV4};
+use crate::kept::Kept;
+use crate::store::{StoreError, StoreHandle, StoreReader, Table, rows};
+use crate::supervised;
+use crate::supervision::{Rebuild, Tier};
+use crate::views::Views;
+use state::{Draft, Index, Prepared, Record};
+
+/// What conversations work with.
+#[derive(Clone)]
+pub struct SessionsDeps {
+    /// The index; survives a rebuild.
+    pub index: Kept<Index>,
+    /// The store.
+    pub store: StoreHandle,
+    /// Published snapshots.
+    pub views: Views,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+}
+
+/// The owner of conversations.
+pub struct Sessions {
+    deps: SessionsDeps,
+}
+
+/// Reads the index from the store.
+///
+/// # Errors
+///
+/// When the store cannot be read or a row is not understood.
+pub fn load(reader: &StoreReader) -> Result<Index, StoreError> {
+    let mut records: Vec<Record> = Vec::new();
+    let mut failure = None;
+    reader.scan(Table::Sessions, &[]..&[], false, |_, value| match rows::decode(Table::Sessions, value) {
+        Ok(record) => {
+            records.push(record);
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    failure.map_or_else(|| Ok(Index::of(records)), Err)
+}
+
+impl Rebuild for Sessions {
+    type Deps = SessionsDeps;
+    const NAME: &'static str = "sessions";
+    const TIER: Tier = Tier::Replaceable;
+    const MAILBOX: usize = 8_192;
+
+    fn build(deps: Self::Deps) -> Self {
+        let reader = deps.store.reader().clone();
+        deps.index.recover(|_| load(&reader).unwrap_or_default());
+        Self { deps }
+    }
+
+    fn deps(&self) -> Self::Deps {
+        self.deps.clone()
+    }
+}
+
+supervised!(Sessions);
+
+impl Actor for Sessions {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Self::Context) {
+        self.publish();
+    }
+}
+
+/// A run as readers see it.
+#[derive(Debug, Clone)]
+pub struct ActiveRun {
+    /// Its id.
+    pub run_id: String,
+    /// Start, milliseconds since the epoch.
+    pub started_at: u64,
+    /// Its text so far.
+    pub text: Arc<Mutex<String>>,
+}
+
+impl ActiveRun {
+    /// The text so far.
+    pub fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Active runs by canonical session key.
+pub type ActiveRuns = BTreeMap<Arc<str>, Vec<ActiveRun>>;
+
+/// What readers see of the index without asking for it.
+#[derive(Debug, Clone, Default)]
+pub struct SessionsDigest {
+    /// How many sessions there are.
+    pub count: u64,
+    /// The newest, newest first.
+    pub recent: Vec<SessionRow>,
+}
+
+/// Rows to append to a transcript, in one commit with the changes of the asking owner.
+#[derive(Message)]
+#[rtype(result = "Result<Appended, StoreError>")]
+pub struct Append {
+    /// The rows.
+    pub draft: Draft,
+    /// The run they belong to.
+    pub run_id: Option<String>,
+    /// Why the session changed, for `sessions.changed`.
+    pub reason: &'static str,
+}
+
+/// What was appended.
+#[derive(Debug)]
+pub struct Appended {
+    /// Identity of the transcript.
+    pub session_id: Arc<str>,
+    /// Number of the newest row.
+    pub last_seq: u64,
+    /// What listeners have to be told, after the asking owner's own reply.
+    pub events: Vec<EventOut>,
+}
+
+impl Handler<Append> for Sessions {
+    type Result = ResponseActFuture<Self, Result<Appended, StoreError>>;
+
+    fn handle(&mut self, msg: Append, _: &mut Self::Context) -> Self::Result {
+        let Append { draft, run_id, reason } = msg;
+        let key = Arc::clone(&draft.key);
+        let entropy = Arc::clone(&self.deps.entropy);
+        let now = self.deps.clock.now();
+        let prepared = self.deps.index.with(|index| index.prepare(draft, || entropy.uuid().to_string(), now));
+        let Prepared { session_id, rows, ops } = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Box::pin(async move { Err(error) }.into_actor(self)),
+        };
+        // On its way before this returns: commits of one session keep their order.
+        let commit = self.deps.store.commit(ops);
+        Box::pin(commit.into_actor(self).map(move |done, sessions, _| {
+            done?;
+            sessions.publish();
+            let last_seq = rows.last().map_or(0, |(seq, _)| *seq);
+            let events = sessions.events(&key, rows, run_id, reason);
+            Ok(Appended { session_id, last_seq, events })
+        }))
+    }
+}
+
+impl Sessions {
+    /// The row of a record with what is running in it.
+    pub(crate) fn row(&self, record: &Record) -> SessionRow {
+        row(&self.deps.views, record)
+    }
+
+    fn events(&self, key: &Arc<str>, rows: Vec<(u64, openclaw_protocol::methods::message::Message)>, run_id: Option<String>, reason: &'static str) -> Vec<EventOut> {
+        let Some(record) = self.deps.index.with(|index| index.get(key).cloned()) else { return Vec::new() };
+        let row = self.row(&record);
+        let mut events: Vec<EventOut> = rows
+            .into_iter()
+            .map(|(seq, message)| {
+                let event = SessionMessageEvent {
+                    session_key: key.to_string(),
+                    agent_id: record.agent_id.clone(),
+                    message_id: message.meta.as_ref().and_then(|meta| meta.id.clone()).unwrap_or_default(),
+                    message,
+                    message_seq: seq,
+                    session: Some(row.clone()),
+                    run_id: run_id.clone(),
+                };
+                EventOut::new(SESSION_MESSAGE, Audience::SessionMessages(Arc::clone(key)), PlainV4(event))
+            })
+            .collect();
+        let changed = SessionsChangedEvent {
+            session_key: key.to_string(),
+            agent_id: Some(record.agent_id),
+            reason: Some(reason.to_owned()),
+            phase: None,
+            run_id,
+            ts: u64::try_from(self.deps.clock.now().get()).unwrap_or_default(),
+            session: Some(row),
+        };
+        events.push(EventOut::new(SESSIONS_CHANGED, Audience::SessionIndex, PlainV4(changed)).class(Class::Droppable));
+        events
+    }
+
+    /// Publishes the digest for `health` and `status`.
+    fn publish(&self) {
+        const RECENT: usize = 10;
+        let digest = self.deps.index.with(|index| {
+            let mut newest: Vec<&Record> = Vec::with_capacity(RECENT + 1);
+            for record in index.records() {
+                let at = newest.partition_point(|other| other.updated_at >= record.updated_at);
+                if at < RECENT {
+                    newest.insert(at, record);
+                    newest.truncate(RECENT);
+                }
+            }
+            SessionsDigest { count: index.len() as u64, recent: newest.into_iter().map(|record| self.row(record)).collect() }
+        });
+        self.deps.views.sessions.publish(digest);
+    }
+}
+
+/// The row of a record with what is running in it.
+pub(crate) fn row(views: &Views, record: &Record) -> SessionRow {
+    let settings = views.settings.load();
+    let runs = views.runs.load();
+    let active: Vec<String> = runs.get(&record.key).map(|runs| runs.iter().map(|run| run.run_id.clone()).collect()).unwrap_or_default();
+    record.row(&settings.main_key, &settings.model_defaults(), &active)
+}
