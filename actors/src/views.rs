@@ -1,14 +1,18 @@
 //! Everything that owners publish for reading.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use openclaw_protocol::connect::SessionDefaults;
+use openclaw_protocol::methods::system::HealthSummary;
 use openclaw_protocol::presence::PresenceEntry;
-use serde_json::Value;
 
 use crate::clock::SharedClock;
 use crate::gate::GateSettings;
+use crate::health;
 use crate::published::{Published, Rendered};
+use crate::sessions::{ActiveRuns, SessionsDigest, keys};
+use crate::settings::{ModelPlan, Settings};
 
 /// Where this gateway lives.
 pub struct Places {
@@ -16,17 +20,29 @@ pub struct Places {
     pub config_path: String,
     /// State directory.
     pub state_dir: String,
+    port: AtomicU16,
     clock: SharedClock,
 }
 
 impl Places {
     /// The paths of a gateway that starts now.
     pub fn new(config_path: String, state_dir: String, clock: SharedClock) -> Self {
-        Self {
-            config_path,
-            state_dir,
-            clock,
-        }
+        Self { config_path, state_dir, port: AtomicU16::new(0), clock }
+    }
+
+    /// Notes the port once it is bound.
+    pub fn listening(&self, port: u16) {
+        self.port.store(port, Ordering::Relaxed);
+    }
+
+    /// The port, 0 before it is bound.
+    pub fn port(&self) -> u16 {
+        self.port.load(Ordering::Relaxed)
+    }
+
+    /// Now, milliseconds since the epoch.
+    pub fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.now().get()).unwrap_or_default()
     }
 
     /// Milliseconds since the gateway started.
@@ -38,26 +54,48 @@ impl Places {
 /// The published snapshots; cheap to clone.
 #[derive(Clone)]
 pub struct Views {
-    /// Everyone present. Owner: Presence.
+    /// Everyone present. Owner: presence.
     pub presence: Published<Rendered<Vec<PresenceEntry>>>,
-    /// The health snapshot. Owner: Health.
-    pub health: Published<Rendered<Value>>,
-    /// What handshakes are judged by. Owner: config.
+    /// The health snapshot. Owner: health.
+    pub health: Published<Rendered<HealthSummary>>,
+    /// The newest sessions. Owner: sessions.
+    pub sessions: Published<SessionsDigest>,
+    /// The runs under way. Owner: agent runner.
+    pub runs: Published<ActiveRuns>,
+    /// The configuration. Owner: composition root.
+    pub settings: Published<Settings>,
+    /// What handshakes are judged by. Owner: composition root.
     pub gate: Published<GateSettings>,
-    /// Where this gateway lives. Owner: composition root.
+    /// Where this gateway lives.
     pub places: Arc<Places>,
 }
 
 impl Views {
+    /// The snapshots of a gateway that starts now.
+    pub fn new(settings: Settings, gate: GateSettings, places: Places) -> Self {
+        let views = Self {
+            presence: Published::new(Rendered::new(Vec::new())),
+            health: Published::new(Rendered::new(HealthSummary::default())),
+            sessions: Published::new(SessionsDigest::default()),
+            runs: Published::new(ActiveRuns::default()),
+            settings: Published::new(settings),
+            gate: Published::new(gate),
+            places: Arc::new(places),
+        };
+        let now = views.places.now_ms();
+        views.health.publish(Rendered::new(health::summary(&views, now, None)));
+        views
+    }
+
     /// How session keys are formed.
     pub fn session_defaults(&self, v4: bool) -> SessionDefaults {
-        let _ = v4;
+        let settings = self.settings.load();
         SessionDefaults {
-            default_agent_id: "main".into(),
-            main_key: "main".into(),
-            main_session_key: "agent:main:main".into(),
-            scope: "per-sender".into(),
-            model_configured: None,
+            default_agent_id: settings.default_agent.clone(),
+            main_key: settings.main_key.clone(),
+            main_session_key: keys::main_session(&settings.default_agent, &settings).to_string(),
+            scope: if settings.global_scope { "global" } else { "per-sender" }.into(),
+            model_configured: v4.then(|| settings.agent(&settings.default_agent).is_some_and(|agent| matches!(agent.model, ModelPlan::Chain(_)))),
         }
     }
 }

@@ -1,3 +1,289 @@
-//! The agent runtime: what turns a message into an answer.
+//! The agent runner: lanes of runs, one at a time per session.
+//!
+//! Replaceable. Runs are tasks of their own beside the actor, and lanes and queue outlive a panic
+//! in their slot: a panic here fails the message at hand and no run. **Invariant:** a request is
+//! acknowledged after one commit that holds the user's row and its key, and no event of its run
+//! leaves before that acknowledgement.
 
+pub mod echo;
+pub mod emit;
+pub mod generate;
+pub mod lanes;
 pub mod model;
+pub mod run;
+pub mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message};
+use openclaw_protocol::methods::agent::Agent;
+use openclaw_protocol::{ErrorShape, Method};
+use tokio::sync::watch;
+
+use crate::call::Reply;
+use crate::clock::{SharedClock, SharedEntropy};
+use crate::dedupe::KeyGuard;
+use crate::gateway::GatewayPort;
+use crate::kept::Kept;
+use crate::sessions::keys::SessionKey;
+use crate::sessions::state::Draft;
+use crate::sessions::{Append, Appended, Sessions};
+use crate::store::StoreReader;
+use crate::supervised;
+use crate::supervision::{Rebuild, Tier};
+use crate::views::Views;
+use run::{Ended, StopCause, Turn};
+use state::RunnerState;
+
+/// What the runner works with.
+#[derive(Clone)]
+pub struct RunnerDeps {
+    /// Lanes, runs under way and the last that ended; survive a rebuild.
+    pub state: Kept<RunnerState>,
+    /// The owner of transcripts.
+    pub sessions: Addr<Sessions>,
+    /// The way to the Gateway.
+    pub gateway: GatewayPort,
+    /// Published snapshots.
+    pub views: Views,
+    /// Reads transcripts.
+    pub reader: StoreReader,
+    /// The HTTP client of the models, or why there is none.
+    pub http: Result<reqwest::Client, String>,
+    /// Where Ollama listens while nothing is configured; `None` never looks.
+    pub ollama: Option<String>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+}
+
+/// The owner of runs.
+pub struct AgentRunner {
+    pub(crate) deps: RunnerDeps,
+}
+
+impl Rebuild for AgentRunner {
+    type Deps = RunnerDeps;
+    const NAME: &'static str = "agent-runner";
+    const TIER: Tier = Tier::Replaceable;
+    const MAILBOX: usize = 4_096;
+
+    fn build(deps: Self::Deps) -> Self {
+        if deps.state.recover(|_| RunnerState::new(1)) {
+            tracing::error!("the lanes were rebuilt empty; runs under way go on, queued ones are lost until their keys are asked for");
+        }
+        Self { deps }
+    }
+
+    fn deps(&self) -> Self::Deps {
+        self.deps.clone()
+    }
+}
+
+supervised!(AgentRunner);
+
+impl Actor for AgentRunner {
+    type Context = Context<Self>;
+}
+
+/// A message that is to be accepted.
+pub(crate) struct Incoming {
+    /// The request's idempotency key.
+    pub run_id: Arc<str>,
+    /// The session.
+    pub session: SessionKey,
+    /// The user's row.
+    pub row: openclaw_protocol::methods::message::Message,
+    /// The key's duty.
+    pub guard: KeyGuard,
+    /// A system prompt of the request.
+    pub extra_system: Option<String>,
+    /// The run's own time limit.
+    pub timeout: Option<Duration>,
+}
+
+impl AgentRunner {
+    /// Stores a message with its key, acknowledges it, and queues its run.
+    ///
+    /// The rest of this happens outside the actor, so that its failure cannot tear a stored message
+    /// from its acknowledgement.
+    pub(crate) fn accept<M: Method>(
+        &mut self,
+        mut incoming: Incoming,
+        reply: Reply<M>,
+        acknowledge: impl FnOnce(Reply<M>, &Appended) -> Option<Reply<Agent>> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        let settings = self.deps.views.settings.load();
+        if self.deps.state.with(|state| state.lanes.queued()) >= settings.max_queued {
+            return reply.error(ErrorShape::unavailable("too many messages wait for their run; try again").retry_after(2_000));
+        }
+        let op = match incoming.guard.accept(Some(&incoming.session.canonical), self.deps.clock.now()) {
+            Ok(op) => op,
+            Err(error) => return reply.error(crate::methods::store_error(&error)),
+        };
+        let draft = Draft {
+            key: Arc::clone(&incoming.session.canonical),
+            agent_id: incoming.session.agent.clone(),
+            messages: vec![incoming.row],
+            last_run: None,
+            ops: vec![op],
+        };
+        // On its way before this returns, so that messages of one session keep their order.
+        let appending = self.deps.sessions.send(Append { draft, run_id: Some(incoming.run_id.to_string()), reason: "send" });
+        let (gateway, runner) = (self.deps.gateway.clone(), ctx.address());
+        let serial = self.deps.state.with(RunnerState::next_serial);
+        let Incoming { run_id, session, mut guard, extra_system, timeout, .. } = incoming;
+        actix_rt::spawn(async move {
+            let appended = match appending.await {
+                Ok(Ok(appended)) => appended,
+                Ok(Err(error)) => return reply.error(crate::methods::store_error(&error)),
+                Err(_) => return reply.error(ErrorShape::unavailable("the session index is restarting; try again").retry_after(500)),
+            };
+            guard.accepted();
+            let reply = acknowledge(reply, &appended);
+            for event in appended.events {
+                gateway.emit(event);
+            }
+            let (stopper, stop) = watch::channel(None);
+            let turn = Turn {
+                serial,
+                run_id,
+                session,
+                session_id: appended.session_id,
+                user_seq: appended.last_seq,
+                guard,
+                reply,
+                extra_system,
+                timeout,
+                text: Arc::default(),
+                stop,
+            };
+            // Stored and acknowledged: it must not get lost on a full mailbox.
+            runner.do_send(Submit { turn: Box::new(turn), stopper });
+        });
+    }
+
+    fn launch(&self, turns: Vec<Turn>, runner: &Addr<Self>) {
+        for turn in turns {
+            let started_at = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
+            self.deps.state.with(|state| state.started(turn.serial, started_at));
+            let (deps, runner) = (self.deps.clone(), runner.clone());
+            let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
+            actix_rt::spawn(async move {
+                let ended = run::drive(turn, deps).await;
+                runner.do_send(RunDone { serial, key, ended });
+            });
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.deps.views.runs.publish(self.deps.state.with(|state| state.active()));
+    }
+
+    /// Stops runs of a session; gives back their ids.
+    pub(crate) fn stop(&mut self, key: &str, run_id: Option<&str>, runner: &Addr<Self>) -> Vec<String> {
+        let (ids, queued) = self.deps.state.with(|state| state.stop(key, run_id, StopCause::Asked));
+        // A queued run that was stopped still ends like any other: stored, told, answered.
+        for turn in queued {
+            let (deps, runner) = (self.deps.clone(), runner.clone());
+            let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
+            actix_rt::spawn(async move {
+                let ended = run::drive(turn, deps).await;
+                runner.do_send(QueuedEnded { serial, key, ended });
+            });
+        }
+        ids
+    }
+}
+
+/// A stored message whose run may be queued.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Submit {
+    turn: Box<Turn>,
+    stopper: watch::Sender<Option<StopCause>>,
+}
+
+impl Handler<Submit> for AgentRunner {
+    type Result = ();
+
+    fn handle(&mut self, msg: Submit, ctx: &mut Self::Context) {
+        let max = self.deps.views.settings.load().max_concurrent;
+        let turns = self.deps.state.with(|state| state.submit(*msg.turn, msg.stopper, max));
+        self.launch(turns, &ctx.address());
+    }
+}
+
+/// A run ended, and its end is stored and told.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct RunDone {
+    serial: u64,
+    key: Arc<str>,
+    ended: Ended,
+}
+
+impl Handler<RunDone> for AgentRunner {
+    type Result = ();
+
+    fn handle(&mut self, msg: RunDone, ctx: &mut Self::Context) {
+        let turns = self.deps.state.with(|state| {
+            state.ended(msg.serial, msg.ended);
+            state.lanes.done(&msg.key)
+        });
+        self.launch(turns, &ctx.address());
+    }
+}
+
+/// A run that was stopped before it began has ended; its lane never carried it.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct QueuedEnded {
+    serial: u64,
+    key: Arc<str>,
+    ended: Ended,
+}
+
+impl Handler<QueuedEnded> for AgentRunner {
+    type Result = ();
+
+    fn handle(&mut self, msg: QueuedEnded, _: &mut Self::Context) {
+        tracing::debug!(session = %msg.key, "a queued run was stopped");
+        self.deps.state.with(|state| state.ended(msg.serial, msg.ended));
+        self.publish();
+    }
+}
+
+/// Lets runs under way end by themselves until `limit`, then stops them; answers when none is left.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// How long they may take.
+    pub limit: Duration,
+}
+
+impl Handler<Drain> for AgentRunner {
+    type Result = actix::ResponseFuture<()>;
+
+    fn handle(&mut self, msg: Drain, _: &mut Self::Context) -> Self::Result {
+        let state = self.deps.state.clone();
+        Box::pin(async move {
+            let (mut idle, queued) = state.with(RunnerState::drain);
+            // Their keys stay accepted; the next start calls them interrupted.
+            drop(queued);
+            let wait = |idle: &mut watch::Receiver<usize>| {
+                let mut idle = idle.clone();
+                async move { idle.wait_for(|active| *active == 0).await.is_ok() }
+            };
+            if tokio::time::timeout(msg.limit, wait(&mut idle)).await.is_err() {
+                state.with(RunnerState::stop_all);
+                // Storing the end of a stopped run takes one commit.
+                let _ = tokio::time::timeout(Duration::from_secs(5), wait(&mut idle)).await;
+            }
+        })
+    }
+}

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::RunnerDeps;
 use super::emit::Emitter;
 use super::generate::{self, Answer, Ask, NoAnswer};
-use super::model::error::ErrorKind;
+use super::model::ErrorKind;
 use crate::call::Reply;
 use crate::clock::Millis;
 use crate::dedupe::KeyGuard;

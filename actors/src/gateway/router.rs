@@ -1,12 +1,93 @@
-//! Which method is served how: one line each.
+//! Which method is served how: one line each, here and in the owner's table.
 
-use openclaw_protocol::methods::system;
+use actix::Addr;
+use openclaw_protocol::methods::{agent, agents, channels, chat, config, device, logs, messaging, models, node, sessions, system};
 
+use super::table::Table;
+use crate::agent::AgentRunner;
+use crate::dedupe::Dedupe;
+use crate::logs::Logs;
+use crate::pairing::PairingRegistry;
+use crate::presence::Presence;
 use crate::session::dispatch::Dispatch;
+use crate::sessions::Sessions;
 
-/// The methods as sessions see them.
+/// The methods as sessions see them: answered from a published view, or routed.
 pub fn dispatch() -> Dispatch {
     Dispatch::default()
         .snapshot::<system::Health>()
+        .snapshot::<system::Status>()
         .snapshot::<system::SystemPresence>()
+        .snapshot::<system::LastHeartbeat>()
+        .snapshot::<agents::AgentsList>()
+        .snapshot::<agents::AgentIdentityGet>()
+        .snapshot::<models::ModelsList>()
+        .snapshot::<config::ConfigGet>()
+        .snapshot::<channels::ChannelsStatus>()
+        .snapshot::<node::NodeList>()
+        .snapshot::<chat::ChatMetadata>()
+        .routed::<system::SystemEvent>()
+        .routed::<system::GatewayIdentityGet>()
+        .routed::<agent::Agent>()
+        .routed::<agent::AgentWait>()
+        .routed::<chat::ChatSend>()
+        .routed::<chat::ChatAbort>()
+        .routed::<chat::ChatHistory>()
+        .routed::<chat::ChatStartup>()
+        .routed::<messaging::Send>()
+        .routed::<sessions::SessionsList>()
+        .routed::<sessions::SessionsSubscribe>()
+        .routed::<sessions::SessionsUnsubscribe>()
+        .routed::<sessions::SessionsMessagesSubscribe>()
+        .routed::<sessions::SessionsMessagesUnsubscribe>()
+        .routed::<sessions::SessionsDescribe>()
+        .routed::<sessions::SessionsResolve>()
+        .routed::<sessions::SessionsPreview>()
+        .routed::<logs::LogsTail>()
+        .routed::<device::DevicePairList>()
+        .routed::<device::DevicePairApprove>()
+        .routed::<device::DevicePairReject>()
+}
+
+/// The owners of routed methods.
+pub struct Owners {
+    /// The gate in front of methods with an idempotency key.
+    pub dedupe: Addr<Dedupe>,
+    /// Runs.
+    pub runner: Addr<AgentRunner>,
+    /// Conversations.
+    pub sessions: Addr<Sessions>,
+    /// Presence.
+    pub presence: Addr<Presence>,
+    /// Device trust.
+    pub pairing: Addr<PairingRegistry>,
+    /// The log file.
+    pub logs: Addr<Logs>,
+}
+
+/// Who serves what.
+pub fn table(owners: &Owners) -> Table {
+    let Owners { dedupe, runner, sessions, presence, pairing, logs } = owners;
+    Table::default()
+        .on::<system::SystemEvent>(presence.clone())
+        .on::<system::GatewayIdentityGet>(pairing.clone())
+        .on::<agent::Agent>(dedupe.clone())
+        .on::<agent::AgentWait>(runner.clone())
+        .on::<chat::ChatSend>(dedupe.clone())
+        .on::<chat::ChatAbort>(runner.clone())
+        .on::<chat::ChatHistory>(sessions.clone())
+        .on::<chat::ChatStartup>(sessions.clone())
+        .on::<messaging::Send>(dedupe.clone())
+        .on::<sessions::SessionsList>(sessions.clone())
+        .on::<sessions::SessionsSubscribe>(sessions.clone())
+        .on::<sessions::SessionsUnsubscribe>(sessions.clone())
+        .on::<sessions::SessionsMessagesSubscribe>(sessions.clone())
+        .on::<sessions::SessionsMessagesUnsubscribe>(sessions.clone())
+        .on::<sessions::SessionsDescribe>(sessions.clone())
+        .on::<sessions::SessionsResolve>(sessions.clone())
+        .on::<sessions::SessionsPreview>(sessions.clone())
+        .on::<logs::LogsTail>(logs.clone())
+        .on::<device::DevicePairList>(pairing.clone())
+        .on::<device::DevicePairApprove>(pairing.clone())
+        .on::<device::DevicePairReject>(pairing.clone())
 }

@@ -1,4 +1,35 @@
 //! One file per method. Each names exactly one owner: a published view that is read in the session,
 //! or the actor that handles the call.
 
+pub mod agent;
+pub mod agents;
+pub mod channels;
+pub mod chat;
+pub mod config;
+pub mod logs;
+pub mod messaging;
+pub mod models;
+pub mod node;
+pub mod sessions;
 pub mod system;
+
+use bytes::Bytes;
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::frame::to_bytes;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::store::StoreError;
+
+/// A payload as JSON.
+fn payload<T: Serialize>(value: &T) -> Bytes {
+    Bytes::from(to_bytes(value))
+}
+
+/// The error frame of a store that did not serve.
+pub fn store_error(error: &StoreError) -> ErrorShape {
+    let mut shape = ErrorShape::unavailable(error.to_string()).with_details(json!({ "code": error.details_code() }));
+    shape.retryable = Some(error.retryable());
+    shape.retry_after_ms = error.retry_after_ms();
+    shape
+}

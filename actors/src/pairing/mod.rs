@@ -65,3 +65,52 @@ pub struct Admission {
     /// Its token: echoed, or a further one.
     pub token: Option<IssuedToken>,
 }
+
+/// The registry.
+pub struct PairingRegistry;
+
+impl crate::supervision::Rebuild for PairingRegistry {
+    type Deps = ();
+    const NAME: &'static str = "pairing";
+    const TIER: crate::supervision::Tier = crate::supervision::Tier::Irreplaceable;
+    const MAILBOX: usize = 1_024;
+
+    fn build((): Self::Deps) -> Self {
+        Self
+    }
+
+    fn deps(&self) -> Self::Deps {}
+}
+
+crate::supervised!(PairingRegistry);
+
+impl actix::Actor for PairingRegistry {
+    type Context = actix::Context<Self>;
+}
+
+impl actix::Handler<Admit> for PairingRegistry {
+    type Result = Result<Admission, ErrorShape>;
+
+    fn handle(&mut self, _: Admit, _: &mut Self::Context) -> Self::Result {
+        Err(ErrorShape::unavailable("device pairing is not available yet"))
+    }
+}
+
+macro_rules! unavailable {
+    ($($method:ty),+) => {
+        $(impl actix::Handler<crate::call::Call<$method>> for PairingRegistry {
+            type Result = ();
+
+            fn handle(&mut self, call: crate::call::Call<$method>, _: &mut Self::Context) {
+                call.reply.error(ErrorShape::unavailable("device pairing is not available yet"));
+            }
+        })+
+    };
+}
+
+unavailable!(
+    openclaw_protocol::methods::system::GatewayIdentityGet,
+    openclaw_protocol::methods::device::DevicePairList,
+    openclaw_protocol::methods::device::DevicePairApprove,
+    openclaw_protocol::methods::device::DevicePairReject
+);

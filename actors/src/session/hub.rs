@@ -182,7 +182,7 @@ impl Actor for Hub {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(SWEEP, |hub, _| hub.sweep());
         let batches = Batches(Arc::clone(&self.queue)).into_actor(self);
-        let drain = actix::fut::ActorStreamExt::map(batches, |batch, hub: &mut Self, _| {
+        let drain = fut::ActorStreamExt::map(batches, |batch, hub: &mut Self, _| {
             for item in batch {
                 // One bad item must not take the rest of the batch with it.
                 let apply = std::panic::AssertUnwindSafe(|| apply(&hub.links, item));
@@ -191,7 +191,7 @@ impl Actor for Hub {
                 }
             }
         });
-        ctx.spawn(actix::fut::ActorStreamExt::finish(drain).then(|(), _, _| fut::ready(())));
+        ctx.spawn(fut::ActorStreamExt::finish(drain).then(|(), _, _| fut::ready(())));
     }
 }
 

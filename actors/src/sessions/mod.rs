@@ -18,6 +18,7 @@ use openclaw_protocol::methods::sessions::SessionRow;
 
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::event::{Audience, Class, EventOut, PlainV4};
+use crate::gateway::GatewayPort;
 use crate::kept::Kept;
 use crate::store::{StoreError, StoreHandle, StoreReader, Table, rows};
 use crate::supervised;
@@ -30,6 +31,8 @@ use state::{Draft, Index, Prepared, Record};
 pub struct SessionsDeps {
     /// The index; survives a rebuild.
     pub index: Kept<Index>,
+    /// The way to the Gateway.
+    pub gateway: GatewayPort,
     /// The store.
     pub store: StoreHandle,
     /// Published snapshots.
@@ -42,7 +45,7 @@ pub struct SessionsDeps {
 
 /// The owner of conversations.
 pub struct Sessions {
-    deps: SessionsDeps,
+    pub(crate) deps: SessionsDeps,
 }
 
 /// Reads the index from the store.

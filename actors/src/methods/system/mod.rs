@@ -1,4 +1,7 @@
-//! `health`, presence and the gateway's own facts.
+//! `health`, `status`, presence and the gateway's own facts.
 
+mod event;
 mod health;
+mod last_heartbeat;
 mod presence;
+mod status;

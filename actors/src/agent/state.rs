@@ -1,0 +1,167 @@
+//! What the runner knows of its runs. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
+
+use super::lanes::Lanes;
+use super::run::{Ended, StopCause, Turn};
+use crate::sessions::{ActiveRun, ActiveRuns};
+
+/// Ended runs that `agent.wait` still knows.
+const MAX_ENDED: usize = 1_000;
+
+struct Run {
+    run_id: Arc<str>,
+    key: Arc<str>,
+    text: Arc<Mutex<String>>,
+    started_at: Option<u64>,
+    stopper: watch::Sender<Option<StopCause>>,
+    waiters: Vec<tokio::sync::oneshot::Sender<Ended>>,
+}
+
+/// What became of a run that somebody asks for.
+#[derive(Debug)]
+pub enum Known {
+    /// It ended.
+    Ended(Ended),
+    /// It will; this is told.
+    Waiting(tokio::sync::oneshot::Receiver<Ended>),
+    /// Nobody heard of it.
+    Unknown,
+}
+
+/// Lanes, runs under way, and the last that ended.
+pub struct RunnerState {
+    /// The lanes.
+    pub lanes: Lanes<Turn>,
+    runs: BTreeMap<u64, Run>,
+    ended: VecDeque<Ended>,
+    next_serial: u64,
+    draining: bool,
+    active: watch::Sender<usize>,
+}
+
+impl RunnerState {
+    /// No runs, at most `max_concurrent` at one time.
+    pub fn new(max_concurrent: usize) -> Self {
+        Self {
+            lanes: Lanes::new(max_concurrent),
+            runs: BTreeMap::new(),
+            ended: VecDeque::new(),
+            next_serial: 0,
+            draining: false,
+            active: watch::Sender::new(0),
+        }
+    }
+
+    /// A number that no run had before.
+    pub fn next_serial(&mut self) -> u64 {
+        self.next_serial += 1;
+        self.next_serial
+    }
+
+    /// Queues a run; gives back those that may start.
+    pub fn submit(&mut self, turn: Turn, stopper: watch::Sender<Option<StopCause>>, max: usize) -> Vec<Turn> {
+        let run = Run {
+            run_id: Arc::clone(&turn.run_id),
+            key: Arc::clone(&turn.session.canonical),
+            text: Arc::clone(&turn.text),
+            started_at: None,
+            stopper,
+            waiters: Vec::new(),
+        };
+        self.runs.insert(turn.serial, run);
+        self.lanes.set_max_running(if self.draining { 0 } else { max });
+        let key = Arc::clone(&turn.session.canonical);
+        let started = self.lanes.submit(&key, turn);
+        self.count();
+        started
+    }
+
+    /// A run began.
+    pub fn started(&mut self, serial: u64, at: u64) {
+        if let Some(run) = self.runs.get_mut(&serial) {
+            run.started_at = Some(at);
+        }
+        self.count();
+    }
+
+    /// A run ended; those who wait for it learn how.
+    pub fn ended(&mut self, serial: u64, ended: Ended) {
+        if let Some(run) = self.runs.remove(&serial) {
+            for waiter in run.waiters {
+                // A waiter that left needs no answer.
+                let _ = waiter.send(ended.clone());
+            }
+        }
+        self.ended.push_back(ended);
+        if self.ended.len() > MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.count();
+    }
+
+    /// What became of a run.
+    pub fn ask(&mut self, run_id: &str) -> Known {
+        /// Most that wait for one run.
+        const MAX_WAITERS: usize = 64;
+        if let Some(run) = self.runs.values_mut().find(|run| *run.run_id == *run_id) {
+            run.waiters.retain(|waiter| !waiter.is_closed());
+            if run.waiters.len() >= MAX_WAITERS {
+                return Known::Unknown;
+            }
+            let (tell, told) = tokio::sync::oneshot::channel();
+            run.waiters.push(tell);
+            return Known::Waiting(told);
+        }
+        self.ended.iter().rev().find(|ended| ended.run_id == run_id).map_or(Known::Unknown, |ended| Known::Ended(ended.clone()))
+    }
+
+    /// Tells runs of a session to stop; gives back their ids, and the queued ones among them.
+    pub fn stop(&mut self, key: &str, run_id: Option<&str>, cause: StopCause) -> (Vec<String>, Vec<Turn>) {
+        let wanted = |id: &str| run_id.is_none_or(|wanted| wanted == id);
+        let mut ids = Vec::new();
+        for run in self.runs.values().filter(|run| *run.key == *key && wanted(&run.run_id)) {
+            run.stopper.send_replace(Some(cause));
+            ids.push(run.run_id.to_string());
+        }
+        (ids, self.lanes.remove(key, |turn| wanted(&turn.run_id)))
+    }
+
+    /// Lets nothing new start; gives a view on how many run, and those that never will.
+    pub fn drain(&mut self) -> (watch::Receiver<usize>, Vec<Turn>) {
+        self.draining = true;
+        let keys: Vec<Arc<str>> = self.runs.values().map(|run| Arc::clone(&run.key)).collect();
+        let queued: Vec<Turn> = keys.iter().flat_map(|key| self.lanes.remove(key, |_| true)).collect();
+        for turn in &queued {
+            self.runs.remove(&turn.serial);
+        }
+        self.count();
+        (self.active.subscribe(), queued)
+    }
+
+    /// Tells every run to stop, because the gateway does.
+    pub fn stop_all(&mut self) {
+        for run in self.runs.values() {
+            run.stopper.send_replace(Some(StopCause::Shutdown));
+        }
+    }
+
+    /// The runs under way, for readers.
+    pub fn active(&self) -> ActiveRuns {
+        let mut active = ActiveRuns::new();
+        for run in self.runs.values() {
+            if let Some(started_at) = run.started_at {
+                let view = ActiveRun { run_id: run.run_id.to_string(), started_at, text: Arc::clone(&run.text) };
+                active.entry(Arc::clone(&run.key)).or_default().push(view);
+            }
+        }
+        active
+    }
+
+    fn count(&self) {
+        self.active.send_replace(self.runs.len());
+    }
+}

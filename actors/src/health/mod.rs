@@ -1,0 +1,174 @@
+//! Health: collects what owners publish, publishes the snapshot, and keeps the pulse (`tick`).
+//!
+//! Replaceable; it holds nothing but timers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::{Actor, AsyncContext as _, Context, Handler, Message};
+use openclaw_protocol::events::{HEALTH, TICK, TickEvent};
+use openclaw_protocol::methods::system::{AgentHealth, HealthPlugins, HealthSummary, HeartbeatConfig, RecentSession, SessionsDigest};
+
+use crate::clock::SharedClock;
+use crate::event::{Audience, Bump, EventOut, Plain, Ready};
+use crate::gateway::GatewayPort;
+use crate::published::Rendered;
+use crate::store::StoreHandle;
+use crate::supervised;
+use crate::supervision::{ActorState, DeathWatch, Rebuild, Tier};
+use crate::views::Views;
+
+/// How often the snapshot is collected.
+const REFRESH: Duration = Duration::from_secs(60);
+/// How often trouble is looked for between two snapshots.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What health works with.
+#[derive(Clone)]
+pub struct HealthDeps {
+    /// The way to the Gateway.
+    pub gateway: GatewayPort,
+    /// Published snapshots.
+    pub views: Views,
+    /// The store's status.
+    pub store: StoreHandle,
+    /// The actors' status.
+    pub watch: DeathWatch,
+    /// Interval of `tick`.
+    pub tick: Duration,
+    /// Time.
+    pub clock: SharedClock,
+}
+
+/// The owner of the health snapshot.
+pub struct Health {
+    deps: HealthDeps,
+}
+
+impl Rebuild for Health {
+    type Deps = HealthDeps;
+    const NAME: &'static str = "health";
+    const TIER: Tier = Tier::Replaceable;
+    const MAILBOX: usize = 256;
+
+    fn build(deps: Self::Deps) -> Self {
+        Self { deps }
+    }
+
+    fn deps(&self) -> Self::Deps {
+        self.deps.clone()
+    }
+}
+
+supervised!(Health);
+
+impl Actor for Health {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.refresh();
+        ctx.run_interval(REFRESH, |health, _| health.refresh());
+        ctx.run_interval(LOOK, |health, _| health.look());
+        ctx.run_interval(self.deps.tick, |health, _| health.tick());
+    }
+}
+
+/// Asks for a fresh snapshot.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Refresh;
+
+impl Handler<Refresh> for Health {
+    type Result = ();
+
+    fn handle(&mut self, _: Refresh, _: &mut Self::Context) {
+        self.refresh();
+    }
+}
+
+impl Health {
+    fn tick(&self) {
+        let ts = self.now();
+        self.deps.gateway.emit(EventOut::new(TICK, Audience::Everyone, Plain(TickEvent { ts })));
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.deps.clock.now().get()).unwrap_or_default()
+    }
+
+    /// Publishes at once when trouble begins or ends.
+    fn look(&self) {
+        let reason = self.trouble();
+        let published = self.deps.views.health.load();
+        if published.value().reason != reason {
+            self.refresh();
+        }
+    }
+
+    fn refresh(&self) {
+        let summary = summary(&self.deps.views, self.now(), self.trouble());
+        self.deps.views.health.publish(Rendered::new(summary));
+        let json = self.deps.views.health.load().json().clone();
+        self.deps.gateway.emit(EventOut::new(HEALTH, Audience::Everyone, Ready(json)).bump(Bump::Health));
+    }
+
+    /// What keeps the gateway from being well, in one line.
+    fn trouble(&self) -> Option<String> {
+        let store = self.deps.store.status();
+        if !store.ok {
+            return Some(format!("store: {}", store.reason.unwrap_or_else(|| "not available".into())));
+        }
+        let actors = self.deps.watch.report();
+        let down = actors.iter().find(|actor| matches!(actor.state, ActorState::Backoff | ActorState::Hung))?;
+        Some(format!("{} is not answering; it is being restarted", down.name))
+    }
+}
+
+/// The snapshot of what owners publish now.
+pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary {
+    let settings = views.settings.load();
+    let sessions = views.sessions.load();
+    let path = views.places.state_dir.clone();
+    let recent = |agent: Option<&str>| -> Vec<RecentSession> {
+        let rows = sessions.recent.iter().filter(|row| agent.is_none_or(|agent| row.agent_id.as_deref() == Some(agent)));
+        rows.map(|row| RecentSession {
+            key: row.key.clone(),
+            updated_at: row.updated_at,
+            age: row.updated_at.0.map(|at| ts.saturating_sub(at)).into(),
+        })
+        .collect()
+    };
+    let agents = settings.agents.iter().map(|agent| {
+        let recent = recent(Some(&agent.id));
+        AgentHealth {
+            agent_id: agent.id.clone(),
+            name: agent.row.name.clone(),
+            is_default: agent.id == settings.default_agent,
+            heartbeat: HeartbeatConfig {
+                enabled: false,
+                every: "disabled".into(),
+                every_ms: None.into(),
+                prompt: String::new(),
+                target: "none".into(),
+                model: None,
+                ack_max_chars: 0,
+            },
+            sessions: SessionsDigest { path: path.clone(), count: recent.len() as u64, recent },
+        }
+    });
+    HealthSummary {
+        ok: reason.is_none(),
+        reason,
+        ts,
+        duration_ms: 0,
+        plugins: HealthPlugins::default(),
+        config_reload: None,
+        channels: BTreeMap::new(),
+        channel_order: Vec::new(),
+        channel_labels: BTreeMap::new(),
+        heartbeat_seconds: 0,
+        default_agent_id: settings.default_agent.clone(),
+        agents: agents.collect(),
+        sessions: SessionsDigest { path, count: sessions.count, recent: recent(None) },
+    }
+}

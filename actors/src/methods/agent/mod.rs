@@ -1,0 +1,4 @@
+//! `agent` and `agent.wait`.
+
+mod start;
+mod wait;

@@ -1,0 +1,59 @@
+//! `agent`: a run that is answered twice; owner: agent runner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Handler;
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::methods::agent::{AckStatus, Agent, AgentAck};
+use openclaw_protocol::methods::message::{Message, MessageRole};
+
+use crate::agent::{AgentRunner, Incoming};
+use crate::dedupe::Admitted;
+use crate::methods::chat::unsupported_attachments;
+use crate::sessions::keys;
+
+impl Handler<Admitted<Agent>> for AgentRunner {
+    type Result = ();
+
+    fn handle(&mut self, msg: Admitted<Agent>, ctx: &mut Self::Context) {
+        let Admitted { call, guard } = msg;
+        let params = call.params;
+        if let Some(error) = unsupported_attachments(params.attachments.as_deref()) {
+            return call.reply.error(error);
+        }
+        if let Some(channel) = params.channel.as_deref().filter(|channel| !matches!(*channel, "webchat" | "last")) {
+            return call.reply.error(ErrorShape::invalid(format!("invalid agent params: unknown channel: {channel}")));
+        }
+        let settings = self.deps.views.settings.load();
+        let written = params.session_key.clone().unwrap_or_else(|| settings.main_key.clone());
+        let session = match keys::canonical(&written, params.agent_id.as_deref(), &settings) {
+            Ok(session) => session,
+            Err(error) => return call.reply.error(ErrorShape::invalid(format!("invalid agent params: {error}"))),
+        };
+        let now = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
+        let run_id: Arc<str> = params.idempotency_key.into();
+        let mut row = Message::text(MessageRole::User, params.message, now);
+        row.idempotency_key = Some(run_id.to_string());
+        row.meta.get_or_insert_default().run_id = Some(run_id.to_string());
+        let ack = AgentAck {
+            run_id: run_id.to_string(),
+            status: AckStatus::Accepted,
+            accepted_at: Some(now),
+            session_key: Some(session.canonical.to_string()),
+            agent_id: Some(session.agent.clone()),
+        };
+        let reply = call.reply.alias(&session.canonical, &written);
+        let timeout = params.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let incoming = Incoming { run_id, session, row, guard, extra_system: params.extra_system_prompt, timeout };
+        self.accept(
+            incoming,
+            reply,
+            move |mut reply, _| {
+                reply.interim(&ack);
+                Some(reply)
+            },
+            ctx,
+        );
+    }
+}

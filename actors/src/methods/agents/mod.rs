@@ -1,0 +1,4 @@
+//! `agents.list` and `agent.identity.get`.
+
+mod identity;
+pub(crate) mod list;

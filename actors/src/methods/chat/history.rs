@@ -1,0 +1,93 @@
+//! `chat.history`: a page of a transcript; owner: sessions.
+
+use std::sync::Arc;
+
+use actix::Handler;
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::methods::chat::{ChatHistory, ChatHistoryParams, ChatHistoryResult, InFlightRun, PendingInputs};
+
+use crate::call::Call;
+use crate::methods::store_error;
+use crate::sessions::history::{self, Page};
+use crate::sessions::{self, Sessions, keys};
+use crate::store::StoreError;
+use crate::views::Views;
+
+impl Handler<Call<ChatHistory>> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, call: Call<ChatHistory>, _: &mut Self::Context) {
+        let (key, looked_up) = match self.look_up(&call.params) {
+            Ok(found) => found,
+            Err(error) => return call.reply.error(error),
+        };
+        let reply = call.reply.alias(&key, &call.params.session_key);
+        // Bounded by the connection's own cap on requests in flight.
+        actix_rt::spawn(async move {
+            reply.settle(looked_up.read(call.params).await.map_err(|error| store_error(&error)));
+        });
+    }
+}
+
+/// A session whose history is about to be read.
+pub(crate) struct LookedUp {
+    views: Views,
+    reader: crate::store::StoreReader,
+    record: Option<sessions::state::Record>,
+}
+
+impl Sessions {
+    /// Finds the session that a history request means.
+    pub(crate) fn look_up(&self, params: &ChatHistoryParams) -> Result<(Arc<str>, LookedUp), ErrorShape> {
+        let settings = self.deps.views.settings.load();
+        let session = keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings)
+            .map_err(|error| ErrorShape::invalid(format!("invalid chat.history params: {error}")))?;
+        let record = self.deps.index.with(|index| index.get(&session.canonical).cloned());
+        let looked_up = LookedUp { views: self.deps.views.clone(), reader: self.deps.store.reader().clone(), record };
+        Ok((session.canonical, looked_up))
+    }
+}
+
+impl LookedUp {
+    /// Reads the page on the blocking pool.
+    pub(crate) async fn read(self, params: ChatHistoryParams) -> Result<ChatHistoryResult, StoreError> {
+        let defaults = Some(self.views.settings.load().model_defaults());
+        let Some(record) = self.record else {
+            return Ok(ChatHistoryResult {
+                session_key: params.session_key,
+                session_id: None,
+                messages: Vec::new(),
+                thinking_level: None,
+                pending_inputs: Some(PendingInputs::default()),
+                next_offset: None.into(),
+                has_more: Some(false),
+                total_messages: Some(0),
+                defaults,
+                session_info: None,
+                in_flight_run: None,
+            });
+        };
+        let written = params.session_key.clone();
+        let (session_id, next_seq) = (Arc::clone(&record.session_id), record.next_seq);
+        let Page { messages, next_offset, total } = self.reader.offload(move |reader| history::read(reader, &session_id, next_seq, &params)).await?;
+        let runs = self.views.runs.load();
+        let in_flight_run = runs.get(&record.key).and_then(|runs| runs.first()).map(|run| InFlightRun {
+            run_id: run.run_id.clone(),
+            text: run.text(),
+            started_at: Some(run.started_at),
+        });
+        Ok(ChatHistoryResult {
+            session_key: written,
+            session_id: Some(record.session_id.to_string()),
+            messages,
+            thinking_level: None,
+            pending_inputs: Some(PendingInputs::default()),
+            has_more: Some(next_offset.is_some()),
+            next_offset: next_offset.into(),
+            total_messages: Some(total),
+            defaults,
+            session_info: Some(sessions::row(&self.views, &record)),
+            in_flight_run,
+        })
+    }
+}

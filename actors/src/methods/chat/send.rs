@@ -1,0 +1,67 @@
+//! `chat.send`: a message that starts a run; owner: agent runner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{AsyncContext as _, Handler};
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::methods::chat::{ChatAbortResult, ChatRunAck, ChatRunStatus, ChatSend, ChatSendResult};
+use openclaw_protocol::methods::message::{Message, MessageRole};
+
+use super::unsupported_attachments;
+use crate::agent::{AgentRunner, Incoming};
+use crate::dedupe::Admitted;
+use crate::sessions::keys;
+
+impl Handler<Admitted<ChatSend>> for AgentRunner {
+    type Result = ();
+
+    fn handle(&mut self, msg: Admitted<ChatSend>, ctx: &mut Self::Context) {
+        let Admitted { call, guard } = msg;
+        let params = call.params;
+        if let Some(error) = unsupported_attachments(params.attachments.as_deref()) {
+            return call.reply.error(error);
+        }
+        if params.message.trim().is_empty() {
+            return call.reply.error(ErrorShape::invalid("message or attachment required"));
+        }
+        let settings = self.deps.views.settings.load();
+        let session = match keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings) {
+            Ok(session) => session,
+            Err(error) => return call.reply.error(ErrorShape::invalid(format!("invalid chat.send params: {error}"))),
+        };
+        let reply = call.reply.alias(&session.canonical, &params.session_key);
+        if is_stop_phrase(&params.message) && params.suppress_command_interpretation != Some(true) {
+            let run_ids = self.stop(&session.canonical, None, &ctx.address());
+            return reply.ok(&ChatSendResult::Stopped(ChatAbortResult { ok: true, aborted: !run_ids.is_empty(), run_ids }));
+        }
+        let now = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
+        let run_id: Arc<str> = params.idempotency_key.into();
+        let mut row = Message::text(MessageRole::User, params.message, now);
+        row.idempotency_key = Some(run_id.to_string());
+        row.meta.get_or_insert_default().run_id = Some(run_id.to_string());
+        let ack = ChatSendResult::Run(ChatRunAck {
+            run_id: run_id.to_string(),
+            status: ChatRunStatus::Started,
+            summary: None,
+            stop_reason: None,
+            ended_at: None,
+        });
+        let timeout = params.timeout_ms.filter(|millis| *millis > 0).map(Duration::from_millis);
+        let incoming = Incoming { run_id, session, row, guard, extra_system: None, timeout };
+        self.accept(
+            incoming,
+            reply,
+            move |reply, _| {
+                reply.ok(&ack);
+                None
+            },
+            ctx,
+        );
+    }
+}
+
+/// Words that stop instead of asking.
+fn is_stop_phrase(message: &str) -> bool {
+    matches!(message.trim().to_lowercase().as_str(), "/stop" | "/abort" | "stop" | "abort")
+}

@@ -1,0 +1,112 @@
+//! `send`: a message to a conversation; owner: sessions. Targets are WebChat and sessions; channels
+//! are refused by name.
+
+use std::sync::Arc;
+
+use actix::{AsyncContext as _, Handler};
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::events::chat::ChatFinal;
+use openclaw_protocol::events::{CHAT, ChatEvent, ChatState};
+use openclaw_protocol::frame::to_bytes;
+use openclaw_protocol::methods::message::{Message, MessageRole};
+use openclaw_protocol::methods::messaging::{Send, SendParams, SendResult};
+
+use crate::agent::emit::ChatBody;
+use crate::dedupe::Admitted;
+use crate::dedupe::state::Stored;
+use crate::event::{Audience, EventOut};
+use crate::methods::store_error;
+use crate::sessions::keys::SessionKey;
+use crate::sessions::state::Draft;
+use crate::sessions::{Append, Sessions, keys};
+
+/// The channels that need no provider.
+const LOCAL: [&str; 2] = ["webchat", "session"];
+
+impl Handler<Admitted<Send>> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, msg: Admitted<Send>, ctx: &mut Self::Context) {
+        let Admitted { call, mut guard } = msg;
+        let (channel, session, text) = match self.target(&call.params) {
+            Ok(target) => target,
+            Err(error) => return call.reply.error(error),
+        };
+        let now = self.deps.clock.now();
+        let message_id = self.deps.entropy.uuid().to_string();
+        let run_id = call.params.idempotency_key.clone();
+        let mut row = Message::text(MessageRole::Assistant, text, u64::try_from(now.get()).unwrap_or_default());
+        row.provider = Some("openclaw".into());
+        row.model = Some("gateway-injected".into());
+        row.idempotency_key = Some(run_id.clone());
+        row.meta.get_or_insert_default().id = Some(message_id.clone());
+        let result = SendResult {
+            run_id: run_id.clone(),
+            message_id,
+            channel,
+            chat_id: None,
+            channel_id: None,
+            conversation_id: Some(session.canonical.to_string()),
+            to_jid: None,
+        };
+        // Nothing leaves for a platform: accepted and done are one commit.
+        let stored = Stored { ok: true, payload: serde_json::from_slice(&to_bytes(&result)).ok(), error: None };
+        let op = match guard.finish(stored, now) {
+            Ok(op) => op,
+            Err(error) => return call.reply.error(store_error(&error)),
+        };
+        let draft = Draft {
+            key: Arc::clone(&session.canonical),
+            agent_id: session.agent.clone(),
+            messages: vec![row.clone()],
+            last_run: None,
+            ops: vec![op],
+        };
+        let appending = ctx.address().send(Append { draft, run_id: Some(run_id.clone()), reason: "send" });
+        let gateway = self.deps.gateway.clone();
+        let reply = call.reply;
+        actix_rt::spawn(async move {
+            let appended = match appending.await {
+                Ok(Ok(appended)) => appended,
+                Ok(Err(error)) => return reply.error(store_error(&error)),
+                Err(_) => return reply.error(ErrorShape::unavailable("the session index is restarting; try again").retry_after(500)),
+            };
+            guard.accepted();
+            guard.finished();
+            reply.ok(&result);
+            for event in appended.events {
+                gateway.emit(event);
+            }
+            let event = ChatEvent {
+                run_id,
+                session_key: session.canonical.to_string(),
+                seq: 0,
+                agent_id: Some(session.agent),
+                spawned_by: None,
+                state: ChatState::Final(ChatFinal { message: Some(row), usage: None, stop_reason: Some("injected".into()) }),
+            };
+            gateway.emit(EventOut::new(CHAT, Audience::Session(session.canonical), ChatBody(event)));
+        });
+    }
+}
+
+impl Sessions {
+    /// The channel, the session and the text of a message.
+    fn target(&self, params: &SendParams) -> Result<(String, SessionKey, String), ErrorShape> {
+        let invalid = |problem: String| ErrorShape::invalid(format!("invalid send params: {problem}"));
+        let channel = params.channel.as_deref().unwrap_or("session").trim().to_lowercase();
+        if !LOCAL.contains(&channel.as_str()) {
+            return Err(ErrorShape::invalid(format!("unsupported channel: {channel} (this gateway delivers to: webchat, session)")));
+        }
+        let media = params.media_url.is_some() || params.media_urls.as_ref().is_some_and(|urls| !urls.is_empty()) || params.buffer.is_some();
+        if media {
+            return Err(invalid("media is not supported yet; send the text alone".into()));
+        }
+        let text = params.message.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        let text = text.ok_or_else(|| invalid("message required".into()))?.to_owned();
+        let written = params.session_key.as_deref().unwrap_or(&params.to);
+        let settings = self.deps.views.settings.load();
+        let session = keys::canonical(written, params.agent_id.as_deref(), &settings).map_err(|error| invalid(error.to_string()))?;
+        Ok((channel, session, text))
+    }
+}
