@@ -201,7 +201,10 @@ impl<M: Method> Reply<M> {
 
     /// The same duty under another method's name; both answer the same request id.
     pub(crate) fn cast<N: Method>(self) -> Reply<N> {
-        Reply { open: self.open, method: PhantomData }
+        Reply {
+            open: self.open,
+            method: PhantomData,
+        }
     }
 
     /// Answers with a result, or refuses.

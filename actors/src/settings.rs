@@ -83,7 +83,9 @@ impl Settings {
 
     /// The model of the default agent, for lists.
     pub fn model_defaults(&self) -> ModelDefaults {
-        self.agent(&self.default_agent).map(|agent| agent.model.defaults()).unwrap_or_default()
+        self.agent(&self.default_agent)
+            .map(|agent| agent.model.defaults())
+            .unwrap_or_default()
     }
 }
 
@@ -91,11 +93,15 @@ impl ModelPlan {
     /// The first model, for lists.
     pub fn defaults(&self) -> ModelDefaults {
         match self {
-            Self::Chain(chain) => chain.first().map_or_else(ModelDefaults::default, |first| ModelDefaults {
-                model_provider: Some(first.endpoint.provider.clone()),
-                model: Some(first.model.clone()),
-                context_tokens: Some(first.context_tokens as u64),
-            }),
+            Self::Chain(chain) => {
+                chain
+                    .first()
+                    .map_or_else(ModelDefaults::default, |first| ModelDefaults {
+                        model_provider: Some(first.endpoint.provider.clone()),
+                        model: Some(first.model.clone()),
+                        context_tokens: Some(first.context_tokens as u64),
+                    })
+            }
             Self::Unconfigured => ModelDefaults {
                 model_provider: Some("openclaw".into()),
                 model: Some("echo".into()),
@@ -123,7 +129,10 @@ pub mod testing {
                     name: None,
                     identity: None,
                     workspace: None,
-                    model: AgentModel { primary: "openclaw/echo".into(), fallbacks: None },
+                    model: AgentModel {
+                        primary: "openclaw/echo".into(),
+                        fallbacks: None,
+                    },
                     thinking_default: None,
                 },
                 model: ModelPlan::Unconfigured,

@@ -27,7 +27,12 @@ pub struct Places {
 impl Places {
     /// The paths of a gateway that starts now.
     pub fn new(config_path: String, state_dir: String, clock: SharedClock) -> Self {
-        Self { config_path, state_dir, port: AtomicU16::new(0), clock }
+        Self {
+            config_path,
+            state_dir,
+            port: AtomicU16::new(0),
+            clock,
+        }
     }
 
     /// Notes the port once it is bound.
@@ -83,7 +88,9 @@ impl Views {
             places: Arc::new(places),
         };
         let now = views.places.now_ms();
-        views.health.publish(Rendered::new(health::summary(&views, now, None)));
+        views
+            .health
+            .publish(Rendered::new(health::summary(&views, now, None)));
         views
     }
 
@@ -94,8 +101,17 @@ impl Views {
             default_agent_id: settings.default_agent.clone(),
             main_key: settings.main_key.clone(),
             main_session_key: keys::main_session(&settings.default_agent, &settings).to_string(),
-            scope: if settings.global_scope { "global" } else { "per-sender" }.into(),
-            model_configured: v4.then(|| settings.agent(&settings.default_agent).is_some_and(|agent| matches!(agent.model, ModelPlan::Chain(_)))),
+            scope: if settings.global_scope {
+                "global"
+            } else {
+                "per-sender"
+            }
+            .into(),
+            model_configured: v4.then(|| {
+                settings
+                    .agent(&settings.default_agent)
+                    .is_some_and(|agent| matches!(agent.model, ModelPlan::Chain(_)))
+            }),
         }
     }
 }

@@ -35,15 +35,30 @@ pub struct HttpState {
 /// # Errors
 ///
 /// When the listener cannot be handed to the server.
-pub fn serve(listener: TcpListener, workers: usize, state: HttpState) -> std::io::Result<(Server, ServerHandle)> {
+pub fn serve(
+    listener: TcpListener,
+    workers: usize,
+    state: HttpState,
+) -> std::io::Result<(Server, ServerHandle)> {
     let server = HttpServer::new(move || {
         // Once per worker thread: its own hub and connections.
-        let worker = Worker { links: Links::default(), queue: Arc::new(HubQueue::default()) };
-        Hub::start_here(worker.links.clone(), Arc::clone(&worker.queue), state.clock.clone());
+        let worker = Worker {
+            links: Links::default(),
+            queue: Arc::new(HubQueue::default()),
+        };
+        Hub::start_here(
+            worker.links.clone(),
+            Arc::clone(&worker.queue),
+            state.clock.clone(),
+        );
         App::new()
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(worker))
-            .service(web::resource("{path:.*}").guard(guard::fn_guard(ws::is_upgrade)).to(ws::upgrade))
+            .service(
+                web::resource("{path:.*}")
+                    .guard(guard::fn_guard(ws::is_upgrade))
+                    .to(ws::upgrade),
+            )
             .configure(probes::configure)
             .configure(webchat::configure)
     })

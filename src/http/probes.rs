@@ -13,13 +13,19 @@ pub trait Readiness: Send + Sync {
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     for path in ["/health", "/healthz"] {
-        config.route(path, web::get().to(live)).route(path, web::head().to(live));
+        config
+            .route(path, web::get().to(live))
+            .route(path, web::head().to(live));
     }
     for path in ["/ready", "/readyz"] {
-        config.route(path, web::get().to(ready)).route(path, web::head().to(ready));
+        config
+            .route(path, web::get().to(ready))
+            .route(path, web::head().to(ready));
     }
     for path in ["/startup", "/startupz"] {
-        config.route(path, web::get().to(started)).route(path, web::head().to(started));
+        config
+            .route(path, web::get().to(started))
+            .route(path, web::head().to(started));
     }
 }
 
@@ -31,7 +37,11 @@ async fn ready(state: web::Data<HttpState>) -> HttpResponse {
     let failing = state.readiness.failing();
     let uptime = state.sessions.views.places.uptime_ms();
     let body = json!({ "ready": failing.is_empty(), "failing": failing, "uptimeMs": uptime });
-    if failing.is_empty() { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+    if failing.is_empty() {
+        HttpResponse::Ok().json(body)
+    } else {
+        HttpResponse::ServiceUnavailable().json(body)
+    }
 }
 
 /// The socket is bound only once every actor runs, so an answer is the answer.

@@ -32,7 +32,8 @@ pub(super) fn keep_socket(connection: &dyn Any, extensions: &mut Extensions) {
 /// Whether a request asks for a WebSocket.
 pub(super) fn is_upgrade(cx: &GuardContext<'_>) -> bool {
     let asks = cx.head().headers().get(header::UPGRADE);
-    asks.and_then(|value| value.to_str().ok()).is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+    asks.and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
 pub(super) async fn upgrade(
@@ -59,8 +60,18 @@ pub(super) async fn upgrade(
         origin: text_of(&request, header::ORIGIN),
         host: text_of(&request, header::HOST),
     };
-    let socket = request.conn_data::<Socket>().and_then(|socket| socket.0.try_clone().ok());
-    socket::upgrade(&request, payload, peer, socket, slot, state.sessions.clone(), Worker::clone(&worker))
+    let socket = request
+        .conn_data::<Socket>()
+        .and_then(|socket| socket.0.try_clone().ok());
+    socket::upgrade(
+        &request,
+        payload,
+        peer,
+        socket,
+        slot,
+        state.sessions.clone(),
+        Worker::clone(&worker),
+    )
 }
 
 /// A peer on this machine. Forwarded requests never get here.
@@ -72,16 +83,28 @@ fn is_local(address: IpAddr) -> bool {
 fn forwarding_header(request: &HttpRequest) -> Option<String> {
     let names = request.headers().keys().map(header::HeaderName::as_str);
     names
-        .filter(|name| *name == "forwarded" || *name == "x-real-ip" || name.starts_with("x-forwarded-") || name.starts_with("tailscale-"))
+        .filter(|name| {
+            *name == "forwarded"
+                || *name == "x-real-ip"
+                || name.starts_with("x-forwarded-")
+                || name.starts_with("tailscale-")
+        })
         .map(str::to_owned)
         .next()
 }
 
 fn refuse_proxy(header: String) -> HttpResponse {
-    let message = format!("the request carries `{header}`, but its sender is not in gateway.trustedProxies; connect directly, or through a tunnel that adds no headers");
-    HttpResponse::Forbidden().json(json!({ "error": { "message": message, "type": "proxy_attribution_required" } }))
+    let message = format!(
+        "the request carries `{header}`, but its sender is not in gateway.trustedProxies; connect directly, or through a tunnel that adds no headers"
+    );
+    HttpResponse::Forbidden()
+        .json(json!({ "error": { "message": message, "type": "proxy_attribution_required" } }))
 }
 
 fn text_of(request: &HttpRequest, name: header::HeaderName) -> Option<String> {
-    request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    request
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
 }

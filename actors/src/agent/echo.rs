@@ -21,15 +21,25 @@ pub fn answer(message: &str) -> ModelStream {
          ```json5\n{{ agents: {{ defaults: {{ model: {{ primary: \"anthropic/claude-sonnet-4-5\" }} }} }} }}\n```\n\n\
          with its key in `ANTHROPIC_API_KEY`, or start Ollama on this machine; then restart the gateway."
     );
-    let usage = Usage { input: budget::estimate(message), output: budget::estimate(&text), ..Usage::default() };
-    let mut events: Vec<ModelEvent> = text.split_inclusive(' ').map(|word| ModelEvent::Text(word.to_owned())).collect();
+    let usage = Usage {
+        input: budget::estimate(message),
+        output: budget::estimate(&text),
+        ..Usage::default()
+    };
+    let mut events: Vec<ModelEvent> = text
+        .split_inclusive(' ')
+        .map(|word| ModelEvent::Text(word.to_owned()))
+        .collect();
     events.push(ModelEvent::Usage(usage));
     events.push(ModelEvent::Stop(StopReason::EndTurn));
-    ModelStream::from_stream(stream::unfold(events.into_iter(), |mut events| async move {
-        let event = events.next()?;
-        if matches!(event, ModelEvent::Text(_)) {
-            tokio::time::sleep(PACE).await;
-        }
-        Some((Ok(event), events))
-    }))
+    ModelStream::from_stream(stream::unfold(
+        events.into_iter(),
+        |mut events| async move {
+            let event = events.next()?;
+            if matches!(event, ModelEvent::Text(_)) {
+                tokio::time::sleep(PACE).await;
+            }
+            Some((Ok(event), events))
+        },
+    ))
 }

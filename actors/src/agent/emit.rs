@@ -10,7 +10,9 @@ use openclaw_protocol::methods::message::{Message, MessageRole};
 use serde_json::{Map, Value, json};
 
 use crate::clock::SharedClock;
-use crate::event::{Audience, Class, EventBody, EventOut, Form, Plain, StreamKey, Written, write_open};
+use crate::event::{
+    Audience, Class, EventBody, EventOut, Form, Plain, StreamKey, Written, write_open,
+};
 use crate::gateway::GatewayPort;
 
 /// Emits the events of one run.
@@ -28,9 +30,26 @@ pub struct Emitter {
 
 impl Emitter {
     /// The emitter of a run.
-    pub fn new(gateway: GatewayPort, clock: SharedClock, run_id: Arc<str>, serial: u64, session_key: Arc<str>, agent_id: String, session_id: Arc<str>) -> Self {
+    pub fn new(
+        gateway: GatewayPort,
+        clock: SharedClock,
+        run_id: Arc<str>,
+        serial: u64,
+        session_key: Arc<str>,
+        agent_id: String,
+        session_id: Arc<str>,
+    ) -> Self {
         let stream = serial.to_string().into();
-        Self { gateway, clock, run_id, stream, session_key, agent_id, session_id, seq: Cell::new(0) }
+        Self {
+            gateway,
+            clock,
+            run_id,
+            stream,
+            session_key,
+            agent_id,
+            session_id,
+            seq: Cell::new(0),
+        }
     }
 
     /// Now, milliseconds since the epoch.
@@ -45,10 +64,23 @@ impl Emitter {
 
     /// A piece of the answer, in both families.
     pub fn delta(&self, text: &str, delta: &str, first: bool) {
-        let key = |stream| StreamKey { run: Arc::clone(&self.stream), stream, first };
-        self.agent(AgentStream::Assistant, Data::assistant(text, delta), Class::Delta(key("agent")));
+        let key = |stream| StreamKey {
+            run: Arc::clone(&self.stream),
+            stream,
+            first,
+        };
+        self.agent(
+            AgentStream::Assistant,
+            Data::assistant(text, delta),
+            Class::Delta(key("agent")),
+        );
         let message = Message::text(MessageRole::Assistant, text, self.now());
-        let state = ChatState::Delta(openclaw_protocol::events::chat::ChatDelta { delta_text: delta.to_owned(), message, replace: None, usage: None });
+        let state = ChatState::Delta(openclaw_protocol::events::chat::ChatDelta {
+            delta_text: delta.to_owned(),
+            message,
+            replace: None,
+            usage: None,
+        });
         self.chat(state, Class::Delta(key("chat")));
     }
 
@@ -78,7 +110,14 @@ impl Emitter {
             is_heartbeat: None,
             spawned_by: None,
         });
-        self.gateway.emit(EventOut::new(AGENT, Audience::Session(Arc::clone(&self.session_key)), body).class(class));
+        self.gateway.emit(
+            EventOut::new(
+                AGENT,
+                Audience::Session(Arc::clone(&self.session_key)),
+                body,
+            )
+            .class(class),
+        );
     }
 
     /// Chat payloads carry the number of the `agent` event that caused them.
@@ -91,7 +130,10 @@ impl Emitter {
             spawned_by: None,
             state,
         });
-        self.gateway.emit(EventOut::new(CHAT, Audience::Session(Arc::clone(&self.session_key)), body).class(class));
+        self.gateway.emit(
+            EventOut::new(CHAT, Audience::Session(Arc::clone(&self.session_key)), body)
+                .class(class),
+        );
     }
 }
 
@@ -137,7 +179,11 @@ impl EventBody for ChatBody {
             (ChatState::Delta(delta), Form::Replace) => {
                 let mut whole = event.clone();
                 let delta_text = delta.message.plain_text();
-                whole.state = ChatState::Delta(openclaw_protocol::events::chat::ChatDelta { delta_text, replace: Some(true), ..delta.clone() });
+                whole.state = ChatState::Delta(openclaw_protocol::events::chat::ChatDelta {
+                    delta_text,
+                    replace: Some(true),
+                    ..delta.clone()
+                });
                 Plain(whole).write(generation, form, out)
             }
             _ => Plain(event).write(generation, form, out),
@@ -155,7 +201,11 @@ fn old_state(state: &ChatState) -> Option<Value> {
             Some(last) => json!({ "state": "final", "message": message(last) }),
             None => json!({ "state": "final" }),
         },
-        ChatState::Aborted(end) => json!({ "state": "aborted", "stopReason": end.stop_reason.as_deref().unwrap_or("rpc") }),
-        ChatState::Error(end) => json!({ "state": "error", "errorMessage": end.error_message.as_deref().unwrap_or("the run failed") }),
+        ChatState::Aborted(end) => {
+            json!({ "state": "aborted", "stopReason": end.stop_reason.as_deref().unwrap_or("rpc") })
+        }
+        ChatState::Error(end) => {
+            json!({ "state": "error", "errorMessage": end.error_message.as_deref().unwrap_or("the run failed") })
+        }
     })
 }

@@ -9,7 +9,10 @@ use openclaw_protocol::methods::message::{Message, MessageRole, Usage as WireUsa
 use super::echo;
 use super::emit::Emitter;
 use super::model::retry::{Attempt, RetryPolicy, Verdict};
-use super::model::{self, ModelError, ModelEvent, ModelRequest, ModelStream, PromptMessage, StopReason, budget, ollama};
+use super::model::{
+    self, ModelError, ModelEvent, ModelRequest, ModelStream, PromptMessage, StopReason, budget,
+    ollama,
+};
 use crate::clock::SharedEntropy;
 use crate::settings::{ModelPlan, ResolvedModel};
 
@@ -77,24 +80,42 @@ pub fn conversation(rows: &[Message]) -> Vec<PromptMessage> {
 /// # Errors
 ///
 /// [`NoAnswer`], with what to do. Text that came before is kept in `text`.
-pub async fn answer(ask: Ask<'_>, emitter: &Emitter, text: &Arc<Mutex<String>>) -> Result<Answer, NoAnswer> {
+pub async fn answer(
+    ask: Ask<'_>,
+    emitter: &Emitter,
+    text: &Arc<Mutex<String>>,
+) -> Result<Answer, NoAnswer> {
     let chain = match &ask.plan {
         ModelPlan::Chain(chain) => chain.clone(),
         ModelPlan::Broken(message) => return Err(NoAnswer::Setup(message.clone())),
         ModelPlan::Unconfigured => match local_model(&ask).await {
             Some(model) => vec![model],
             None => {
-                let last = ask.conversation.last().map_or("", |message| message.text.as_str());
-                let named = Answer { provider: echo::PROVIDER.into(), model: echo::MODEL.into(), ..Answer::default() };
-                return take(echo::answer(last), named, emitter, text).await.map_err(|(error, _)| NoAnswer::Model(error));
+                let last = ask
+                    .conversation
+                    .last()
+                    .map_or("", |message| message.text.as_str());
+                let named = Answer {
+                    provider: echo::PROVIDER.into(),
+                    model: echo::MODEL.into(),
+                    ..Answer::default()
+                };
+                return take(echo::answer(last), named, emitter, text)
+                    .await
+                    .map_err(|(error, _)| NoAnswer::Model(error));
             }
         },
     };
-    let http = ask.http.as_ref().map_err(|problem| NoAnswer::Setup(problem.clone()))?;
+    let http = ask
+        .http
+        .as_ref()
+        .map_err(|problem| NoAnswer::Setup(problem.clone()))?;
     let mut models = chain.into_iter().peekable();
     let mut number = 0;
     let Some(mut current) = models.next() else {
-        return Err(NoAnswer::Setup("no model is configured at agents.defaults.model.primary".into()));
+        return Err(NoAnswer::Setup(
+            "no model is configured at agents.defaults.model.primary".into(),
+        ));
     };
     loop {
         number += 1;
@@ -102,14 +123,26 @@ pub async fn answer(ask: Ask<'_>, emitter: &Emitter, text: &Arc<Mutex<String>>) 
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
-        let attempt = Attempt { number, emitted: failed.1, fallback_left: models.peek().is_some(), deadline: Some(ask.deadline) };
-        match RetryPolicy::default().decide(&attempt, &failed.0, Instant::now(), ask.entropy.fraction()) {
+        let attempt = Attempt {
+            number,
+            emitted: failed.1,
+            fallback_left: models.peek().is_some(),
+            deadline: Some(ask.deadline),
+        };
+        match RetryPolicy::default().decide(
+            &attempt,
+            &failed.0,
+            Instant::now(),
+            ask.entropy.fraction(),
+        ) {
             Verdict::Retry(wait) => {
                 tracing::warn!(error = %failed.0, wait_ms = wait.as_millis(), "model failed; asking again");
                 tokio::time::sleep(wait).await;
             }
             Verdict::Failover => {
-                let Some(next) = models.next() else { return Err(NoAnswer::Model(failed.0)) };
+                let Some(next) = models.next() else {
+                    return Err(NoAnswer::Model(failed.0));
+                };
                 tracing::warn!(error = %failed.0, next = %next.model, "model failed; asking the next one");
                 current = next;
                 number = 0;
@@ -121,34 +154,66 @@ pub async fn answer(ask: Ask<'_>, emitter: &Emitter, text: &Arc<Mutex<String>>) 
 
 type Failed = (Box<ModelError>, bool);
 
-async fn ask_once(http: &reqwest::Client, ask: &Ask<'_>, model: &ResolvedModel, emitter: &Emitter, text: &Arc<Mutex<String>>) -> Result<Answer, Failed> {
+async fn ask_once(
+    http: &reqwest::Client,
+    ask: &Ask<'_>,
+    model: &ResolvedModel,
+    emitter: &Emitter,
+    text: &Arc<Mutex<String>>,
+) -> Result<Answer, Failed> {
     let share = budget_of(model);
     let mut request = ModelRequest::new(model.endpoint.clone(), model.model.clone());
     request.system.clone_from(&ask.system);
     request.messages = budget::trim(&ask.conversation, share).kept.to_vec();
     request.max_output_tokens = model.max_output_tokens;
     request.context_window = u32::try_from(model.context_tokens).ok();
-    let named = Answer { provider: model.endpoint.provider.clone(), model: model.model.clone(), ..Answer::default() };
-    let stream = model::stream(http, request).await.map_err(|error| (Box::new(error), false))?;
+    let named = Answer {
+        provider: model.endpoint.provider.clone(),
+        model: model.model.clone(),
+        ..Answer::default()
+    };
+    let stream = model::stream(http, request)
+        .await
+        .map_err(|error| (Box::new(error), false))?;
     take(stream, named, emitter, text).await
 }
 
 fn budget_of(model: &ResolvedModel) -> u64 {
-    let answer = model.max_output_tokens.map_or(model.context_tokens as u64 / (HISTORY_SHARE + 1), u64::from);
-    (model.context_tokens as u64).saturating_sub(answer).max(model.context_tokens as u64 / 2)
+    let answer = model
+        .max_output_tokens
+        .map_or(model.context_tokens as u64 / (HISTORY_SHARE + 1), u64::from);
+    (model.context_tokens as u64)
+        .saturating_sub(answer)
+        .max(model.context_tokens as u64 / 2)
 }
 
 async fn local_model(ask: &Ask<'_>) -> Option<ResolvedModel> {
     let base_url = ask.ollama.clone()?;
     let http = ask.http.as_ref().ok()?;
     let model = ollama::probe(http, &base_url).await?;
-    let endpoint = model::Endpoint { provider: "ollama".into(), api: model::ApiKind::Ollama, base_url, api_key: None, headers: std::collections::BTreeMap::default() };
-    Some(ResolvedModel { endpoint, model, context_tokens: DEFAULT_CONTEXT_TOKENS, max_output_tokens: None })
+    let endpoint = model::Endpoint {
+        provider: "ollama".into(),
+        api: model::ApiKind::Ollama,
+        base_url,
+        api_key: None,
+        headers: std::collections::BTreeMap::default(),
+    };
+    Some(ResolvedModel {
+        endpoint,
+        model,
+        context_tokens: DEFAULT_CONTEXT_TOKENS,
+        max_output_tokens: None,
+    })
 }
 
 /// Takes a stream to its end. Pieces go out at most once per pace; what waits goes out with the
 /// next one, or when the stream pauses.
-async fn take(mut stream: ModelStream, mut answer: Answer, emitter: &Emitter, text: &Arc<Mutex<String>>) -> Result<Answer, Failed> {
+async fn take(
+    mut stream: ModelStream,
+    mut answer: Answer,
+    emitter: &Emitter,
+    text: &Arc<Mutex<String>>,
+) -> Result<Answer, Failed> {
     let mut pacer = Pacer::new(emitter, text);
     loop {
         let event = tokio::select! {
@@ -186,14 +251,23 @@ struct Pacer<'a> {
 
 impl<'a> Pacer<'a> {
     fn new(emitter: &'a Emitter, text: &'a Arc<Mutex<String>>) -> Self {
-        Self { emitter, text, pending: String::new(), last: None, emitted: false }
+        Self {
+            emitter,
+            text,
+            pending: String::new(),
+            last: None,
+            emitted: false,
+        }
     }
 
     fn add(&mut self, piece: &str) {
         if piece.is_empty() {
             return;
         }
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).push_str(piece);
+        self.text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_str(piece);
         self.pending.push_str(piece);
         if self.last.is_none_or(|last| last.elapsed() >= PACE) {
             self.flush();
@@ -212,7 +286,11 @@ impl<'a> Pacer<'a> {
         if self.pending.is_empty() {
             return;
         }
-        let whole = self.text.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let whole = self
+            .text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         self.emitter.delta(&whole, &self.pending, !self.emitted);
         self.pending.clear();
         self.emitted = true;

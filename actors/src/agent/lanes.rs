@@ -23,7 +23,13 @@ struct Lane<T> {
 impl<T> Lanes<T> {
     /// Lanes that run at most `max_running` items at one time.
     pub fn new(max_running: usize) -> Self {
-        Self { lanes: HashMap::new(), ready: VecDeque::new(), running: 0, queued: 0, max_running: max_running.max(1) }
+        Self {
+            lanes: HashMap::new(),
+            ready: VecDeque::new(),
+            running: 0,
+            queued: 0,
+            max_running: max_running.max(1),
+        }
     }
 
     /// Changes the bound; running items go on.
@@ -33,7 +39,10 @@ impl<T> Lanes<T> {
 
     /// Adds an item; gives back those that may start now.
     pub fn submit(&mut self, key: &Arc<str>, item: T) -> Vec<T> {
-        let lane = self.lanes.entry(Arc::clone(key)).or_insert_with(|| Lane { queue: VecDeque::new(), running: false });
+        let lane = self.lanes.entry(Arc::clone(key)).or_insert_with(|| Lane {
+            queue: VecDeque::new(),
+            running: false,
+        });
         lane.queue.push_back(item);
         self.queued += 1;
         if !lane.running && lane.queue.len() == 1 {
@@ -61,8 +70,12 @@ impl<T> Lanes<T> {
     fn start(&mut self) -> Vec<T> {
         let mut started = Vec::new();
         while self.running < self.max_running {
-            let Some(key) = self.ready.pop_front() else { break };
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let Some(key) = self.ready.pop_front() else {
+                break;
+            };
+            let Some(lane) = self.lanes.get_mut(&key) else {
+                continue;
+            };
             if lane.running {
                 continue;
             }
@@ -80,8 +93,11 @@ impl<T> Lanes<T> {
 
     /// Takes out queued items of a lane that match.
     pub fn remove(&mut self, key: &str, matches: impl Fn(&T) -> bool) -> Vec<T> {
-        let Some(lane) = self.lanes.get_mut(key) else { return Vec::new() };
-        let (removed, kept): (Vec<T>, Vec<T>) = lane.queue.drain(..).partition(|item| matches(item));
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return Vec::new();
+        };
+        let (removed, kept): (Vec<T>, Vec<T>) =
+            lane.queue.drain(..).partition(|item| matches(item));
         lane.queue = kept.into();
         self.queued -= removed.len();
         if lane.queue.is_empty() && !lane.running {

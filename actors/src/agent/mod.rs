@@ -72,7 +72,9 @@ impl Rebuild for AgentRunner {
 
     fn build(deps: Self::Deps) -> Self {
         if deps.state.recover(|_| RunnerState::new(1)) {
-            tracing::error!("the lanes were rebuilt empty; runs under way go on, queued ones are lost until their keys are asked for");
+            tracing::error!(
+                "the lanes were rebuilt empty; runs under way go on, queued ones are lost until their keys are asked for"
+            );
         }
         Self { deps }
     }
@@ -118,9 +120,15 @@ impl AgentRunner {
     ) {
         let settings = self.deps.views.settings.load();
         if self.deps.state.with(|state| state.lanes.queued()) >= settings.max_queued {
-            return reply.error(ErrorShape::unavailable("too many messages wait for their run; try again").retry_after(2_000));
+            return reply.error(
+                ErrorShape::unavailable("too many messages wait for their run; try again")
+                    .retry_after(2_000),
+            );
         }
-        let op = match incoming.guard.accept(Some(&incoming.session.canonical), self.deps.clock.now()) {
+        let op = match incoming
+            .guard
+            .accept(Some(&incoming.session.canonical), self.deps.clock.now())
+        {
             Ok(op) => op,
             Err(error) => return reply.error(crate::methods::store_error(&error)),
         };
@@ -132,15 +140,31 @@ impl AgentRunner {
             ops: vec![op],
         };
         // On its way before this returns, so that messages of one session keep their order.
-        let appending = self.deps.sessions.send(Append { draft, run_id: Some(incoming.run_id.to_string()), reason: "send" });
+        let appending = self.deps.sessions.send(Append {
+            draft,
+            run_id: Some(incoming.run_id.to_string()),
+            reason: "send",
+        });
         let (gateway, runner) = (self.deps.gateway.clone(), ctx.address());
         let serial = self.deps.state.with(RunnerState::next_serial);
-        let Incoming { run_id, session, mut guard, extra_system, timeout, .. } = incoming;
+        let Incoming {
+            run_id,
+            session,
+            mut guard,
+            extra_system,
+            timeout,
+            ..
+        } = incoming;
         actix_rt::spawn(async move {
             let appended = match appending.await {
                 Ok(Ok(appended)) => appended,
                 Ok(Err(error)) => return reply.error(crate::methods::store_error(&error)),
-                Err(_) => return reply.error(ErrorShape::unavailable("the session index is restarting; try again").retry_after(500)),
+                Err(_) => {
+                    return reply.error(
+                        ErrorShape::unavailable("the session index is restarting; try again")
+                            .retry_after(500),
+                    );
+                }
             };
             guard.accepted();
             let reply = acknowledge(reply, &appended);
@@ -162,14 +186,19 @@ impl AgentRunner {
                 stop,
             };
             // Stored and acknowledged: it must not get lost on a full mailbox.
-            runner.do_send(Submit { turn: Box::new(turn), stopper });
+            runner.do_send(Submit {
+                turn: Box::new(turn),
+                stopper,
+            });
         });
     }
 
     fn launch(&self, turns: Vec<Turn>, runner: &Addr<Self>) {
         for turn in turns {
             let started_at = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
-            self.deps.state.with(|state| state.started(turn.serial, started_at));
+            self.deps
+                .state
+                .with(|state| state.started(turn.serial, started_at));
             let (deps, runner) = (self.deps.clone(), runner.clone());
             let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
             actix_rt::spawn(async move {
@@ -181,12 +210,23 @@ impl AgentRunner {
     }
 
     fn publish(&self) {
-        self.deps.views.runs.publish(self.deps.state.with(|state| state.active()));
+        self.deps
+            .views
+            .runs
+            .publish(self.deps.state.with(|state| state.active()));
     }
 
     /// Stops runs of a session; gives back their ids.
-    pub(crate) fn stop(&mut self, key: &str, run_id: Option<&str>, runner: &Addr<Self>) -> Vec<String> {
-        let (ids, queued) = self.deps.state.with(|state| state.stop(key, run_id, StopCause::Asked));
+    pub(crate) fn stop(
+        &mut self,
+        key: &str,
+        run_id: Option<&str>,
+        runner: &Addr<Self>,
+    ) -> Vec<String> {
+        let (ids, queued) = self
+            .deps
+            .state
+            .with(|state| state.stop(key, run_id, StopCause::Asked));
         // A queued run that was stopped still ends like any other: stored, told, answered.
         for turn in queued {
             let (deps, runner) = (self.deps.clone(), runner.clone());
@@ -213,7 +253,10 @@ impl Handler<Submit> for AgentRunner {
 
     fn handle(&mut self, msg: Submit, ctx: &mut Self::Context) {
         let max = self.deps.views.settings.load().max_concurrent;
-        let turns = self.deps.state.with(|state| state.submit(*msg.turn, msg.stopper, max));
+        let turns = self
+            .deps
+            .state
+            .with(|state| state.submit(*msg.turn, msg.stopper, max));
         self.launch(turns, &ctx.address());
     }
 }
@@ -253,7 +296,9 @@ impl Handler<QueuedEnded> for AgentRunner {
 
     fn handle(&mut self, msg: QueuedEnded, _: &mut Self::Context) {
         tracing::debug!(session = %msg.key, "a queued run was stopped");
-        self.deps.state.with(|state| state.ended(msg.serial, msg.ended));
+        self.deps
+            .state
+            .with(|state| state.ended(msg.serial, msg.ended));
         self.publish();
     }
 }
@@ -279,7 +324,10 @@ impl Handler<Drain> for AgentRunner {
                 let mut idle = idle.clone();
                 async move { idle.wait_for(|active| *active == 0).await.is_ok() }
             };
-            if tokio::time::timeout(msg.limit, wait(&mut idle)).await.is_err() {
+            if tokio::time::timeout(msg.limit, wait(&mut idle))
+                .await
+                .is_err()
+            {
                 state.with(RunnerState::stop_all);
                 // Storing the end of a stopped run takes one commit.
                 let _ = tokio::time::timeout(Duration::from_secs(5), wait(&mut idle)).await;

@@ -6,10 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use openclaw_protocol::events::agent::AgentEvent as Data;
-use openclaw_protocol::events::chat::{ChatAborted, ChatError, ChatErrorDetail, ChatErrorKind, ChatFinal};
 use openclaw_protocol::events::ChatState;
-use openclaw_protocol::methods::agent::{Agent, AgentFinal, AgentMeta, RunMeta, RunPayload, RunResult, RunStatus};
+use openclaw_protocol::events::agent::AgentEvent as Data;
+use openclaw_protocol::events::chat::{
+    ChatAborted, ChatError, ChatErrorDetail, ChatErrorKind, ChatFinal,
+};
+use openclaw_protocol::methods::agent::{
+    Agent, AgentFinal, AgentMeta, RunMeta, RunPayload, RunResult, RunStatus,
+};
 use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::methods::sessions::SessionStatus;
 use openclaw_protocol::{ErrorCode, ErrorShape};
@@ -113,7 +117,9 @@ pub async fn drive(turn: Turn, deps: RunnerDeps) -> Ended {
     );
     let started_at = emitter.now();
     emitter.lifecycle(Data::started(started_at));
-    let limit = turn.timeout.unwrap_or_else(|| deps.views.settings.load().run_timeout);
+    let limit = turn
+        .timeout
+        .unwrap_or_else(|| deps.views.settings.load().run_timeout);
     let mut stop = turn.stop.clone();
     let work = AssertUnwindSafe(generate(&turn, &deps, &emitter, limit)).catch_unwind();
     let outcome = tokio::select! {
@@ -141,14 +147,33 @@ async fn stopped(stop: &mut watch::Receiver<Option<StopCause>>) -> StopCause {
     }
 }
 
-async fn generate(turn: &Turn, deps: &RunnerDeps, emitter: &Emitter, limit: Duration) -> Result<Answer, NoAnswer> {
+async fn generate(
+    turn: &Turn,
+    deps: &RunnerDeps,
+    emitter: &Emitter,
+    limit: Duration,
+) -> Result<Answer, NoAnswer> {
     let settings = deps.views.settings.load();
-    let agent = settings.agent(&turn.session.agent).ok_or_else(|| NoAnswer::Setup(format!("agent \"{}\" is no longer configured", turn.session.agent)))?;
+    let agent = settings.agent(&turn.session.agent).ok_or_else(|| {
+        NoAnswer::Setup(format!(
+            "agent \"{}\" is no longer configured",
+            turn.session.agent
+        ))
+    })?;
     let (session_id, up_to) = (Arc::clone(&turn.session_id), turn.user_seq + 1);
-    let rows = deps.reader.offload(move |reader| history::recent(reader, &session_id, up_to, CONTEXT_ROWS)).await;
-    let rows = rows.map_err(|error| NoAnswer::Setup(format!("cannot read the conversation: {error}")))?;
+    let rows = deps
+        .reader
+        .offload(move |reader| history::recent(reader, &session_id, up_to, CONTEXT_ROWS))
+        .await;
+    let rows =
+        rows.map_err(|error| NoAnswer::Setup(format!("cannot read the conversation: {error}")))?;
     #[cfg(any(test, feature = "testing"))]
-    assert!(!rows.last().is_some_and(|row| row.plain_text() == "poison: run"), "poisoned run");
+    assert!(
+        !rows
+            .last()
+            .is_some_and(|row| row.plain_text() == "poison: run"),
+        "poisoned run"
+    );
     let system = match (agent.system_prompt.clone(), turn.extra_system.clone()) {
         (Some(own), Some(extra)) => Some(format!("{own}\n\n{extra}")),
         (own, extra) => own.or(extra),
@@ -180,17 +205,36 @@ struct End {
 }
 
 /// Commits the end, then tells everyone.
-async fn finish(turn: Turn, deps: RunnerDeps, emitter: &Emitter, started_at: u64, outcome: Outcome) -> Ended {
+async fn finish(
+    turn: Turn,
+    deps: RunnerDeps,
+    emitter: &Emitter,
+    started_at: u64,
+    outcome: Outcome,
+) -> Ended {
     let ended_at = emitter.now();
-    let text = turn.text.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let text = turn
+        .text
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     let end = End::of(&turn, outcome, &text, started_at, ended_at);
     let stored = if turn.reply.is_some() {
-        Stored { ok: end.error.is_none(), payload: serde_json::to_value(&end.agent_final).ok(), error: end.error.clone() }
+        Stored {
+            ok: end.error.is_none(),
+            payload: serde_json::to_value(&end.agent_final).ok(),
+            error: end.error.clone(),
+        }
     } else {
         end.stored_chat.clone()
     };
     let committed = commit(&turn, &deps, &end, stored).await;
-    let Turn { guard, reply, run_id, .. } = turn;
+    let Turn {
+        guard,
+        reply,
+        run_id,
+        ..
+    } = turn;
     let mut ended = Ended {
         run_id: run_id.to_string(),
         status: end.status,
@@ -208,7 +252,9 @@ async fn finish(turn: Turn, deps: RunnerDeps, emitter: &Emitter, started_at: u64
             if let Some(reply) = reply {
                 match end.error {
                     None => reply.ok_as(&end.agent_final),
-                    Some(error) => reply.refuse(error, serde_json::to_value(&end.agent_final).ok().as_ref()),
+                    Some(error) => {
+                        reply.refuse(error, serde_json::to_value(&end.agent_final).ok().as_ref())
+                    }
                 }
             }
         }
@@ -216,11 +262,15 @@ async fn finish(turn: Turn, deps: RunnerDeps, emitter: &Emitter, started_at: u64
             // The key stays accepted: the next start will call this run interrupted.
             tracing::error!(run_id = %run_id, error = %error.message, "the end of a run could not be stored");
             emitter.lifecycle(Data::failed(ended_at, &error.message));
-            emitter.end(ChatState::Error(ChatError { error_message: Some(error.message.to_string()), ..ChatError::default() }));
+            emitter.end(ChatState::Error(ChatError {
+                error_message: Some(error.message.to_string()),
+                ..ChatError::default()
+            }));
             ended.status = RunStatus::Error;
             ended.error = Some(error.message.to_string());
             if let Some(reply) = reply {
-                let payload = json!({ "runId": *run_id, "status": "error", "summary": error.message });
+                let payload =
+                    json!({ "runId": *run_id, "status": "error", "summary": error.message });
                 reply.refuse(error, Some(&payload));
             }
         }
@@ -228,9 +278,17 @@ async fn finish(turn: Turn, deps: RunnerDeps, emitter: &Emitter, started_at: u64
     ended
 }
 
-async fn commit(turn: &Turn, deps: &RunnerDeps, end: &End, stored: Stored) -> Result<Appended, ErrorShape> {
+async fn commit(
+    turn: &Turn,
+    deps: &RunnerDeps,
+    end: &End,
+    stored: Stored,
+) -> Result<Appended, ErrorShape> {
     let now: Millis = deps.clock.now();
-    let op = turn.guard.finish(stored, now).map_err(|error| crate::methods::store_error(&error))?;
+    let op = turn
+        .guard
+        .finish(stored, now)
+        .map_err(|error| crate::methods::store_error(&error))?;
     let draft = Draft {
         key: Arc::clone(&turn.session.canonical),
         agent_id: turn.session.agent.clone(),
@@ -244,10 +302,16 @@ async fn commit(turn: &Turn, deps: &RunnerDeps, end: &End, stored: Stored) -> Re
         }),
         ops: vec![op],
     };
-    let append = Append { draft, run_id: Some(turn.run_id.to_string()), reason: "end" };
+    let append = Append {
+        draft,
+        run_id: Some(turn.run_id.to_string()),
+        reason: "end",
+    };
     match deps.sessions.send(append).await {
         Ok(done) => done.map_err(|error| crate::methods::store_error(&error)),
-        Err(_) => Err(ErrorShape::unavailable("the session index is restarting; the end of this run was not stored")),
+        Err(_) => Err(ErrorShape::unavailable(
+            "the session index is restarting; the end of this run was not stored",
+        )),
     }
 }
 
@@ -264,10 +328,16 @@ impl End {
                     ErrorKind::ContextLength => ChatErrorKind::ContextLength,
                     ErrorKind::Unknown => ChatErrorKind::Unknown,
                 };
-                let detail = ChatErrorDetail { provider: Some(error.provider.clone()), model: Some(error.model.clone()), ..ChatErrorDetail::default() };
+                let detail = ChatErrorDetail {
+                    provider: Some(error.provider.clone()),
+                    model: Some(error.model.clone()),
+                    ..ChatErrorDetail::default()
+                };
                 Self::failed(turn, &error.to_string(), kind, Some(detail), text, ended_at)
             }
-            Outcome::Failed(NoAnswer::Setup(message)) => Self::failed(turn, &message, ChatErrorKind::Unknown, None, text, ended_at),
+            Outcome::Failed(NoAnswer::Setup(message)) => {
+                Self::failed(turn, &message, ChatErrorKind::Unknown, None, text, ended_at)
+            }
             Outcome::Panicked => {
                 let message = "the run failed inside the gateway; the log has the place. Other runs are not affected; send the message again";
                 Self::failed(turn, message, ChatErrorKind::Unknown, None, text, ended_at)
@@ -283,11 +353,19 @@ impl End {
         row.usage = answer.usage.clone();
         row.stop_reason = Some(stop_reason.to_owned());
         mark(&mut row, turn);
-        let chat = ChatFinal { message: Some(row.clone()), usage: answer.usage.clone(), stop_reason: Some(stop_reason.to_owned()) };
+        let chat = ChatFinal {
+            message: Some(row.clone()),
+            usage: answer.usage.clone(),
+            stop_reason: Some(stop_reason.to_owned()),
+        };
         Self {
             status: RunStatus::Ok,
             session_status: SessionStatus::Done,
-            stored_chat: Stored { ok: true, payload: Some(json!({ "runId": *turn.run_id, "status": "ok" })), error: None },
+            stored_chat: Stored {
+                ok: true,
+                payload: Some(json!({ "runId": *turn.run_id, "status": "ok" })),
+                error: None,
+            },
             agent_final: AgentFinal {
                 run_id: turn.run_id.to_string(),
                 status: RunStatus::Ok,
@@ -307,7 +385,13 @@ impl End {
         }
     }
 
-    fn stopped(turn: &Turn, reason: &'static str, text: &str, started_at: u64, ended_at: u64) -> Self {
+    fn stopped(
+        turn: &Turn,
+        reason: &'static str,
+        text: &str,
+        started_at: u64,
+        ended_at: u64,
+    ) -> Self {
         let timed_out = reason == "timeout";
         let row = (!text.is_empty()).then(|| {
             let mut row = Message::text(MessageRole::Assistant, text, ended_at);
@@ -318,17 +402,24 @@ impl End {
         let answer = Answer::default();
         Self {
             status: RunStatus::Timeout,
-            session_status: if timed_out { SessionStatus::Timeout } else { SessionStatus::Killed },
+            session_status: if timed_out {
+                SessionStatus::Timeout
+            } else {
+                SessionStatus::Killed
+            },
             stored_chat: Stored {
                 ok: true,
-                payload: Some(json!({ "runId": *turn.run_id, "status": "timeout", "summary": "aborted", "stopReason": reason, "endedAt": ended_at })),
+                payload: Some(
+                    json!({ "runId": *turn.run_id, "status": "timeout", "summary": "aborted", "stopReason": reason, "endedAt": ended_at }),
+                ),
                 error: None,
             },
             agent_final: AgentFinal {
                 run_id: turn.run_id.to_string(),
                 status: RunStatus::Timeout,
                 summary: Some("aborted".into()),
-                result: timed_out.then(|| result_of(turn, &answer, text, started_at, ended_at, Some(true))),
+                result: timed_out
+                    .then(|| result_of(turn, &answer, text, started_at, ended_at, Some(true))),
                 stop_reason: (!timed_out).then(|| reason.to_owned()),
                 timeout_phase: timed_out.then(|| "provider".to_owned()),
                 provider_started: timed_out.then_some(true),
@@ -340,14 +431,25 @@ impl End {
                 data.insert("aborted".into(), Value::Bool(true));
                 data
             },
-            chat: ChatState::Aborted(ChatAborted { message: row.clone(), stop_reason: Some(reason.to_owned()), error_message: None }),
+            chat: ChatState::Aborted(ChatAborted {
+                message: row.clone(),
+                stop_reason: Some(reason.to_owned()),
+                error_message: None,
+            }),
             row,
             answer,
             stop_reason: Some(reason.to_owned()),
         }
     }
 
-    fn failed(turn: &Turn, message: &str, kind: ChatErrorKind, detail: Option<ChatErrorDetail>, text: &str, ended_at: u64) -> Self {
+    fn failed(
+        turn: &Turn,
+        message: &str,
+        kind: ChatErrorKind,
+        detail: Option<ChatErrorDetail>,
+        text: &str,
+        ended_at: u64,
+    ) -> Self {
         let error = ErrorShape::new(ErrorCode::Unavailable, message.to_owned());
         let mut row = Message::text(MessageRole::Custom, text, ended_at);
         row.custom_type = Some("run-failed-before-reply".into());
@@ -359,7 +461,9 @@ impl End {
             session_status: SessionStatus::Failed,
             stored_chat: Stored {
                 ok: false,
-                payload: Some(json!({ "runId": *turn.run_id, "status": "error", "summary": message })),
+                payload: Some(
+                    json!({ "runId": *turn.run_id, "status": "error", "summary": message }),
+                ),
                 error: Some(error.clone()),
             },
             agent_final: AgentFinal {
@@ -392,10 +496,24 @@ fn mark(row: &mut Message, turn: &Turn) {
     row.meta.get_or_insert_default().run_id = Some(turn.run_id.to_string());
 }
 
-fn result_of(turn: &Turn, answer: &Answer, text: &str, started_at: u64, ended_at: u64, aborted: Option<bool>) -> RunResult {
-    let payload = RunPayload { text: text.to_owned(), media_url: None.into() };
+fn result_of(
+    turn: &Turn,
+    answer: &Answer,
+    text: &str,
+    started_at: u64,
+    ended_at: u64,
+    aborted: Option<bool>,
+) -> RunResult {
+    let payload = RunPayload {
+        text: text.to_owned(),
+        media_url: None.into(),
+    };
     RunResult {
-        payloads: if text.is_empty() { Vec::new() } else { vec![payload] },
+        payloads: if text.is_empty() {
+            Vec::new()
+        } else {
+            vec![payload]
+        },
         meta: RunMeta {
             duration_ms: ended_at.saturating_sub(started_at),
             agent_meta: AgentMeta {

@@ -63,7 +63,12 @@ impl RunnerState {
     }
 
     /// Queues a run; gives back those that may start.
-    pub fn submit(&mut self, turn: Turn, stopper: watch::Sender<Option<StopCause>>, max: usize) -> Vec<Turn> {
+    pub fn submit(
+        &mut self,
+        turn: Turn,
+        stopper: watch::Sender<Option<StopCause>>,
+        max: usize,
+    ) -> Vec<Turn> {
         let run = Run {
             run_id: Arc::clone(&turn.run_id),
             key: Arc::clone(&turn.session.canonical),
@@ -73,7 +78,8 @@ impl RunnerState {
             waiters: Vec::new(),
         };
         self.runs.insert(turn.serial, run);
-        self.lanes.set_max_running(if self.draining { 0 } else { max });
+        self.lanes
+            .set_max_running(if self.draining { 0 } else { max });
         let key = Arc::clone(&turn.session.canonical);
         let started = self.lanes.submit(&key, turn);
         self.count();
@@ -116,14 +122,27 @@ impl RunnerState {
             run.waiters.push(tell);
             return Known::Waiting(told);
         }
-        self.ended.iter().rev().find(|ended| ended.run_id == run_id).map_or(Known::Unknown, |ended| Known::Ended(ended.clone()))
+        self.ended
+            .iter()
+            .rev()
+            .find(|ended| ended.run_id == run_id)
+            .map_or(Known::Unknown, |ended| Known::Ended(ended.clone()))
     }
 
     /// Tells runs of a session to stop; gives back their ids, and the queued ones among them.
-    pub fn stop(&mut self, key: &str, run_id: Option<&str>, cause: StopCause) -> (Vec<String>, Vec<Turn>) {
+    pub fn stop(
+        &mut self,
+        key: &str,
+        run_id: Option<&str>,
+        cause: StopCause,
+    ) -> (Vec<String>, Vec<Turn>) {
         let wanted = |id: &str| run_id.is_none_or(|wanted| wanted == id);
         let mut ids = Vec::new();
-        for run in self.runs.values().filter(|run| *run.key == *key && wanted(&run.run_id)) {
+        for run in self
+            .runs
+            .values()
+            .filter(|run| *run.key == *key && wanted(&run.run_id))
+        {
             run.stopper.send_replace(Some(cause));
             ids.push(run.run_id.to_string());
         }
@@ -134,7 +153,10 @@ impl RunnerState {
     pub fn drain(&mut self) -> (watch::Receiver<usize>, Vec<Turn>) {
         self.draining = true;
         let keys: Vec<Arc<str>> = self.runs.values().map(|run| Arc::clone(&run.key)).collect();
-        let queued: Vec<Turn> = keys.iter().flat_map(|key| self.lanes.remove(key, |_| true)).collect();
+        let queued: Vec<Turn> = keys
+            .iter()
+            .flat_map(|key| self.lanes.remove(key, |_| true))
+            .collect();
         for turn in &queued {
             self.runs.remove(&turn.serial);
         }
@@ -154,7 +176,11 @@ impl RunnerState {
         let mut active = ActiveRuns::new();
         for run in self.runs.values() {
             if let Some(started_at) = run.started_at {
-                let view = ActiveRun { run_id: run.run_id.to_string(), started_at, text: Arc::clone(&run.text) };
+                let view = ActiveRun {
+                    run_id: run.run_id.to_string(),
+                    started_at,
+                    text: Arc::clone(&run.text),
+                };
                 active.entry(Arc::clone(&run.key)).or_default().push(view);
             }
         }

@@ -58,9 +58,11 @@ impl Keyed for Send {
 
 /// Digest of a request, hex: the same key with another digest is another request.
 pub fn digest<M: Keyed>(params: &M::Params) -> String {
-    Sha256::digest(to_bytes(params)).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(to_bytes(params))
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }

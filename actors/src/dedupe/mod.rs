@@ -60,16 +60,21 @@ pub struct Dedupe {
 pub fn recover(reader: &StoreReader, now: Millis) -> Result<Recovery, StoreError> {
     let mut stored: Vec<KeyRow> = Vec::new();
     let mut failure = None;
-    reader.scan(Table::Idempotency, &[]..&[], false, |_, value| match rows::decode(Table::Idempotency, value) {
-        Ok(row) => {
-            stored.push(row);
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
+    reader.scan(
+        Table::Idempotency,
+        &[]..&[],
+        false,
+        |_, value| match rows::decode(Table::Idempotency, value) {
+            Ok(row) => {
+                stored.push(row);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        },
+    )?;
     failure.map_or_else(|| state::recover(stored, now), Err)
 }
 
@@ -81,8 +86,15 @@ impl Rebuild for Dedupe {
 
     fn build(deps: Self::Deps) -> Self {
         let (reader, now) = (deps.store.reader().clone(), deps.clock.now());
-        deps.keys.recover(|_| recover(&reader, now).map(|recovery| recovery.keys).unwrap_or_default());
-        Self { deps, waiting: HashMap::new() }
+        deps.keys.recover(|_| {
+            recover(&reader, now)
+                .map(|recovery| recovery.keys)
+                .unwrap_or_default()
+        });
+        Self {
+            deps,
+            waiting: HashMap::new(),
+        }
     }
 
     fn deps(&self) -> Self::Deps {
@@ -138,7 +150,8 @@ impl KeyGuard {
     ///
     /// As [`KeyId::op`].
     pub fn finish(&self, result: Stored, now: Millis) -> Result<Op, StoreError> {
-        self.id.op(&self.digest, self.session.as_deref(), Some(result), now)
+        self.id
+            .op(&self.digest, self.session.as_deref(), Some(result), now)
     }
 
     /// The ending commit is done.
@@ -148,7 +161,10 @@ impl KeyGuard {
     }
 
     fn tell(&self, done: bool) {
-        self.dedupe.do_send(Settled { id: self.id.clone(), done });
+        self.dedupe.do_send(Settled {
+            id: self.id.clone(),
+            done,
+        });
     }
 }
 
@@ -172,25 +188,48 @@ impl Handler<Settled> for Dedupe {
     type Result = ();
 
     fn handle(&mut self, msg: Settled, _: &mut Self::Context) {
-        self.deps.keys.with(|keys| if msg.done { keys.done(&msg.id) } else { keys.release(&msg.id) });
+        self.deps.keys.with(|keys| {
+            if msg.done {
+                keys.done(&msg.id)
+            } else {
+                keys.release(&msg.id)
+            }
+        });
         for reply in self.waiting.remove(&msg.id).unwrap_or_default() {
             if msg.done {
                 self.answer_stored(&msg.id, reply);
             } else {
-                reply.error(ErrorShape::unavailable("the request with this key was not accepted; try again").retry_after(250));
+                reply.error(
+                    ErrorShape::unavailable(
+                        "the request with this key was not accepted; try again",
+                    )
+                    .retry_after(250),
+                );
             }
         }
     }
 }
 
 impl Dedupe {
-    fn admit<M: Keyed>(&mut self, call: Call<M>, own: Recipient<Settled>, owner: &Recipient<Admitted<M>>) {
-        let id = KeyId { method: M::NAME.into(), principal: call.caller.principal(), key: M::key(&call.params).to_owned() };
+    fn admit<M: Keyed>(
+        &mut self,
+        call: Call<M>,
+        own: Recipient<Settled>,
+        owner: &Recipient<Admitted<M>>,
+    ) {
+        let id = KeyId {
+            method: M::NAME.into(),
+            principal: call.caller.principal(),
+            key: M::key(&call.params).to_owned(),
+        };
         let digest = keyed::digest::<M>(&call.params);
         let now = self.deps.clock.now();
         let (verdict, forgotten) = self.deps.keys.with(|keys| keys.begin(&id, &digest, now));
         if !forgotten.is_empty() {
-            let ops = forgotten.iter().map(|id| Op::delete(Table::Idempotency, id.row_key())).collect();
+            let ops = forgotten
+                .iter()
+                .map(|id| Op::delete(Table::Idempotency, id.row_key()))
+                .collect();
             // A row that stays is deleted at the next start.
             drop(actix_rt::spawn(self.deps.store.commit(ops)));
         }
@@ -220,23 +259,39 @@ impl Dedupe {
     fn wait(&mut self, id: KeyId, reply: Reply<Send>) {
         let waiting = self.waiting.entry(id).or_default();
         if waiting.len() >= MAX_WAITING {
-            reply.error(ErrorShape::unavailable("too many callers wait for this result; try again").retry_after(1_000));
+            reply.error(
+                ErrorShape::unavailable("too many callers wait for this result; try again")
+                    .retry_after(1_000),
+            );
         } else {
             waiting.push(reply);
         }
     }
 
     fn answer_stored<M: openclaw_protocol::Method>(&self, id: &KeyId, reply: Reply<M>) {
-        match self.deps.store.reader().get_json::<KeyRow>(Table::Idempotency, &id.row_key()) {
+        match self
+            .deps
+            .store
+            .reader()
+            .get_json::<KeyRow>(Table::Idempotency, &id.row_key())
+        {
             Ok(Some(row)) => match row.into_result() {
-                Some(Stored { ok: true, payload, .. }) => reply.ok_as(&payload),
+                Some(Stored {
+                    ok: true, payload, ..
+                }) => reply.ok_as(&payload),
                 Some(Stored { payload, error, .. }) => {
-                    let error = error.unwrap_or_else(|| ErrorShape::unavailable("the request failed"));
+                    let error =
+                        error.unwrap_or_else(|| ErrorShape::unavailable("the request failed"));
                     reply.refuse(error, payload.as_ref());
                 }
-                None => reply.error(ErrorShape::unavailable("the result is being written; try again").retry_after(250)),
+                None => reply.error(
+                    ErrorShape::unavailable("the result is being written; try again")
+                        .retry_after(250),
+                ),
             },
-            Ok(None) => reply.error(ErrorShape::unavailable("the result of this key is gone; use a new idempotencyKey")),
+            Ok(None) => reply.error(ErrorShape::unavailable(
+                "the result of this key is gone; use a new idempotencyKey",
+            )),
             Err(error) => reply.error(crate::methods::store_error(&error)),
         }
     }

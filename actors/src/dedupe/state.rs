@@ -76,7 +76,13 @@ impl KeyId {
     /// # Errors
     ///
     /// When the result cannot be written as JSON.
-    pub fn op(&self, digest: &str, session: Option<&str>, result: Option<Stored>, now: Millis) -> Result<Op, StoreError> {
+    pub fn op(
+        &self,
+        digest: &str,
+        session: Option<&str>,
+        result: Option<Stored>,
+        now: Millis,
+    ) -> Result<Op, StoreError> {
         let row = KeyRow {
             method: self.method.clone(),
             principal: self.principal.clone(),
@@ -145,7 +151,15 @@ impl Keys {
     fn insert(&mut self, id: KeyId, digest: String, at: i64, in_flight: bool) {
         self.next_ticket += 1;
         self.by_age.insert(self.next_ticket, id.clone());
-        self.entries.insert(id, Entry { digest, at, in_flight, ticket: self.next_ticket });
+        self.entries.insert(
+            id,
+            Entry {
+                digest,
+                at,
+                in_flight,
+                ticket: self.next_ticket,
+            },
+        );
     }
 
     /// The request's result is committed.
@@ -170,7 +184,11 @@ impl Keys {
             .by_age
             .values()
             .take(BATCH * 4)
-            .filter(|id| self.entries.get(*id).is_some_and(|entry| !entry.in_flight && (too_many || now.get() - entry.at > MAX_AGE_MS)))
+            .filter(|id| {
+                self.entries.get(*id).is_some_and(|entry| {
+                    !entry.in_flight && (too_many || now.get() - entry.at > MAX_AGE_MS)
+                })
+            })
             .take(BATCH)
             .cloned()
             .collect();
@@ -221,16 +239,27 @@ pub fn recover(mut rows: Vec<KeyRow>, now: Millis) -> Result<Recovery, StoreErro
     rows.sort_by_key(|row| row.at);
     let surplus = rows.len().saturating_sub(MAX_KEYS);
     for (index, row) in rows.into_iter().enumerate() {
-        let id = KeyId { method: row.method, principal: row.principal, key: row.key };
+        let id = KeyId {
+            method: row.method,
+            principal: row.principal,
+            key: row.key,
+        };
         if row.result.is_some() && (index < surplus || now.get() - row.at > MAX_AGE_MS) {
-            recovery.ops.push(Op::delete(Table::Idempotency, id.row_key()));
+            recovery
+                .ops
+                .push(Op::delete(Table::Idempotency, id.row_key()));
             continue;
         }
         if row.result.is_none() {
             let result = interrupted(&id);
-            recovery.ops.push(id.op(&row.digest, row.session.as_deref(), Some(result), now)?);
+            recovery
+                .ops
+                .push(id.op(&row.digest, row.session.as_deref(), Some(result), now)?);
             if let Some(session) = row.session {
-                recovery.interrupted.push(Interrupted { run_id: id.key.clone(), session });
+                recovery.interrupted.push(Interrupted {
+                    run_id: id.key.clone(),
+                    session,
+                });
             }
         }
         recovery.keys.insert(id, row.digest, row.at, false);
@@ -245,7 +274,10 @@ fn interrupted(id: &KeyId) -> Stored {
     Stored {
         ok: false,
         payload: Some(json!({ "runId": id.key, "status": "error", "summary": summary })),
-        error: Some(ErrorShape::new(openclaw_protocol::ErrorCode::Unavailable, summary)),
+        error: Some(ErrorShape::new(
+            openclaw_protocol::ErrorCode::Unavailable,
+            summary,
+        )),
     }
 }
 
@@ -254,7 +286,11 @@ mod tests {
     use super::*;
 
     fn id(key: &str) -> KeyId {
-        KeyId { method: "agent".into(), principal: "device:1".into(), key: key.into() }
+        KeyId {
+            method: "agent".into(),
+            principal: "device:1".into(),
+            key: key.into(),
+        }
     }
 
     #[test]
@@ -274,9 +310,15 @@ mod tests {
     fn keys_are_bounded_and_never_forgotten_in_flight() {
         let mut keys = Keys::default();
         for n in 0..MAX_KEYS {
-            assert_eq!(keys.begin(&id(&n.to_string()), "d", Millis(0)).0, Verdict::New);
+            assert_eq!(
+                keys.begin(&id(&n.to_string()), "d", Millis(0)).0,
+                Verdict::New
+            );
         }
-        assert_eq!(keys.begin(&id("more"), "d", Millis(MAX_AGE_MS * 2)).0, Verdict::Full);
+        assert_eq!(
+            keys.begin(&id("more"), "d", Millis(MAX_AGE_MS * 2)).0,
+            Verdict::Full
+        );
         keys.done(&id("0"));
         let (verdict, forgotten) = keys.begin(&id("more"), "d", Millis(0));
         assert_eq!((verdict, forgotten), (Verdict::New, vec![id("0")]));
@@ -294,11 +336,25 @@ mod tests {
             session: Some("agent:main:main".into()),
             result,
         };
-        let done = Stored { ok: true, payload: Some(json!({"runId": "b"})), error: None };
+        let done = Stored {
+            ok: true,
+            payload: Some(json!({"runId": "b"})),
+            error: None,
+        };
         let mut recovery = recover(vec![row("a", None), row("b", Some(done))], Millis(10)).unwrap();
-        assert_eq!(recovery.interrupted, vec![Interrupted { run_id: "a".into(), session: "agent:main:main".into() }]);
+        assert_eq!(
+            recovery.interrupted,
+            vec![Interrupted {
+                run_id: "a".into(),
+                session: "agent:main:main".into()
+            }]
+        );
         assert_eq!(recovery.ops.len(), 1);
-        let id = KeyId { method: "chat.send".into(), principal: "p".into(), key: "a".into() };
+        let id = KeyId {
+            method: "chat.send".into(),
+            principal: "p".into(),
+            key: "a".into(),
+        };
         assert_eq!(recovery.keys.begin(&id, "d", Millis(11)).0, Verdict::Done);
     }
 }

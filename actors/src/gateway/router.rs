@@ -1,7 +1,9 @@
 //! Which method is served how: one line each, here and in the owner's table.
 
 use actix::Addr;
-use openclaw_protocol::methods::{agent, agents, channels, chat, config, device, logs, messaging, models, node, sessions, system};
+use openclaw_protocol::methods::{
+    agent, agents, channels, chat, config, device, logs, messaging, models, node, sessions, system,
+};
 
 use super::table::Table;
 use crate::agent::AgentRunner;
@@ -67,7 +69,14 @@ pub struct Owners {
 
 /// Who serves what.
 pub fn table(owners: &Owners) -> Table {
-    let Owners { dedupe, runner, sessions, presence, pairing, logs } = owners;
+    let Owners {
+        dedupe,
+        runner,
+        sessions,
+        presence,
+        pairing,
+        logs,
+    } = owners;
     Table::default()
         .on::<system::SystemEvent>(presence.clone())
         .on::<system::GatewayIdentityGet>(pairing.clone())
@@ -91,3 +100,21 @@ pub fn table(owners: &Owners) -> Table {
         .on::<device::DevicePairApprove>(pairing.clone())
         .on::<device::DevicePairReject>(pairing.clone())
 }
+
+/// The events that this gateway emits.
+pub const EVENTS: &[&str] = &[
+    "agent",
+    "chat",
+    "connect.challenge",
+    "device.pair.requested",
+    "device.pair.resolved",
+    "health",
+    "presence",
+    "session.message",
+    "sessions.changed",
+    "shutdown",
+    "tick",
+];
+
+/// Contracts beyond methods and events.
+pub const CAPABILITIES: &[&str] = &["published-model-catalog"];

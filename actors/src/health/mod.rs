@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message};
 use openclaw_protocol::events::{HEALTH, TICK, TickEvent};
-use openclaw_protocol::methods::system::{AgentHealth, HealthPlugins, HealthSummary, HeartbeatConfig, RecentSession, SessionsDigest};
+use openclaw_protocol::methods::system::{
+    AgentHealth, HealthPlugins, HealthSummary, HeartbeatConfig, RecentSession, SessionsDigest,
+};
 
 use crate::clock::SharedClock;
 use crate::event::{Audience, Bump, EventOut, Plain, Ready};
@@ -89,7 +91,11 @@ impl Handler<Refresh> for Health {
 impl Health {
     fn tick(&self) {
         let ts = self.now();
-        self.deps.gateway.emit(EventOut::new(TICK, Audience::Everyone, Plain(TickEvent { ts })));
+        self.deps.gateway.emit(EventOut::new(
+            TICK,
+            Audience::Everyone,
+            Plain(TickEvent { ts }),
+        ));
     }
 
     fn now(&self) -> u64 {
@@ -109,18 +115,28 @@ impl Health {
         let summary = summary(&self.deps.views, self.now(), self.trouble());
         self.deps.views.health.publish(Rendered::new(summary));
         let json = self.deps.views.health.load().json().clone();
-        self.deps.gateway.emit(EventOut::new(HEALTH, Audience::Everyone, Ready(json)).bump(Bump::Health));
+        self.deps
+            .gateway
+            .emit(EventOut::new(HEALTH, Audience::Everyone, Ready(json)).bump(Bump::Health));
     }
 
     /// What keeps the gateway from being well, in one line.
     fn trouble(&self) -> Option<String> {
         let store = self.deps.store.status();
         if !store.ok {
-            return Some(format!("store: {}", store.reason.unwrap_or_else(|| "not available".into())));
+            return Some(format!(
+                "store: {}",
+                store.reason.unwrap_or_else(|| "not available".into())
+            ));
         }
         let actors = self.deps.watch.report();
-        let down = actors.iter().find(|actor| matches!(actor.state, ActorState::Backoff | ActorState::Hung))?;
-        Some(format!("{} is not answering; it is being restarted", down.name))
+        let down = actors
+            .iter()
+            .find(|actor| matches!(actor.state, ActorState::Backoff | ActorState::Hung))?;
+        Some(format!(
+            "{} is not answering; it is being restarted",
+            down.name
+        ))
     }
 }
 
@@ -130,7 +146,10 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
     let sessions = views.sessions.load();
     let path = views.places.state_dir.clone();
     let recent = |agent: Option<&str>| -> Vec<RecentSession> {
-        let rows = sessions.recent.iter().filter(|row| agent.is_none_or(|agent| row.agent_id.as_deref() == Some(agent)));
+        let rows = sessions
+            .recent
+            .iter()
+            .filter(|row| agent.is_none_or(|agent| row.agent_id.as_deref() == Some(agent)));
         rows.map(|row| RecentSession {
             key: row.key.clone(),
             updated_at: row.updated_at,
@@ -153,7 +172,11 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
                 model: None,
                 ack_max_chars: 0,
             },
-            sessions: SessionsDigest { path: path.clone(), count: recent.len() as u64, recent },
+            sessions: SessionsDigest {
+                path: path.clone(),
+                count: recent.len() as u64,
+                recent,
+            },
         }
     });
     HealthSummary {
@@ -169,6 +192,10 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
         heartbeat_seconds: 0,
         default_agent_id: settings.default_agent.clone(),
         agents: agents.collect(),
-        sessions: SessionsDigest { path, count: sessions.count, recent: recent(None) },
+        sessions: SessionsDigest {
+            path,
+            count: sessions.count,
+            recent: recent(None),
+        },
     }
 }

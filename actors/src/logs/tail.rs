@@ -22,8 +22,14 @@ const MAX_BYTES: u64 = 1_000_000;
 pub fn read(path: &Path, params: &LogsTailParams) -> io::Result<LogsTailResult> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
-    let budget = params.max_bytes.map_or(DEFAULT_BYTES, u64::from).clamp(1, MAX_BYTES);
-    let limit = params.limit.map_or(DEFAULT_LINES, |limit| limit as usize).max(1);
+    let budget = params
+        .max_bytes
+        .map_or(DEFAULT_BYTES, u64::from)
+        .clamp(1, MAX_BYTES);
+    let limit = params
+        .limit
+        .map_or(DEFAULT_LINES, |limit| limit as usize)
+        .max(1);
     let reset = params.cursor.is_some_and(|cursor| cursor > size);
     let cursor = params.cursor.filter(|_| !reset);
     let start = cursor.unwrap_or(0).max(size.saturating_sub(budget));
@@ -32,7 +38,10 @@ pub fn read(path: &Path, params: &LogsTailParams) -> io::Result<LogsTailResult> 
     let mut bytes = Vec::new();
     file.take(size - start).read_to_end(&mut bytes)?;
     // The last line may still be under way.
-    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     let text = String::from_utf8_lossy(&bytes[..end]);
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if skipped && !lines.is_empty() {
@@ -57,8 +66,21 @@ mod tests {
 
     use super::*;
 
-    fn tail(path: &Path, cursor: Option<u64>, limit: Option<u32>, max_bytes: Option<u32>) -> LogsTailResult {
-        read(path, &LogsTailParams { cursor, limit, max_bytes }).unwrap()
+    fn tail(
+        path: &Path,
+        cursor: Option<u64>,
+        limit: Option<u32>,
+        max_bytes: Option<u32>,
+    ) -> LogsTailResult {
+        read(
+            path,
+            &LogsTailParams {
+                cursor,
+                limit,
+                max_bytes,
+            },
+        )
+        .unwrap()
     }
 
     #[test]
@@ -72,7 +94,11 @@ mod tests {
         write!(file, "ee\n").unwrap();
         let second = tail(&path, Some(first.cursor), None, None);
         assert_eq!(second.lines, ["three"]);
-        assert!(tail(&path, Some(second.cursor), None, None).lines.is_empty());
+        assert!(
+            tail(&path, Some(second.cursor), None, None)
+                .lines
+                .is_empty()
+        );
         let anew = tail(&path, Some(10_000), None, None);
         assert_eq!((anew.reset, anew.lines.len()), (Some(true), 3));
     }
@@ -83,8 +109,17 @@ mod tests {
         let path = dir.path().join("log");
         let text: String = (0..100).map(|n| format!("line {n:03}\n")).collect();
         std::fs::write(&path, text).unwrap();
-        assert_eq!(tail(&path, None, Some(2), None).lines, ["line 098", "line 099"]);
+        assert_eq!(
+            tail(&path, None, Some(2), None).lines,
+            ["line 098", "line 099"]
+        );
         let few = tail(&path, Some(0), None, Some(25));
-        assert_eq!((few.lines, few.truncated), (vec!["line 098".to_owned(), "line 099".to_owned()], Some(true)));
+        assert_eq!(
+            (few.lines, few.truncated),
+            (
+                vec!["line 098".to_owned(), "line 099".to_owned()],
+                Some(true)
+            )
+        );
     }
 }

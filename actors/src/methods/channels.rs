@@ -12,6 +12,9 @@ use crate::views::Views;
 impl SnapshotMethod for ChannelsStatus {
     fn read(views: &Views, _: &Caller, _: Self::Params) -> Result<Bytes, ErrorShape> {
         let ts = views.places.now_ms();
-        Ok(payload(&ChannelsStatusResult { ts, ..ChannelsStatusResult::default() }))
+        Ok(payload(&ChannelsStatusResult {
+            ts,
+            ..ChannelsStatusResult::default()
+        }))
     }
 }

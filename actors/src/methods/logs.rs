@@ -12,14 +12,18 @@ impl Handler<Call<LogsTail>> for Logs {
 
     fn handle(&mut self, call: Call<LogsTail>, _: &mut Self::Context) {
         let Some(path) = self.views.settings.load().log_file.clone() else {
-            return call.reply.error(ErrorShape::unavailable("this gateway writes no log file"));
+            return call
+                .reply
+                .error(ErrorShape::unavailable("this gateway writes no log file"));
         };
         let (params, reply) = (call.params, call.reply);
         actix_rt::spawn(async move {
             let shown = path.display().to_string();
             let read = tokio::task::spawn_blocking(move || tail::read(&path, &params)).await;
             let result = read.map_err(std::io::Error::other).and_then(|read| read);
-            reply.settle(result.map_err(|error| ErrorShape::unavailable(format!("cannot read the log file {shown}: {error}"))));
+            reply.settle(result.map_err(|error| {
+                ErrorShape::unavailable(format!("cannot read the log file {shown}: {error}"))
+            }));
         });
     }
 }

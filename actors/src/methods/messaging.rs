@@ -35,7 +35,11 @@ impl Handler<Admitted<Send>> for Sessions {
         let now = self.deps.clock.now();
         let message_id = self.deps.entropy.uuid().to_string();
         let run_id = call.params.idempotency_key.clone();
-        let mut row = Message::text(MessageRole::Assistant, text, u64::try_from(now.get()).unwrap_or_default());
+        let mut row = Message::text(
+            MessageRole::Assistant,
+            text,
+            u64::try_from(now.get()).unwrap_or_default(),
+        );
         row.provider = Some("openclaw".into());
         row.model = Some("gateway-injected".into());
         row.idempotency_key = Some(run_id.clone());
@@ -50,7 +54,11 @@ impl Handler<Admitted<Send>> for Sessions {
             to_jid: None,
         };
         // Nothing leaves for a platform: accepted and done are one commit.
-        let stored = Stored { ok: true, payload: serde_json::from_slice(&to_bytes(&result)).ok(), error: None };
+        let stored = Stored {
+            ok: true,
+            payload: serde_json::from_slice(&to_bytes(&result)).ok(),
+            error: None,
+        };
         let op = match guard.finish(stored, now) {
             Ok(op) => op,
             Err(error) => return call.reply.error(store_error(&error)),
@@ -62,14 +70,23 @@ impl Handler<Admitted<Send>> for Sessions {
             last_run: None,
             ops: vec![op],
         };
-        let appending = ctx.address().send(Append { draft, run_id: Some(run_id.clone()), reason: "send" });
+        let appending = ctx.address().send(Append {
+            draft,
+            run_id: Some(run_id.clone()),
+            reason: "send",
+        });
         let gateway = self.deps.gateway.clone();
         let reply = call.reply;
         actix_rt::spawn(async move {
             let appended = match appending.await {
                 Ok(Ok(appended)) => appended,
                 Ok(Err(error)) => return reply.error(store_error(&error)),
-                Err(_) => return reply.error(ErrorShape::unavailable("the session index is restarting; try again").retry_after(500)),
+                Err(_) => {
+                    return reply.error(
+                        ErrorShape::unavailable("the session index is restarting; try again")
+                            .retry_after(500),
+                    );
+                }
             };
             guard.accepted();
             guard.finished();
@@ -83,9 +100,17 @@ impl Handler<Admitted<Send>> for Sessions {
                 seq: 0,
                 agent_id: Some(session.agent),
                 spawned_by: None,
-                state: ChatState::Final(ChatFinal { message: Some(row), usage: None, stop_reason: Some("injected".into()) }),
+                state: ChatState::Final(ChatFinal {
+                    message: Some(row),
+                    usage: None,
+                    stop_reason: Some("injected".into()),
+                }),
             };
-            gateway.emit(EventOut::new(CHAT, Audience::Session(session.canonical), ChatBody(event)));
+            gateway.emit(EventOut::new(
+                CHAT,
+                Audience::Session(session.canonical),
+                ChatBody(event),
+            ));
         });
     }
 }
@@ -93,20 +118,42 @@ impl Handler<Admitted<Send>> for Sessions {
 impl Sessions {
     /// The channel, the session and the text of a message.
     fn target(&self, params: &SendParams) -> Result<(String, SessionKey, String), ErrorShape> {
-        let invalid = |problem: String| ErrorShape::invalid(format!("invalid send params: {problem}"));
-        let channel = params.channel.as_deref().unwrap_or("session").trim().to_lowercase();
+        let invalid =
+            |problem: String| ErrorShape::invalid(format!("invalid send params: {problem}"));
+        let channel = params
+            .channel
+            .as_deref()
+            .unwrap_or("session")
+            .trim()
+            .to_lowercase();
         if !LOCAL.contains(&channel.as_str()) {
-            return Err(ErrorShape::invalid(format!("unsupported channel: {channel} (this gateway delivers to: webchat, session)")));
+            return Err(ErrorShape::invalid(format!(
+                "unsupported channel: {channel} (this gateway delivers to: webchat, session)"
+            )));
         }
-        let media = params.media_url.is_some() || params.media_urls.as_ref().is_some_and(|urls| !urls.is_empty()) || params.buffer.is_some();
+        let media = params.media_url.is_some()
+            || params
+                .media_urls
+                .as_ref()
+                .is_some_and(|urls| !urls.is_empty())
+            || params.buffer.is_some();
         if media {
-            return Err(invalid("media is not supported yet; send the text alone".into()));
+            return Err(invalid(
+                "media is not supported yet; send the text alone".into(),
+            ));
         }
-        let text = params.message.as_deref().map(str::trim).filter(|text| !text.is_empty());
-        let text = text.ok_or_else(|| invalid("message required".into()))?.to_owned();
+        let text = params
+            .message
+            .as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        let text = text
+            .ok_or_else(|| invalid("message required".into()))?
+            .to_owned();
         let written = params.session_key.as_deref().unwrap_or(&params.to);
         let settings = self.deps.views.settings.load();
-        let session = keys::canonical(written, params.agent_id.as_deref(), &settings).map_err(|error| invalid(error.to_string()))?;
+        let session = keys::canonical(written, params.agent_id.as_deref(), &settings)
+            .map_err(|error| invalid(error.to_string()))?;
         Ok((channel, session, text))
     }
 }

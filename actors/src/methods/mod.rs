@@ -28,7 +28,8 @@ fn payload<T: Serialize>(value: &T) -> Bytes {
 
 /// The error frame of a store that did not serve.
 pub fn store_error(error: &StoreError) -> ErrorShape {
-    let mut shape = ErrorShape::unavailable(error.to_string()).with_details(json!({ "code": error.details_code() }));
+    let mut shape = ErrorShape::unavailable(error.to_string())
+        .with_details(json!({ "code": error.details_code() }));
     shape.retryable = Some(error.retryable());
     shape.retry_after_ms = error.retry_after_ms();
     shape

@@ -11,6 +11,8 @@ use crate::views::Views;
 
 impl SnapshotMethod for ModelsList {
     fn read(views: &Views, _: &Caller, _: Self::Params) -> Result<Bytes, ErrorShape> {
-        Ok(payload(&ModelsListResult { models: views.settings.load().models.clone() }))
+        Ok(payload(&ModelsListResult {
+            models: views.settings.load().models.clone(),
+        }))
     }
 }

@@ -12,6 +12,9 @@ use crate::views::Views;
 impl SnapshotMethod for NodeList {
     fn read(views: &Views, _: &Caller, _: Self::Params) -> Result<Bytes, ErrorShape> {
         let ts = views.places.now_ms();
-        Ok(payload(&NodeListResult { ts, nodes: Vec::new() }))
+        Ok(payload(&NodeListResult {
+            ts,
+            nodes: Vec::new(),
+        }))
     }
 }

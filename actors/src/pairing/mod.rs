@@ -92,7 +92,9 @@ impl actix::Handler<Admit> for PairingRegistry {
     type Result = Result<Admission, ErrorShape>;
 
     fn handle(&mut self, _: Admit, _: &mut Self::Context) -> Self::Result {
-        Err(ErrorShape::unavailable("device pairing is not available yet"))
+        Err(ErrorShape::unavailable(
+            "device pairing is not available yet",
+        ))
     }
 }
 

@@ -97,7 +97,7 @@ enum Phase {
     /// Waits for `connect`.
     Greeting { nonce: String, slot: Slot },
     /// Being admitted; inbound frames wait.
-    Admission { slot: Slot },
+    Admission { _slot: Slot },
     /// Serves requests.
     Open(Arc<Caller>),
     /// Being closed.
@@ -361,7 +361,7 @@ impl WsSession {
             epoch_ms(&self.shared.clock),
         ) {
             Ok(candidate) => {
-                self.phase = Phase::Admission { slot };
+                self.phase = Phase::Admission { _slot: slot };
                 self.admit(request, candidate, ctx);
             }
             Err(refusal) => {

@@ -27,12 +27,22 @@ pub struct Page {
 /// # Errors
 ///
 /// When the store cannot be read.
-pub fn read(reader: &StoreReader, session_id: &str, next_seq: u64, params: &ChatHistoryParams) -> Result<Page, StoreError> {
+pub fn read(
+    reader: &StoreReader,
+    session_id: &str,
+    next_seq: u64,
+    params: &ChatHistoryParams,
+) -> Result<Page, StoreError> {
     let limit = params.limit.map_or(DEFAULT_LIMIT, |limit| limit as usize);
     let offset = params.offset.unwrap_or(0);
     let newest = next_seq.saturating_sub(offset).max(1);
     let range = keys::transcript_range(session_id, 1..newest);
-    let rows: Vec<(Vec<u8>, Message)> = reader.range_json(Table::Transcript, range.start.as_slice()..range.end.as_slice(), limit + 1, true)?;
+    let rows: Vec<(Vec<u8>, Message)> = reader.range_json(
+        Table::Transcript,
+        range.start.as_slice()..range.end.as_slice(),
+        limit + 1,
+        true,
+    )?;
     let mut messages = Vec::with_capacity(rows.len().min(limit));
     let mut bytes = 0;
     let mut oldest = newest;
@@ -54,7 +64,11 @@ pub fn read(reader: &StoreReader, session_id: &str, next_seq: u64, params: &Chat
         messages.push(message);
     }
     messages.reverse();
-    Ok(Page { messages, next_offset: more.then_some(next_seq - oldest), total: next_seq.saturating_sub(1) })
+    Ok(Page {
+        messages,
+        next_offset: more.then_some(next_seq - oldest),
+        total: next_seq.saturating_sub(1),
+    })
 }
 
 /// The newest messages of a transcript for a model, at most `limit`, oldest first.
@@ -62,9 +76,19 @@ pub fn read(reader: &StoreReader, session_id: &str, next_seq: u64, params: &Chat
 /// # Errors
 ///
 /// When the store cannot be read.
-pub fn recent(reader: &StoreReader, session_id: &str, up_to: u64, limit: usize) -> Result<Vec<Message>, StoreError> {
+pub fn recent(
+    reader: &StoreReader,
+    session_id: &str,
+    up_to: u64,
+    limit: usize,
+) -> Result<Vec<Message>, StoreError> {
     let range = keys::transcript_range(session_id, 1..up_to);
-    let rows: Vec<(Vec<u8>, Message)> = reader.range_json(Table::Transcript, range.start.as_slice()..range.end.as_slice(), limit, true)?;
+    let rows: Vec<(Vec<u8>, Message)> = reader.range_json(
+        Table::Transcript,
+        range.start.as_slice()..range.end.as_slice(),
+        limit,
+        true,
+    )?;
     let mut messages: Vec<Message> = rows.into_iter().map(|(_, message)| message).collect();
     messages.reverse();
     Ok(messages)

@@ -17,10 +17,14 @@ pub struct SessionKey {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// No such agent.
-    #[error("unknown agent id \"{0}\"; `openclaw gateway` serves the agents of agents.list in openclaw.json")]
+    #[error(
+        "unknown agent id \"{0}\"; `openclaw gateway` serves the agents of agents.list in openclaw.json"
+    )]
     UnknownAgent(String),
     /// The key names another agent than the request.
-    #[error("session key \"{key}\" belongs to agent \"{agent}\", not to the agentId of the request")]
+    #[error(
+        "session key \"{key}\" belongs to agent \"{agent}\", not to the agentId of the request"
+    )]
     OtherAgent {
         /// The key.
         key: String,
@@ -34,23 +38,43 @@ pub enum KeyError {
 /// # Errors
 ///
 /// [`KeyError`] for an agent that is not configured, or a request that names two.
-pub fn canonical(written: &str, agent: Option<&str>, settings: &Settings) -> Result<SessionKey, KeyError> {
+pub fn canonical(
+    written: &str,
+    agent: Option<&str>,
+    settings: &Settings,
+) -> Result<SessionKey, KeyError> {
     let written = written.trim();
-    let (named, rest) = match written.strip_prefix("agent:").and_then(|tail| tail.split_once(':')) {
+    let (named, rest) = match written
+        .strip_prefix("agent:")
+        .and_then(|tail| tail.split_once(':'))
+    {
         Some((named, rest)) if !named.is_empty() && !rest.is_empty() => (Some(named), rest),
         _ => (None, written),
     };
     if let (Some(named), Some(agent)) = (named, agent)
         && named != agent
     {
-        return Err(KeyError::OtherAgent { key: written.to_owned(), agent: named.to_owned() });
+        return Err(KeyError::OtherAgent {
+            key: written.to_owned(),
+            agent: named.to_owned(),
+        });
     }
-    let agent = named.or(agent).unwrap_or(&settings.default_agent).to_owned();
+    let agent = named
+        .or(agent)
+        .unwrap_or(&settings.default_agent)
+        .to_owned();
     if settings.agent(&agent).is_none() {
         return Err(KeyError::UnknownAgent(agent));
     }
-    let rest = if rest.is_empty() || rest == "main" { settings.main_key.as_str() } else { rest };
-    Ok(SessionKey { canonical: format!("agent:{agent}:{rest}").into(), agent })
+    let rest = if rest.is_empty() || rest == "main" {
+        settings.main_key.as_str()
+    } else {
+        rest
+    };
+    Ok(SessionKey {
+        canonical: format!("agent:{agent}:{rest}").into(),
+        agent,
+    })
 }
 
 /// The canonical key of an agent's main session.
@@ -66,13 +90,24 @@ mod tests {
     #[test]
     fn every_spelling_of_a_session_has_one_key() {
         let settings = settings();
-        let key = |written, agent| canonical(written, agent, &settings).map(|key| key.canonical.to_string());
+        let key = |written, agent| {
+            canonical(written, agent, &settings).map(|key| key.canonical.to_string())
+        };
         for written in ["main", "", "agent:main:main", " main "] {
             assert_eq!(key(written, None).unwrap(), "agent:main:main");
         }
-        assert_eq!(key("telegram:direct:1", None).unwrap(), "agent:main:telegram:direct:1");
+        assert_eq!(
+            key("telegram:direct:1", None).unwrap(),
+            "agent:main:telegram:direct:1"
+        );
         assert_eq!(key("agent:main", None).unwrap(), "agent:main:agent:main");
-        assert_eq!(key("x", Some("nobody")), Err(KeyError::UnknownAgent("nobody".into())));
-        assert!(matches!(key("agent:main:x", Some("other")), Err(KeyError::OtherAgent { .. })));
+        assert_eq!(
+            key("x", Some("nobody")),
+            Err(KeyError::UnknownAgent("nobody".into()))
+        );
+        assert!(matches!(
+            key("agent:main:x", Some("other")),
+            Err(KeyError::OtherAgent { .. })
+        ));
     }
 }

@@ -12,8 +12,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::{Actor, ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _};
-use openclaw_protocol::events::{SESSION_MESSAGE, SESSIONS_CHANGED, SessionMessageEvent, SessionsChangedEvent};
+use actix::{
+    Actor, ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _,
+};
+use openclaw_protocol::events::{
+    SESSION_MESSAGE, SESSIONS_CHANGED, SessionMessageEvent, SessionsChangedEvent,
+};
 use openclaw_protocol::methods::sessions::SessionRow;
 
 use crate::clock::{SharedClock, SharedEntropy};
@@ -56,16 +60,21 @@ pub struct Sessions {
 pub fn load(reader: &StoreReader) -> Result<Index, StoreError> {
     let mut records: Vec<Record> = Vec::new();
     let mut failure = None;
-    reader.scan(Table::Sessions, &[]..&[], false, |_, value| match rows::decode(Table::Sessions, value) {
-        Ok(record) => {
-            records.push(record);
-            ControlFlow::Continue(())
-        }
-        Err(error) => {
-            failure = Some(error);
-            ControlFlow::Break(())
-        }
-    })?;
+    reader.scan(
+        Table::Sessions,
+        &[]..&[],
+        false,
+        |_, value| match rows::decode(Table::Sessions, value) {
+            Ok(record) => {
+                records.push(record);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        },
+    )?;
     failure.map_or_else(|| Ok(Index::of(records)), Err)
 }
 
@@ -110,7 +119,10 @@ pub struct ActiveRun {
 impl ActiveRun {
     /// The text so far.
     pub fn text(&self) -> String {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -153,12 +165,23 @@ impl Handler<Append> for Sessions {
     type Result = ResponseActFuture<Self, Result<Appended, StoreError>>;
 
     fn handle(&mut self, msg: Append, _: &mut Self::Context) -> Self::Result {
-        let Append { draft, run_id, reason } = msg;
+        let Append {
+            draft,
+            run_id,
+            reason,
+        } = msg;
         let key = Arc::clone(&draft.key);
         let entropy = Arc::clone(&self.deps.entropy);
         let now = self.deps.clock.now();
-        let prepared = self.deps.index.with(|index| index.prepare(draft, || entropy.uuid().to_string(), now));
-        let Prepared { session_id, rows, ops } = match prepared {
+        let prepared = self
+            .deps
+            .index
+            .with(|index| index.prepare(draft, || entropy.uuid().to_string(), now));
+        let Prepared {
+            session_id,
+            rows,
+            ops,
+        } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Box::pin(async move { Err(error) }.into_actor(self)),
         };
@@ -169,7 +192,11 @@ impl Handler<Append> for Sessions {
             sessions.publish();
             let last_seq = rows.last().map_or(0, |(seq, _)| *seq);
             let events = sessions.events(&key, rows, run_id, reason);
-            Ok(Appended { session_id, last_seq, events })
+            Ok(Appended {
+                session_id,
+                last_seq,
+                events,
+            })
         }))
     }
 }
@@ -180,8 +207,16 @@ impl Sessions {
         row(&self.deps.views, record)
     }
 
-    fn events(&self, key: &Arc<str>, rows: Vec<(u64, openclaw_protocol::methods::message::Message)>, run_id: Option<String>, reason: &'static str) -> Vec<EventOut> {
-        let Some(record) = self.deps.index.with(|index| index.get(key).cloned()) else { return Vec::new() };
+    fn events(
+        &self,
+        key: &Arc<str>,
+        rows: Vec<(u64, openclaw_protocol::methods::message::Message)>,
+        run_id: Option<String>,
+        reason: &'static str,
+    ) -> Vec<EventOut> {
+        let Some(record) = self.deps.index.with(|index| index.get(key).cloned()) else {
+            return Vec::new();
+        };
         let row = self.row(&record);
         let mut events: Vec<EventOut> = rows
             .into_iter()
@@ -189,13 +224,21 @@ impl Sessions {
                 let event = SessionMessageEvent {
                     session_key: key.to_string(),
                     agent_id: record.agent_id.clone(),
-                    message_id: message.meta.as_ref().and_then(|meta| meta.id.clone()).unwrap_or_default(),
+                    message_id: message
+                        .meta
+                        .as_ref()
+                        .and_then(|meta| meta.id.clone())
+                        .unwrap_or_default(),
                     message,
                     message_seq: seq,
                     session: Some(row.clone()),
                     run_id: run_id.clone(),
                 };
-                EventOut::new(SESSION_MESSAGE, Audience::SessionMessages(Arc::clone(key)), PlainV4(event))
+                EventOut::new(
+                    SESSION_MESSAGE,
+                    Audience::SessionMessages(Arc::clone(key)),
+                    PlainV4(event),
+                )
             })
             .collect();
         let changed = SessionsChangedEvent {
@@ -207,7 +250,10 @@ impl Sessions {
             ts: u64::try_from(self.deps.clock.now().get()).unwrap_or_default(),
             session: Some(row),
         };
-        events.push(EventOut::new(SESSIONS_CHANGED, Audience::SessionIndex, PlainV4(changed)).class(Class::Droppable));
+        events.push(
+            EventOut::new(SESSIONS_CHANGED, Audience::SessionIndex, PlainV4(changed))
+                .class(Class::Droppable),
+        );
         events
     }
 
@@ -223,7 +269,10 @@ impl Sessions {
                     newest.truncate(RECENT);
                 }
             }
-            SessionsDigest { count: index.len() as u64, recent: newest.into_iter().map(|record| self.row(record)).collect() }
+            SessionsDigest {
+                count: index.len() as u64,
+                recent: newest.into_iter().map(|record| self.row(record)).collect(),
+            }
         });
         self.deps.views.sessions.publish(digest);
     }
@@ -233,6 +282,9 @@ impl Sessions {
 pub(crate) fn row(views: &Views, record: &Record) -> SessionRow {
     let settings = views.settings.load();
     let runs = views.runs.load();
-    let active: Vec<String> = runs.get(&record.key).map(|runs| runs.iter().map(|run| run.run_id.clone()).collect()).unwrap_or_default();
+    let active: Vec<String> = runs
+        .get(&record.key)
+        .map(|runs| runs.iter().map(|run| run.run_id.clone()).collect())
+        .unwrap_or_default();
     record.row(&settings.main_key, &settings.model_defaults(), &active)
 }

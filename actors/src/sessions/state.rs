@@ -107,7 +107,8 @@ impl Index {
     }
 
     fn put(&mut self, record: Record) {
-        self.by_id.insert(Arc::clone(&record.session_id), Arc::clone(&record.key));
+        self.by_id
+            .insert(Arc::clone(&record.session_id), Arc::clone(&record.key));
         self.records.insert(Arc::clone(&record.key), record);
     }
 
@@ -118,7 +119,9 @@ impl Index {
 
     /// The record of a transcript.
     pub fn by_id(&self, session_id: &str) -> Option<&Record> {
-        self.by_id.get(session_id).and_then(|key| self.records.get(key))
+        self.by_id
+            .get(session_id)
+            .and_then(|key| self.records.get(key))
     }
 
     /// Every record, by key.
@@ -142,19 +145,28 @@ impl Index {
     /// # Errors
     ///
     /// When a row cannot be written as JSON.
-    pub fn prepare(&mut self, draft: Draft, new_id: impl FnOnce() -> String, now: Millis) -> Result<Prepared, StoreError> {
-        let mut record = self.records.get(&draft.key).cloned().unwrap_or_else(|| Record {
-            key: Arc::clone(&draft.key),
-            session_id: new_id().into(),
-            agent_id: draft.agent_id.clone(),
-            created_at: now.get(),
-            updated_at: now.get(),
-            next_seq: 1,
-            label: None,
-            title: None,
-            preview: None,
-            last_run: None,
-        });
+    pub fn prepare(
+        &mut self,
+        draft: Draft,
+        new_id: impl FnOnce() -> String,
+        now: Millis,
+    ) -> Result<Prepared, StoreError> {
+        let mut record = self
+            .records
+            .get(&draft.key)
+            .cloned()
+            .unwrap_or_else(|| Record {
+                key: Arc::clone(&draft.key),
+                session_id: new_id().into(),
+                agent_id: draft.agent_id.clone(),
+                created_at: now.get(),
+                updated_at: now.get(),
+                next_seq: 1,
+                label: None,
+                title: None,
+                preview: None,
+                last_run: None,
+            });
         let mut ops = draft.ops;
         let mut rows = Vec::with_capacity(draft.messages.len());
         for mut message in draft.messages {
@@ -162,22 +174,35 @@ impl Index {
             record.next_seq += 1;
             let meta = message.meta.get_or_insert_with(MessageMeta::default);
             meta.seq = Some(seq);
-            meta.id.get_or_insert_with(|| format!("{}-{seq}", record.session_id));
+            meta.id
+                .get_or_insert_with(|| format!("{}-{seq}", record.session_id));
             meta.record_timestamp_ms = u64::try_from(now.get()).ok();
             let text = shorten(&message.plain_text());
             if message.role == MessageRole::User && record.title.is_none() {
                 record.title = text.clone();
             }
             record.preview = text.or(record.preview);
-            ops.push(Op::put_json(Table::Transcript, keys::transcript(&record.session_id, seq), &message)?);
+            ops.push(Op::put_json(
+                Table::Transcript,
+                keys::transcript(&record.session_id, seq),
+                &message,
+            )?);
             rows.push((seq, message));
         }
         record.updated_at = record.updated_at.max(now.get());
         record.last_run = draft.last_run.or(record.last_run);
-        ops.push(Op::put_json(Table::Sessions, keys::text(&record.key), &record)?);
+        ops.push(Op::put_json(
+            Table::Sessions,
+            keys::text(&record.key),
+            &record,
+        )?);
         let session_id = Arc::clone(&record.session_id);
         self.put(record);
-        Ok(Prepared { session_id, rows, ops })
+        Ok(Prepared {
+            session_id,
+            rows,
+            ops,
+        })
     }
 }
 
@@ -185,7 +210,8 @@ impl Record {
     /// The row that clients see.
     pub fn row(&self, main_key: &str, defaults: &ModelDefaults, active: &[String]) -> SessionRow {
         let last = self.last_run.as_ref();
-        let is_main = self.key.rsplit(':').next() == Some(main_key) && self.key.matches(':').count() == 2;
+        let is_main =
+            self.key.rsplit(':').next() == Some(main_key) && self.key.matches(':').count() == 2;
         let epoch = |at: i64| u64::try_from(at).ok();
         SessionRow {
             key: self.key.to_string(),
@@ -201,13 +227,21 @@ impl Record {
             created_at: epoch(self.created_at),
             last_activity_at: epoch(self.updated_at),
             last_interaction_at: epoch(self.updated_at),
-            status: if active.is_empty() { last.map(|run| run.status) } else { Some(SessionStatus::Running) },
+            status: if active.is_empty() {
+                last.map(|run| run.status)
+            } else {
+                Some(SessionStatus::Running)
+            },
             has_active_run: Some(!active.is_empty()),
             active_run_ids: Some(active.to_vec()),
             last_run_id: last.map(|run| run.run_id.clone()),
             last_run_error: last.and_then(|run| run.error.clone()),
-            model: last.and_then(|run| run.model.clone()).or_else(|| defaults.model.clone()),
-            model_provider: last.and_then(|run| run.provider.clone()).or_else(|| defaults.model_provider.clone()),
+            model: last
+                .and_then(|run| run.model.clone())
+                .or_else(|| defaults.model.clone()),
+            model_provider: last
+                .and_then(|run| run.provider.clone())
+                .or_else(|| defaults.model_provider.clone()),
             context_tokens: defaults.context_tokens,
             ..SessionRow::default()
         }

@@ -22,14 +22,27 @@ impl Handler<Admitted<Agent>> for AgentRunner {
         if let Some(error) = unsupported_attachments(params.attachments.as_deref()) {
             return call.reply.error(error);
         }
-        if let Some(channel) = params.channel.as_deref().filter(|channel| !matches!(*channel, "webchat" | "last")) {
-            return call.reply.error(ErrorShape::invalid(format!("invalid agent params: unknown channel: {channel}")));
+        if let Some(channel) = params
+            .channel
+            .as_deref()
+            .filter(|channel| !matches!(*channel, "webchat" | "last"))
+        {
+            return call.reply.error(ErrorShape::invalid(format!(
+                "invalid agent params: unknown channel: {channel}"
+            )));
         }
         let settings = self.deps.views.settings.load();
-        let written = params.session_key.clone().unwrap_or_else(|| settings.main_key.clone());
+        let written = params
+            .session_key
+            .clone()
+            .unwrap_or_else(|| settings.main_key.clone());
         let session = match keys::canonical(&written, params.agent_id.as_deref(), &settings) {
             Ok(session) => session,
-            Err(error) => return call.reply.error(ErrorShape::invalid(format!("invalid agent params: {error}"))),
+            Err(error) => {
+                return call.reply.error(ErrorShape::invalid(format!(
+                    "invalid agent params: {error}"
+                )));
+            }
         };
         let now = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
         let run_id: Arc<str> = params.idempotency_key.into();
@@ -44,8 +57,18 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             agent_id: Some(session.agent.clone()),
         };
         let reply = call.reply.alias(&session.canonical, &written);
-        let timeout = params.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs);
-        let incoming = Incoming { run_id, session, row, guard, extra_system: params.extra_system_prompt, timeout };
+        let timeout = params
+            .timeout
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs);
+        let incoming = Incoming {
+            run_id,
+            session,
+            row,
+            guard,
+            extra_system: params.extra_system_prompt,
+            timeout,
+        };
         self.accept(
             incoming,
             reply,

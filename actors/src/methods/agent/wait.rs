@@ -21,13 +21,21 @@ impl Handler<Call<AgentWait>> for AgentRunner {
     fn handle(&mut self, call: Call<AgentWait>, _: &mut Self::Context) {
         let run_id = call.params.run_id;
         let known = self.deps.state.with(|state| state.ask(&run_id));
-        let limit = Duration::from_millis(call.params.timeout_ms.unwrap_or(DEFAULT_WAIT_MS).min(MAX_WAIT_MS));
+        let limit = Duration::from_millis(
+            call.params
+                .timeout_ms
+                .unwrap_or(DEFAULT_WAIT_MS)
+                .min(MAX_WAIT_MS),
+        );
         let reply = call.reply;
         // Bounded by the connection's own cap on requests in flight.
         actix_rt::spawn(async move {
             let ended = match known {
                 Known::Ended(ended) => Some(ended),
-                Known::Waiting(told) => tokio::time::timeout(limit, told).await.ok().and_then(Result::ok),
+                Known::Waiting(told) => tokio::time::timeout(limit, told)
+                    .await
+                    .ok()
+                    .and_then(Result::ok),
                 // A run that nobody knows may still be on its way.
                 Known::Unknown => {
                     tokio::time::sleep(limit).await;
@@ -41,16 +49,32 @@ impl Handler<Call<AgentWait>> for AgentRunner {
 
 fn result(run_id: String, ended: Option<Ended>) -> AgentWaitResult {
     let Some(ended) = ended else {
-        return AgentWaitResult { run_id, status: RunStatus::Timeout, started_at: None, ended_at: None, error: None, stop_reason: None };
+        return AgentWaitResult {
+            run_id,
+            status: RunStatus::Timeout,
+            started_at: None,
+            ended_at: None,
+            error: None,
+            stop_reason: None,
+        };
     };
     // A stopped run is an error to those who waited for its result.
-    let stopped = ended.stop_reason.as_deref().is_some_and(|reason| reason != "timeout");
+    let stopped = ended
+        .stop_reason
+        .as_deref()
+        .is_some_and(|reason| reason != "timeout");
     AgentWaitResult {
         run_id,
-        status: if stopped { RunStatus::Error } else { ended.status },
+        status: if stopped {
+            RunStatus::Error
+        } else {
+            ended.status
+        },
         started_at: Some(ended.started_at),
         ended_at: Some(ended.ended_at),
-        error: ended.error.or_else(|| stopped.then(|| "aborted".to_owned())),
+        error: ended
+            .error
+            .or_else(|| stopped.then(|| "aborted".to_owned())),
         stop_reason: ended.stop_reason,
     }
 }

@@ -21,7 +21,15 @@ pub(crate) fn list(views: &Views) -> AgentsListResult {
     AgentsListResult {
         default_id: settings.default_agent.clone(),
         main_key: settings.main_key.clone(),
-        scope: if settings.global_scope { SessionScope::Global } else { SessionScope::PerSender },
-        agents: settings.agents.iter().map(|agent| agent.row.clone()).collect(),
+        scope: if settings.global_scope {
+            SessionScope::Global
+        } else {
+            SessionScope::PerSender
+        },
+        agents: settings
+            .agents
+            .iter()
+            .map(|agent| agent.row.clone())
+            .collect(),
     }
 }

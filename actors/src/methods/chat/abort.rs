@@ -13,12 +13,30 @@ impl Handler<Call<ChatAbort>> for AgentRunner {
 
     fn handle(&mut self, call: Call<ChatAbort>, ctx: &mut Self::Context) {
         let settings = self.deps.views.settings.load();
-        let session = match keys::canonical(&call.params.session_key, call.params.agent_id.as_deref(), &settings) {
+        let session = match keys::canonical(
+            &call.params.session_key,
+            call.params.agent_id.as_deref(),
+            &settings,
+        ) {
             Ok(session) => session,
-            Err(error) => return call.reply.error(ErrorShape::invalid(format!("invalid chat.abort params: {error}"))),
+            Err(error) => {
+                return call.reply.error(ErrorShape::invalid(format!(
+                    "invalid chat.abort params: {error}"
+                )));
+            }
         };
-        let run_ids = self.stop(&session.canonical, call.params.run_id.as_deref(), &ctx.address());
-        let reply = call.reply.alias(&session.canonical, &call.params.session_key);
-        reply.ok(&ChatAbortResult { ok: true, aborted: !run_ids.is_empty(), run_ids });
+        let run_ids = self.stop(
+            &session.canonical,
+            call.params.run_id.as_deref(),
+            &ctx.address(),
+        );
+        let reply = call
+            .reply
+            .alias(&session.canonical, &call.params.session_key);
+        reply.ok(&ChatAbortResult {
+            ok: true,
+            aborted: !run_ids.is_empty(),
+            run_ids,
+        });
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use actix::Handler;
 use openclaw_protocol::ErrorShape;
-use openclaw_protocol::methods::chat::{ChatHistory, ChatHistoryParams, ChatHistoryResult, InFlightRun, PendingInputs};
+use openclaw_protocol::methods::chat::{
+    ChatHistory, ChatHistoryParams, ChatHistoryResult, InFlightRun, PendingInputs,
+};
 
 use crate::call::Call;
 use crate::methods::store_error;
@@ -24,7 +26,12 @@ impl Handler<Call<ChatHistory>> for Sessions {
         let reply = call.reply.alias(&key, &call.params.session_key);
         // Bounded by the connection's own cap on requests in flight.
         actix_rt::spawn(async move {
-            reply.settle(looked_up.read(call.params).await.map_err(|error| store_error(&error)));
+            reply.settle(
+                looked_up
+                    .read(call.params)
+                    .await
+                    .map_err(|error| store_error(&error)),
+            );
         });
     }
 }
@@ -38,19 +45,34 @@ pub(crate) struct LookedUp {
 
 impl Sessions {
     /// Finds the session that a history request means.
-    pub(crate) fn look_up(&self, params: &ChatHistoryParams) -> Result<(Arc<str>, LookedUp), ErrorShape> {
+    pub(crate) fn look_up(
+        &self,
+        params: &ChatHistoryParams,
+    ) -> Result<(Arc<str>, LookedUp), ErrorShape> {
         let settings = self.deps.views.settings.load();
         let session = keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings)
-            .map_err(|error| ErrorShape::invalid(format!("invalid chat.history params: {error}")))?;
-        let record = self.deps.index.with(|index| index.get(&session.canonical).cloned());
-        let looked_up = LookedUp { views: self.deps.views.clone(), reader: self.deps.store.reader().clone(), record };
+            .map_err(|error| {
+            ErrorShape::invalid(format!("invalid chat.history params: {error}"))
+        })?;
+        let record = self
+            .deps
+            .index
+            .with(|index| index.get(&session.canonical).cloned());
+        let looked_up = LookedUp {
+            views: self.deps.views.clone(),
+            reader: self.deps.store.reader().clone(),
+            record,
+        };
         Ok((session.canonical, looked_up))
     }
 }
 
 impl LookedUp {
     /// Reads the page on the blocking pool.
-    pub(crate) async fn read(self, params: ChatHistoryParams) -> Result<ChatHistoryResult, StoreError> {
+    pub(crate) async fn read(
+        self,
+        params: ChatHistoryParams,
+    ) -> Result<ChatHistoryResult, StoreError> {
         let defaults = Some(self.views.settings.load().model_defaults());
         let Some(record) = self.record else {
             return Ok(ChatHistoryResult {
@@ -69,13 +91,23 @@ impl LookedUp {
         };
         let written = params.session_key.clone();
         let (session_id, next_seq) = (Arc::clone(&record.session_id), record.next_seq);
-        let Page { messages, next_offset, total } = self.reader.offload(move |reader| history::read(reader, &session_id, next_seq, &params)).await?;
+        let Page {
+            messages,
+            next_offset,
+            total,
+        } = self
+            .reader
+            .offload(move |reader| history::read(reader, &session_id, next_seq, &params))
+            .await?;
         let runs = self.views.runs.load();
-        let in_flight_run = runs.get(&record.key).and_then(|runs| runs.first()).map(|run| InFlightRun {
-            run_id: run.run_id.clone(),
-            text: run.text(),
-            started_at: Some(run.started_at),
-        });
+        let in_flight_run = runs
+            .get(&record.key)
+            .and_then(|runs| runs.first())
+            .map(|run| InFlightRun {
+                run_id: run.run_id.clone(),
+                text: run.text(),
+                started_at: Some(run.started_at),
+            });
         Ok(ChatHistoryResult {
             session_key: written,
             session_id: Some(record.session_id.to_string()),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use actix::{AsyncContext as _, Handler};
 use openclaw_protocol::ErrorShape;
-use openclaw_protocol::methods::chat::{ChatAbortResult, ChatRunAck, ChatRunStatus, ChatSend, ChatSendResult};
+use openclaw_protocol::methods::chat::{
+    ChatAbortResult, ChatRunAck, ChatRunStatus, ChatSend, ChatSendResult,
+};
 use openclaw_protocol::methods::message::{Message, MessageRole};
 
 use super::unsupported_attachments;
@@ -23,17 +25,28 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             return call.reply.error(error);
         }
         if params.message.trim().is_empty() {
-            return call.reply.error(ErrorShape::invalid("message or attachment required"));
+            return call
+                .reply
+                .error(ErrorShape::invalid("message or attachment required"));
         }
         let settings = self.deps.views.settings.load();
-        let session = match keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings) {
-            Ok(session) => session,
-            Err(error) => return call.reply.error(ErrorShape::invalid(format!("invalid chat.send params: {error}"))),
-        };
+        let session =
+            match keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings) {
+                Ok(session) => session,
+                Err(error) => {
+                    return call.reply.error(ErrorShape::invalid(format!(
+                        "invalid chat.send params: {error}"
+                    )));
+                }
+            };
         let reply = call.reply.alias(&session.canonical, &params.session_key);
         if is_stop_phrase(&params.message) && params.suppress_command_interpretation != Some(true) {
             let run_ids = self.stop(&session.canonical, None, &ctx.address());
-            return reply.ok(&ChatSendResult::Stopped(ChatAbortResult { ok: true, aborted: !run_ids.is_empty(), run_ids }));
+            return reply.ok(&ChatSendResult::Stopped(ChatAbortResult {
+                ok: true,
+                aborted: !run_ids.is_empty(),
+                run_ids,
+            }));
         }
         let now = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
         let run_id: Arc<str> = params.idempotency_key.into();
@@ -47,8 +60,18 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             stop_reason: None,
             ended_at: None,
         });
-        let timeout = params.timeout_ms.filter(|millis| *millis > 0).map(Duration::from_millis);
-        let incoming = Incoming { run_id, session, row, guard, extra_system: None, timeout };
+        let timeout = params
+            .timeout_ms
+            .filter(|millis| *millis > 0)
+            .map(Duration::from_millis);
+        let incoming = Incoming {
+            run_id,
+            session,
+            row,
+            guard,
+            extra_system: None,
+            timeout,
+        };
         self.accept(
             incoming,
             reply,
@@ -63,5 +86,8 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
 
 /// Words that stop instead of asking.
 fn is_stop_phrase(message: &str) -> bool {
-    matches!(message.trim().to_lowercase().as_str(), "/stop" | "/abort" | "stop" | "abort")
+    matches!(
+        message.trim().to_lowercase().as_str(),
+        "/stop" | "/abort" | "stop" | "abort"
+    )
 }

@@ -20,10 +20,12 @@ impl Handler<Call<ChatStartup>> for Sessions {
         let views = self.deps.views.clone();
         actix_rt::spawn(async move {
             let history = looked_up.read(call.params).await;
-            reply.settle(history.map_err(|error| store_error(&error)).map(|history| ChatStartupResult {
-                history,
-                agents_list: Some(agents::list::list(&views)),
-                metadata: Some(metadata::metadata(&views)),
+            reply.settle(history.map_err(|error| store_error(&error)).map(|history| {
+                ChatStartupResult {
+                    history,
+                    agents_list: Some(agents::list::list(&views)),
+                    metadata: Some(metadata::metadata(&views)),
+                }
             }));
         });
     }

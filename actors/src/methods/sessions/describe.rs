@@ -1,8 +1,8 @@
 //! `sessions.describe`: one row of the index; owner: sessions.
 
 use actix::Handler;
-use openclaw_protocol::methods::sessions::{SessionsDescribe, SessionsDescribeResult};
 use openclaw_protocol::ErrorShape;
+use openclaw_protocol::methods::sessions::{SessionsDescribe, SessionsDescribeResult};
 
 use crate::call::Call;
 use crate::sessions::{Sessions, keys};
@@ -14,10 +14,17 @@ impl Handler<Call<SessionsDescribe>> for Sessions {
         let settings = self.deps.views.settings.load();
         match keys::canonical(&call.params.key, None, &settings) {
             Ok(session) => {
-                let row = self.deps.index.with(|index| index.get(&session.canonical).map(|record| self.row(record)));
-                call.reply.ok(&SessionsDescribeResult { session: row.into() });
+                let row = self
+                    .deps
+                    .index
+                    .with(|index| index.get(&session.canonical).map(|record| self.row(record)));
+                call.reply.ok(&SessionsDescribeResult {
+                    session: row.into(),
+                });
             }
-            Err(error) => call.reply.error(ErrorShape::invalid(format!("invalid sessions.describe params: {error}"))),
+            Err(error) => call.reply.error(ErrorShape::invalid(format!(
+                "invalid sessions.describe params: {error}"
+            ))),
         }
     }
 }

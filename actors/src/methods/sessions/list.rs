@@ -19,7 +19,9 @@ impl Sessions {
     /// A page of the index.
     pub(crate) fn list(&self, params: &SessionsListParams) -> SessionsListResult {
         let now = self.deps.clock.now();
-        let page = self.deps.index.with(|index| crate::sessions::list::page(index, params, now, |record| self.row(record)));
+        let page = self.deps.index.with(|index| {
+            crate::sessions::list::page(index, params, now, |record| self.row(record))
+        });
         SessionsListResult {
             path: self.deps.views.places.state_dir.clone(),
             defaults: self.deps.views.settings.load().model_defaults(),

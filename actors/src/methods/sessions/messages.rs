@@ -2,7 +2,8 @@
 
 use actix::Handler;
 use openclaw_protocol::methods::sessions::{
-    SessionKeyParams, SessionsMessagesSubscribe, SessionsMessagesSubscribeResult, SessionsMessagesUnsubscribe,
+    SessionKeyParams, SessionsMessagesSubscribe, SessionsMessagesSubscribeResult,
+    SessionsMessagesUnsubscribe,
 };
 use openclaw_protocol::{ErrorShape, Method};
 
@@ -26,14 +27,28 @@ impl Handler<Call<SessionsMessagesUnsubscribe>> for Sessions {
 }
 
 impl Sessions {
-    fn listen<M: Method<Result = SessionsMessagesSubscribeResult>>(&self, params: &SessionKeyParams, reply: Reply<M>, on: bool) {
+    fn listen<M: Method<Result = SessionsMessagesSubscribeResult>>(
+        &self,
+        params: &SessionKeyParams,
+        reply: Reply<M>,
+        on: bool,
+    ) {
         let settings = self.deps.views.settings.load();
         match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
             Ok(session) => {
-                let result = SessionsMessagesSubscribeResult { subscribed: on, key: session.canonical.to_string() };
-                reply.alias(&session.canonical, &params.key).listen(Listen::Session(session.canonical, on)).ok(&result);
+                let result = SessionsMessagesSubscribeResult {
+                    subscribed: on,
+                    key: session.canonical.to_string(),
+                };
+                reply
+                    .alias(&session.canonical, &params.key)
+                    .listen(Listen::Session(session.canonical, on))
+                    .ok(&result);
             }
-            Err(error) => reply.error(ErrorShape::invalid(format!("invalid {} params: {error}", M::NAME))),
+            Err(error) => reply.error(ErrorShape::invalid(format!(
+                "invalid {} params: {error}",
+                M::NAME
+            ))),
         }
     }
 }

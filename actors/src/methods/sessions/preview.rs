@@ -2,7 +2,9 @@
 
 use actix::Handler;
 use openclaw_protocol::methods::message::Message;
-use openclaw_protocol::methods::sessions::{PreviewItem, PreviewStatus, SessionPreview, SessionsPreview, SessionsPreviewResult};
+use openclaw_protocol::methods::sessions::{
+    PreviewItem, PreviewStatus, SessionPreview, SessionsPreview, SessionsPreviewResult,
+};
 
 use crate::call::Call;
 use crate::methods::store_error;
@@ -19,22 +21,45 @@ impl Handler<Call<SessionsPreview>> for Sessions {
     fn handle(&mut self, call: Call<SessionsPreview>, _: &mut Self::Context) {
         let settings = self.deps.views.settings.load();
         let found: Vec<_> = self.deps.index.with(|index| {
-            let record = |key: &String| keys::canonical(key, None, &settings).ok().and_then(|session| index.get(&session.canonical).cloned());
-            call.params.keys.iter().map(|key| (key.clone(), record(key))).collect()
+            let record = |key: &String| {
+                keys::canonical(key, None, &settings)
+                    .ok()
+                    .and_then(|session| index.get(&session.canonical).cloned())
+            };
+            call.params
+                .keys
+                .iter()
+                .map(|key| (key.clone(), record(key)))
+                .collect()
         });
-        let lines = call.params.limit.map_or(DEFAULT_LINES, |lines| lines as usize);
-        let chars = call.params.max_chars.map_or(DEFAULT_CHARS, |chars| chars as usize);
+        let lines = call
+            .params
+            .limit
+            .map_or(DEFAULT_LINES, |lines| lines as usize);
+        let chars = call
+            .params
+            .max_chars
+            .map_or(DEFAULT_CHARS, |chars| chars as usize);
         let ts = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
         let reading = self.deps.store.reader().offload(move |reader| {
             let mut previews = Vec::with_capacity(found.len());
             for (key, record) in found {
                 let Some(record) = record else {
-                    previews.push(SessionPreview { key, status: PreviewStatus::Missing, items: Vec::new() });
+                    previews.push(SessionPreview {
+                        key,
+                        status: PreviewStatus::Missing,
+                        items: Vec::new(),
+                    });
                     continue;
                 };
                 let rows = history::recent(reader, &record.session_id, record.next_seq, lines)?;
-                let items: Vec<PreviewItem> = rows.into_iter().map(|row| item(row, chars)).collect();
-                let status = if items.is_empty() { PreviewStatus::Empty } else { PreviewStatus::Ok };
+                let items: Vec<PreviewItem> =
+                    rows.into_iter().map(|row| item(row, chars)).collect();
+                let status = if items.is_empty() {
+                    PreviewStatus::Empty
+                } else {
+                    PreviewStatus::Ok
+                };
                 previews.push(SessionPreview { key, status, items });
             }
             Ok(previews)
@@ -49,6 +74,12 @@ impl Handler<Call<SessionsPreview>> for Sessions {
 
 fn item(mut row: Message, chars: usize) -> PreviewItem {
     row.cut_text(chars);
-    let role = serde_json::to_value(row.role).ok().and_then(|role| role.as_str().map(str::to_owned)).unwrap_or_default();
-    PreviewItem { role, text: row.plain_text() }
+    let role = serde_json::to_value(row.role)
+        .ok()
+        .and_then(|role| role.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    PreviewItem {
+        role,
+        text: row.plain_text(),
+    }
 }

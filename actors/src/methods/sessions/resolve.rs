@@ -2,7 +2,9 @@
 
 use actix::Handler;
 use openclaw_protocol::ErrorShape;
-use openclaw_protocol::methods::sessions::{SessionsResolve, SessionsResolveParams, SessionsResolveResult};
+use openclaw_protocol::methods::sessions::{
+    SessionsResolve, SessionsResolveParams, SessionsResolveResult,
+};
 
 use crate::call::Call;
 use crate::sessions::state::Record;
@@ -19,7 +21,9 @@ impl Handler<Call<SessionsResolve>> for Sessions {
                 tracing::trace!(wanted, "no session found");
                 call.reply.ok_as(&serde_json::json!({ "ok": false }));
             }
-            Err(wanted) => call.reply.error(ErrorShape::invalid(format!("No session found: {wanted}"))),
+            Err(wanted) => call
+                .reply
+                .error(ErrorShape::invalid(format!("No session found: {wanted}"))),
         }
     }
 }
@@ -27,19 +31,54 @@ impl Handler<Call<SessionsResolve>> for Sessions {
 impl Sessions {
     fn resolve(&self, params: &SessionsResolveParams) -> Result<SessionsResolveResult, String> {
         let settings = self.deps.views.settings.load();
-        let found = |record: Option<&Record>| record.map(|record| (record.key.to_string(), record.agent_id.clone()));
+        let found = |record: Option<&Record>| {
+            record.map(|record| (record.key.to_string(), record.agent_id.clone()))
+        };
         let hit = self.deps.index.with(|index| match params {
             SessionsResolveParams { key: Some(key), .. } => {
                 let session = keys::canonical(key, params.agent_id.as_deref(), &settings).ok();
                 session.and_then(|session| found(index.get(&session.canonical)))
             }
-            SessionsResolveParams { session_id: Some(id), .. } => found(index.by_id(id)),
-            SessionsResolveParams { label: Some(label), .. } => found(index.records().find(|record| record.label.as_ref() == Some(label))),
-            SessionsResolveParams { short_id: Some(short), .. } => found(index.records().find(|record| record.session_id.starts_with(short.as_str()))),
+            SessionsResolveParams {
+                session_id: Some(id),
+                ..
+            } => found(index.by_id(id)),
+            SessionsResolveParams {
+                label: Some(label), ..
+            } => found(
+                index
+                    .records()
+                    .find(|record| record.label.as_ref() == Some(label)),
+            ),
+            SessionsResolveParams {
+                short_id: Some(short),
+                ..
+            } => found(
+                index
+                    .records()
+                    .find(|record| record.session_id.starts_with(short.as_str())),
+            ),
             _ => None,
         });
-        let wanted = || [&params.key, &params.session_id, &params.label, &params.short_id].into_iter().flatten().next().cloned().unwrap_or_else(|| "give key, sessionId, label or shortId".into());
+        let wanted = || {
+            [
+                &params.key,
+                &params.session_id,
+                &params.label,
+                &params.short_id,
+            ]
+            .into_iter()
+            .flatten()
+            .next()
+            .cloned()
+            .unwrap_or_else(|| "give key, sessionId, label or shortId".into())
+        };
         let (key, agent_id) = hit.ok_or_else(wanted)?;
-        Ok(SessionsResolveResult { ok: true, key: Some(key), agent_id: Some(agent_id), candidates: None })
+        Ok(SessionsResolveResult {
+            ok: true,
+            key: Some(key),
+            agent_id: Some(agent_id),
+            candidates: None,
+        })
     }
 }

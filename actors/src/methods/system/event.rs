@@ -12,7 +12,12 @@ impl Handler<Call<SystemEvent>> for Presence {
     type Result = ();
 
     fn handle(&mut self, call: Call<SystemEvent>, ctx: &mut Self::Context) {
-        let key = call.params.device_id.clone().or_else(|| call.params.instance_id.clone()).unwrap_or_else(|| call.caller.conn_id.clone());
+        let key = call
+            .params
+            .device_id
+            .clone()
+            .or_else(|| call.params.instance_id.clone())
+            .unwrap_or_else(|| call.caller.conn_id.clone());
         let report = entry(call.params);
         self.change(ctx, |state, now| state.reported(&key, report, now));
         call.reply.ok(&OkResult { ok: true });
@@ -21,7 +26,11 @@ impl Handler<Call<SystemEvent>> for Presence {
 
 /// The row that a report makes.
 fn entry(params: SystemEventParams) -> PresenceEntry {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative and absurd figures become the nearest second")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "negative and absurd figures become the nearest second"
+    )]
     let seconds = params.last_input_seconds.map(|seconds| seconds as u64);
     PresenceEntry {
         host: params.host,

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use openclaw_protocol::ErrorShape;
-use openclaw_protocol::methods::system::{AgentHeartbeat, AgentSessions, Status, StatusGateway, StatusHeartbeat, StatusResult, StatusSession, StatusSessions};
+use openclaw_protocol::methods::system::{
+    AgentHeartbeat, AgentSessions, Status, StatusGateway, StatusHeartbeat, StatusResult,
+    StatusSession, StatusSessions,
+};
 
 use crate::call::Caller;
 use crate::methods::payload;
@@ -22,8 +25,15 @@ fn status(views: &Views) -> StatusResult {
     let now = views.places.now_ms();
     let path = views.places.state_dir.clone();
     let rows = |agent: Option<&str>| -> Vec<StatusSession> {
-        let rows = sessions.recent.iter().filter(|row| agent.is_none_or(|agent| row.agent_id.as_deref() == Some(agent)));
-        rows.map(|row| StatusSession { row: row.clone(), age: row.updated_at.0.map(|at| now.saturating_sub(at)).into() }).collect()
+        let rows = sessions
+            .recent
+            .iter()
+            .filter(|row| agent.is_none_or(|agent| row.agent_id.as_deref() == Some(agent)));
+        rows.map(|row| StatusSession {
+            row: row.clone(),
+            age: row.updated_at.0.map(|at| now.saturating_sub(at)).into(),
+        })
+        .collect()
     };
     let heartbeats = settings.agents.iter().map(|agent| AgentHeartbeat {
         agent_id: agent.id.clone(),
@@ -33,12 +43,24 @@ fn status(views: &Views) -> StatusResult {
     });
     let by_agent = settings.agents.iter().map(|agent| {
         let recent = rows(Some(&agent.id));
-        let count = if settings.agents.len() == 1 { sessions.count } else { recent.len() as u64 };
-        AgentSessions { agent_id: agent.id.clone(), path: path.clone(), count, recent }
+        let count = if settings.agents.len() == 1 {
+            sessions.count
+        } else {
+            recent.len() as u64
+        };
+        AgentSessions {
+            agent_id: agent.id.clone(),
+            path: path.clone(),
+            count,
+            recent,
+        }
     });
     StatusResult {
         runtime_version: env!("CARGO_PKG_VERSION").into(),
-        heartbeat: StatusHeartbeat { default_agent_id: settings.default_agent.clone(), agents: heartbeats.collect() },
+        heartbeat: StatusHeartbeat {
+            default_agent_id: settings.default_agent.clone(),
+            agents: heartbeats.collect(),
+        },
         channel_summary: Vec::new(),
         queued_system_events: Vec::new(),
         sessions: StatusSessions {
@@ -53,7 +75,12 @@ fn status(views: &Views) -> StatusResult {
             port: views.places.port(),
             uptime_ms: views.places.uptime_ms(),
             connections: views.presence.load().value().len() as u64,
-            active_runs: views.runs.load().values().map(|runs| runs.len() as u64).sum(),
+            active_runs: views
+                .runs
+                .load()
+                .values()
+                .map(|runs| runs.len() as u64)
+                .sum(),
         }),
     }
 }

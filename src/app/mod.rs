@@ -1,0 +1,416 @@
+//! The composition root: opens the store, starts actors and HTTP in order, drains in reverse.
+
+pub mod run;
+pub mod settings;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use actix_web::dev::ServerHandle;
+use arc_swap::ArcSwap;
+use openclaw_actors::agent::model::http_client;
+use openclaw_actors::agent::state::RunnerState;
+use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
+use openclaw_actors::clock::{SharedClock, SharedEntropy};
+use openclaw_actors::dedupe::state::Interrupted;
+use openclaw_actors::dedupe::{self, Dedupe, DedupeDeps};
+use openclaw_actors::event::{Audience, EventOut, Plain};
+use openclaw_actors::gate::GateSettings;
+use openclaw_actors::gateway::router::{self, Owners};
+use openclaw_actors::gateway::state::GatewayState;
+use openclaw_actors::gateway::{CloseAll, Doors, Gateway, GatewayDeps, GatewayPort};
+use openclaw_actors::health::{Health, HealthDeps};
+use openclaw_actors::kept::Kept;
+use openclaw_actors::logs::Logs;
+use openclaw_actors::pairing::PairingRegistry;
+use openclaw_actors::placement::Places as Threads;
+use openclaw_actors::presence::state::PresenceState;
+use openclaw_actors::presence::{Presence, PresenceDeps};
+use openclaw_actors::session::hello::{self, ServerFacts};
+use openclaw_actors::session::preauth::PreAuth;
+use openclaw_actors::session::socket::{SessionLimits, SessionShared};
+use openclaw_actors::sessions::state::Draft;
+use openclaw_actors::sessions::{self, Append, Sessions, SessionsDeps};
+use openclaw_actors::settings::Settings;
+use openclaw_actors::store::{Close, Store, StoreConfig, StoreDeps, StoreError, StoreHandle};
+use openclaw_actors::supervision::{DeathWatch, RestartPolicy, Watchdog, supervise};
+use openclaw_actors::views::{Places, Views};
+use openclaw_protocol::events::{SHUTDOWN, ShutdownEvent};
+use openclaw_protocol::methods::message::{Message, MessageRole};
+use openclaw_protocol::presence::PresenceEntry;
+
+use crate::http::{self, HttpState, Readiness};
+
+/// Sockets before their handshake, from all addresses together.
+const MAX_PREAUTH_IN_ALL: u32 = 1_024;
+/// Largest inbound frame of a v3 client, bytes: the figure that it expects.
+const MAX_PAYLOAD_V3: usize = 512 * 1024;
+
+/// Everything a gateway is started with.
+pub struct Setup {
+    /// What the actors need of the configuration.
+    pub settings: Settings,
+    /// What handshakes are judged by.
+    pub gate: GateSettings,
+    /// Where this gateway lives.
+    pub config_path: String,
+    /// State directory, for clients that may know it.
+    pub state_dir: String,
+    /// The bound socket.
+    pub listener: TcpListener,
+    /// The store.
+    pub store: StoreConfig,
+    /// Limits of connections.
+    pub limits: SessionLimits,
+    /// Sockets before their handshake, per address.
+    pub max_preauth_per_ip: u32,
+    /// HTTP threads.
+    pub workers: usize,
+    /// Where Ollama listens while no model is configured; `None` never looks.
+    pub ollama: Option<String>,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread, socket or server was refused by the system.
+    #[error("cannot start the gateway: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// A gateway that serves.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Tells when an irreplaceable part cannot be kept up.
+    pub watch: DeathWatch,
+    /// What owners publish.
+    pub views: Views,
+    /// The way to the Gateway.
+    pub gateway: GatewayPort,
+    /// The owners of methods.
+    pub owners: Owners,
+    store: Addr<Store>,
+    server: ServerHandle,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    threads: Threads,
+    _watchdog: Watchdog,
+    _health: Addr<Health>,
+}
+
+/// Says what the readiness probe answers.
+struct Ready {
+    store: StoreHandle,
+    views: Views,
+}
+
+impl Readiness for Ready {
+    fn failing(&self) -> Vec<String> {
+        let store = self.store.status();
+        let mut failing = Vec::new();
+        if !store.ok {
+            failing.push(format!("store: {}", store.reason.unwrap_or_default()));
+        } else if let Some(reason) = &self.views.health.load().value().reason {
+            failing.push(reason.clone());
+        }
+        failing
+    }
+}
+
+/// Starts a gateway. The calling thread must run an actix system.
+///
+/// # Errors
+///
+/// [`StartError`]; nothing is left running.
+pub async fn start(setup: Setup) -> Result<Running, StartError> {
+    let Setup {
+        settings,
+        gate,
+        listener,
+        clock,
+        entropy,
+        ..
+    } = setup;
+    let address = listener.local_addr()?;
+    let threads = Threads::threads()?;
+    let watch = DeathWatch::new(Arc::clone(&clock), Arc::clone(&entropy));
+    let policy = RestartPolicy::CORE;
+
+    let store_deps = StoreDeps::open(&setup.store, Arc::clone(&clock))?;
+    let store_addr = supervise::<Store>(&threads.store, policy, &watch, store_deps.clone());
+    let store = store_deps.handle(store_addr.clone().recipient());
+    let recovery = dedupe::recover(store.reader(), clock.now())?;
+    if !recovery.ops.is_empty() {
+        store.commit(recovery.ops).await?;
+    }
+
+    let max_concurrent = settings.max_concurrent;
+    let places = Places::new(setup.config_path, setup.state_dir, Arc::clone(&clock));
+    places.listening(address.port());
+    let views = Views::new(settings, gate, places);
+    let table = Arc::new(ArcSwap::default());
+    let doors: Arc<ArcSwap<Doors>> = Arc::default();
+    let gateway_deps = GatewayDeps {
+        state: Kept::new(GatewayState::new()),
+        table: Arc::clone(&table),
+        doors: Arc::clone(&doors),
+        views: views.clone(),
+    };
+    let gateway = GatewayPort::new(supervise::<Gateway>(
+        &threads.core,
+        policy,
+        &watch,
+        gateway_deps,
+    ));
+
+    let own = own_presence(&entropy);
+    let presence = supervise::<Presence>(
+        &threads.core,
+        policy,
+        &watch,
+        PresenceDeps {
+            state: Kept::new(PresenceState::new(own.clone())),
+            own,
+            gateway: gateway.clone(),
+            views: views.clone(),
+            clock: Arc::clone(&clock),
+        },
+    );
+    let sessions = supervise::<Sessions>(
+        &threads.core,
+        policy,
+        &watch,
+        SessionsDeps {
+            index: Kept::new(sessions::load(store.reader())?),
+            gateway: gateway.clone(),
+            store: store.clone(),
+            views: views.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        },
+    );
+    let runner = supervise::<AgentRunner>(
+        &threads.agents,
+        policy,
+        &watch,
+        RunnerDeps {
+            state: Kept::new(RunnerState::new(max_concurrent)),
+            sessions: sessions.clone(),
+            gateway: gateway.clone(),
+            views: views.clone(),
+            reader: store.reader().clone(),
+            http: http_client().map_err(|error| error.to_string()),
+            ollama: setup.ollama,
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        },
+    );
+    let dedupe = supervise::<Dedupe>(
+        &threads.core,
+        policy,
+        &watch,
+        DedupeDeps {
+            keys: Kept::new(recovery.keys),
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            chat_send: runner.clone().recipient(),
+            agent: runner.clone().recipient(),
+            send: sessions.clone().recipient(),
+        },
+    );
+    let pairing = supervise::<PairingRegistry>(&threads.core, policy, &watch, ());
+    let logs = supervise::<Logs>(&threads.work, policy, &watch, views.clone());
+    let health = supervise::<Health>(
+        &threads.work,
+        policy,
+        &watch,
+        HealthDeps {
+            gateway: gateway.clone(),
+            views: views.clone(),
+            store: store.clone(),
+            watch: watch.clone(),
+            tick: setup.limits.tick,
+            clock: Arc::clone(&clock),
+        },
+    );
+
+    note_interrupted(&sessions, &views, recovery.interrupted, &clock).await;
+    let owners = Owners {
+        dedupe,
+        runner,
+        sessions,
+        presence: presence.clone(),
+        pairing: pairing.clone(),
+        logs,
+    };
+    table.store(Arc::new(router::table(&owners)));
+    doors.store(Arc::new(Doors {
+        joined: Some(presence.clone().recipient()),
+        left: Some(presence.recipient()),
+    }));
+
+    let dispatch = Arc::new(router::dispatch());
+    let facts = Arc::new(ServerFacts {
+        version: env!("CARGO_PKG_VERSION"),
+        boot_id: entropy.uuid().to_string(),
+        host: host_name(),
+        features: hello::features(&dispatch.methods(), router::EVENTS, router::CAPABILITIES),
+    });
+    let shared = SessionShared {
+        gateway: gateway.clone(),
+        views: views.clone(),
+        dispatch,
+        pairing: pairing.recipient(),
+        clock: Arc::clone(&clock),
+        entropy,
+        facts,
+        limits: setup.limits,
+    };
+    let state = HttpState {
+        sessions: shared,
+        preauth: PreAuth::new(setup.max_preauth_per_ip, MAX_PREAUTH_IN_ALL),
+        readiness: Arc::new(Ready {
+            store,
+            views: views.clone(),
+        }),
+        clock,
+    };
+    let (server, handle) = http::serve(listener, setup.workers, state)?;
+    let serving = tokio::task::spawn_local(server);
+    let watchdog = Watchdog::start(watch.clone())?;
+    Ok(Running {
+        address,
+        watch,
+        views,
+        gateway,
+        owners,
+        store: store_addr,
+        server: handle,
+        serving,
+        threads,
+        _watchdog: watchdog,
+        _health: health,
+    })
+}
+
+impl Running {
+    /// Tells clients, lets runs end for at most `drain`, closes every connection, and stops.
+    pub async fn stop(self, reason: &str, drain: Duration) {
+        let event = ShutdownEvent {
+            reason: reason.to_owned(),
+            restart_expected_ms: None,
+        };
+        self.gateway
+            .emit(EventOut::new(SHUTDOWN, Audience::Everyone, Plain(event)));
+        if self
+            .owners
+            .runner
+            .send(Drain { limit: drain })
+            .await
+            .is_err()
+        {
+            tracing::warn!("the agent runner could not be drained");
+        }
+        let close = CloseAll {
+            code: 1012,
+            reason: "service restart",
+        };
+        if self.gateway.addr().send(close).await.is_err() {
+            tracing::warn!("connections could not be closed in order");
+        }
+        self.server.stop(true).await;
+        if let Ok(Err(error)) = self.serving.await {
+            tracing::warn!(%error, "the HTTP server ended with an error");
+        }
+        if self.store.send(Close).await.is_err() {
+            tracing::warn!("the store could not be closed in order");
+        }
+        let threads = self.threads.clone();
+        drop(self.owners);
+        // Joining threads blocks; this one still serves the system's own tasks.
+        let _ = tokio::task::spawn_blocking(move || threads.stop()).await;
+    }
+}
+
+/// Tells the sessions of interrupted runs what happened to them.
+async fn note_interrupted(
+    sessions: &Addr<Sessions>,
+    views: &Views,
+    interrupted: Vec<Interrupted>,
+    clock: &SharedClock,
+) {
+    for run in interrupted {
+        let settings = views.settings.load();
+        let Ok(key) = sessions::keys::canonical(&run.session, None, &settings) else {
+            continue;
+        };
+        let text = "interrupted by a gateway restart";
+        let mut row = Message::text(
+            MessageRole::Custom,
+            "",
+            u64::try_from(clock.now().get()).unwrap_or_default(),
+        );
+        row.custom_type = Some("run-failed-before-reply".into());
+        row.error_message = Some(text.into());
+        row.is_error = Some(true);
+        row.meta.get_or_insert_default().run_id = Some(run.run_id.clone());
+        let draft = Draft {
+            key: key.canonical,
+            agent_id: key.agent,
+            messages: vec![row],
+            last_run: None,
+            ops: Vec::new(),
+        };
+        tracing::warn!(run_id = %run.run_id, session = %run.session, "a run was interrupted by the restart");
+        if sessions
+            .send(Append {
+                draft,
+                run_id: Some(run.run_id),
+                reason: "interrupted",
+            })
+            .await
+            .is_err()
+        {
+            tracing::warn!("an interrupted run could not be noted in its session");
+        }
+    }
+}
+
+fn own_presence(entropy: &SharedEntropy) -> PresenceEntry {
+    let host = host_name();
+    let version = env!("CARGO_PKG_VERSION");
+    let system = rustix::system::uname();
+    PresenceEntry {
+        text: Some(format!(
+            "Gateway: {host} · app {version} · mode gateway · reason self"
+        )),
+        host: Some(host),
+        version: Some(version.to_owned()),
+        platform: Some(format!(
+            "{} {}",
+            std::env::consts::OS,
+            system.release().to_string_lossy()
+        )),
+        device_family: Some(system.sysname().to_string_lossy().into_owned()),
+        mode: Some("gateway".into()),
+        reason: Some("self".into()),
+        instance_id: Some(entropy.uuid().to_string()),
+        ..PresenceEntry::default()
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}

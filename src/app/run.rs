@@ -1,0 +1,306 @@
+//! `openclaw gateway`: from flags to a daemon that ends in order.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use openclaw_actors::clock::{SystemClock, SystemEntropy};
+use openclaw_actors::session::socket::SessionLimits;
+use openclaw_actors::store::StoreConfig;
+use openclaw_actors::supervision::install_panic_hook;
+use rand::TryRng as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{MAX_PAYLOAD_V3, Running, Setup, StartError, settings, start};
+use crate::config::gateway::Bind;
+use crate::config::models::AuthProfiles;
+use crate::config::{self, Environment, Flags, LoadRequest, Loaded, first_start};
+use crate::lock::{GatewayLocks, Holder, runtime_dir};
+use crate::telemetry::{self, Wish};
+
+/// How long runs may go on after the gateway was told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+/// Exit code of a start that its surroundings refuse: configuration, port, another gateway.
+pub const EXIT_REFUSED: u8 = 78;
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Settings from the command line.
+    pub flags: Flags,
+    /// How to log.
+    pub log: Wish,
+}
+
+/// Why the gateway did not start, or ended early.
+#[derive(Debug)]
+pub struct Failure {
+    /// What happened and what to do.
+    pub message: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+impl Failure {
+    fn refused(message: impl std::fmt::Display) -> Self {
+        Self {
+            message: message.to_string(),
+            code: EXIT_REFUSED,
+        }
+    }
+
+    fn failed(message: impl std::fmt::Display) -> Self {
+        Self {
+            message: message.to_string(),
+            code: 1,
+        }
+    }
+}
+
+/// Runs a gateway until it is told to stop. `say` writes a line to stdout and nowhere else.
+///
+/// # Errors
+///
+/// [`Failure`], with the exit code.
+pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    install_panic_hook();
+    let env = |name: &str| std::env::var(name).ok();
+    let request = LoadRequest {
+        flags: &options.flags,
+        env: &env,
+        home: None,
+    };
+    let mut random = |bytes: &mut [u8]| {
+        rand::rngs::SysRng
+            .try_fill_bytes(bytes)
+            .expect("the system has randomness");
+    };
+    let (loaded, first) =
+        first_start::load_for_start(&request, &mut random).map_err(Failure::refused)?;
+    let auth = config::auth::resolve(&loaded).map_err(Failure::refused)?;
+    let gate = settings::gate(&loaded, &auth).map_err(Failure::refused)?;
+
+    let clock = SystemClock::shared();
+    let holder = Holder::this_process(clock.now().get(), None);
+    let runtime = runtime_dir(std::env::var_os("XDG_RUNTIME_DIR").as_deref());
+    let mut locks = GatewayLocks::acquire(
+        &loaded.paths.gateway_dir,
+        &runtime,
+        loaded.switches.allow_multi_gateway,
+        &holder,
+    )
+    .map_err(Failure::refused)?;
+    let listener = bind(&loaded)?;
+    let port = listener.local_addr().map_err(Failure::failed)?.port();
+    if let Err(error) = locks.describe(&Holder {
+        port: Some(port),
+        ..holder
+    }) {
+        tracing::warn!(%error, "the lock file does not name the port");
+    }
+    telemetry::start(&loaded, options.log).map_err(|error| {
+        Failure::failed(format!(
+            "cannot open the log file {}: {error}",
+            telemetry::log_file(&loaded).display()
+        ))
+    })?;
+    raise_file_limit();
+
+    let mut environment = Environment::new(&env);
+    environment
+        .add_dotenv(&loaded.paths.state_dir)
+        .map_err(Failure::refused)?;
+    environment.add_block(&loaded.value);
+    let (profiles, warning) =
+        AuthProfiles::read(&loaded.paths.auth_profiles()).map_err(Failure::refused)?;
+    for warning in loaded
+        .warnings
+        .iter()
+        .chain(&auth.warnings)
+        .chain(&warning)
+        .chain(&first.notices)
+    {
+        tracing::warn!("{warning}");
+    }
+    let limits = &loaded.config.gateway.limits;
+    let setup = Setup {
+        settings: settings::settings(&loaded, &environment, &profiles),
+        gate,
+        config_path: loaded.paths.config_path.display().to_string(),
+        state_dir: loaded.paths.state_dir.display().to_string(),
+        listener,
+        store: StoreConfig::file(loaded.paths.store_file()).with_cache_bytes(
+            usize::try_from(loaded.config.store.cache_bytes).unwrap_or(usize::MAX),
+        ),
+        limits: SessionLimits {
+            max_payload: usize::try_from(limits.max_payload).unwrap_or(usize::MAX),
+            max_payload_v3: MAX_PAYLOAD_V3,
+            max_buffered: usize::try_from(limits.max_buffered_bytes).unwrap_or(usize::MAX),
+            handshake: Duration::from_millis(limits.handshake_timeout_ms),
+            tick: Duration::from_millis(limits.tick_interval_ms),
+        },
+        max_preauth_per_ip: limits.max_preauth_connections_per_ip,
+        workers: workers(),
+        ollama: Some(openclaw_actors::agent::model::ollama::base_url(
+            env("OLLAMA_HOST").as_deref(),
+        )),
+        clock,
+        entropy: SystemEntropy::shared(),
+    };
+    let welcome = welcome(&loaded, port, first.made_token.then_some(&auth));
+    let outcome = actix::System::new().block_on(async move {
+        let running = start(setup).await.map_err(|error| match error {
+            StartError::Store(error) if error.needs_a_person() => Failure::refused(error),
+            other => Failure::failed(other),
+        })?;
+        say(&welcome);
+        tracing::info!(address = %running.address, pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "gateway ready");
+        until_told(running).await
+    });
+    drop(locks);
+    outcome
+}
+
+/// Waits for a signal or the failure of an irreplaceable part, then stops in order.
+async fn until_told(running: Running) -> Result<(), Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+    let fatal = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        fatal = running.watch.until_fatal() => Some(fatal),
+    };
+    match fatal {
+        None => {
+            tracing::info!("gateway stopping; runs under way may end, a second signal ends them");
+            tokio::select! {
+                () = running.stop("gateway stopping", DRAIN) => {}
+                _ = terminate.recv() => tracing::warn!("stopped at once by a second signal"),
+                _ = interrupt.recv() => tracing::warn!("stopped at once by a second signal"),
+            }
+            tracing::info!("gateway stopped");
+            Ok(())
+        }
+        Some(fatal) => {
+            tracing::error!(%fatal, "gateway ending; its supervisor should start it again");
+            // What hangs must not keep a half-alive gateway up.
+            let _ = tokio::time::timeout(
+                Duration::from_secs(10),
+                running.stop("gateway failed", Duration::from_secs(2)),
+            )
+            .await;
+            Err(Failure::failed(fatal))
+        }
+    }
+}
+
+/// Binds where the configuration says.
+fn bind(loaded: &Loaded) -> Result<TcpListener, Failure> {
+    let gateway = &loaded.config.gateway;
+    let host = match gateway.bind {
+        Bind::Loopback | Bind::Auto => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Bind::Lan => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Bind::Custom => {
+            let host = gateway.custom_bind_host.as_deref().unwrap_or("0.0.0.0");
+            host.parse().map_err(|_| {
+                Failure::refused(format!(
+                    "gateway.customBindHost: \"{host}\" is not an IP address"
+                ))
+            })?
+        }
+        Bind::Tailnet => {
+            return Err(Failure::refused(
+                "gateway.bind \"tailnet\" is not supported yet; use \"custom\" with gateway.customBindHost set to this host's tailnet address",
+            ));
+        }
+    };
+    let address = SocketAddr::new(host, gateway.port);
+    TcpListener::bind(address).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            let owner = owner_of(address.port())
+                .map_or_else(String::new, |pid| format!(" (held by pid {pid})"));
+            Failure::refused(format!(
+                "port {} is taken{owner}; stop that program, or start with --port",
+                address.port()
+            ))
+        } else {
+            Failure::refused(format!("cannot listen on {address}: {error}"))
+        }
+    })
+}
+
+/// The process that listens on a local TCP port, where the system lets us see it.
+fn owner_of(port: u16) -> Option<u32> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let wanted = format!(":{port:04X}");
+    let inode = tables.iter().find_map(|table| {
+        let text = std::fs::read_to_string(table).ok()?;
+        let row = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|row| row.len() > 9 && row[1].ends_with(&wanted) && row[3] == "0A")?;
+        Some(row[9].to_owned())
+    })?;
+    let link = format!("socket:[{inode}]");
+    let holds = |pid: &Path| {
+        std::fs::read_dir(pid.join("fd")).is_ok_and(|fds| {
+            fds.flatten().any(|fd| {
+                std::fs::read_link(fd.path())
+                    .is_ok_and(|target| target.as_os_str() == link.as_str())
+            })
+        })
+    };
+    std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
+        .find(|(_, path)| holds(path))
+        .map(|(pid, _)| pid)
+}
+
+/// One HTTP thread carries tens of thousands of requests a second; a second one helps where there
+/// are cores to spare.
+fn workers() -> usize {
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() >= 4) {
+        2
+    } else {
+        1
+    }
+}
+
+/// Every connection takes two descriptors; the usual soft limit of 1,024 is too low for that.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current < maximum
+        && let Err(error) = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        )
+    {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// What a person sees at the start. The token is shown once, on the start that made it.
+fn welcome(loaded: &Loaded, port: u16, new: Option<&config::auth::ResolvedAuth>) -> String {
+    use secrecy::ExposeSecret as _;
+    let page = format!("http://127.0.0.1:{port}/");
+    let token = new.and_then(|auth| auth.token.as_ref());
+    let (open, hint) = match token {
+        Some(token) => (
+            format!("{page}#token={}", token.expose_secret()),
+            "this address holds the access token and is shown only now",
+        ),
+        None => (page, "`openclaw dashboard` prints it with its token"),
+    };
+    format!(
+        "\n  OpenClaw gateway {version}\n\n  chat     {open}\n           {hint}\n  config   {config}\n  stop     Ctrl-C\n",
+        version = env!("CARGO_PKG_VERSION"),
+        config = loaded.paths.config_path.display(),
+    )
+}

@@ -1,0 +1,228 @@
+//! From the configuration to what the actors need of it.
+
+use std::time::Duration;
+
+use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
+use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
+use openclaw_actors::settings::{AgentSettings, ModelPlan, ResolvedModel, Settings};
+use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
+use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
+use serde_json::{Value, json};
+
+use crate::config::agents::AgentEntry;
+use crate::config::auth::ResolvedAuth;
+use crate::config::gateway::AuthMode;
+use crate::config::models::{AuthProfiles, Input, ModelSources, choice, is_unconfigured, resolve};
+use crate::config::redact::ConfigSnapshot;
+use crate::config::session::SessionScope;
+use crate::config::{Environment, Loaded};
+
+/// Most runs that wait, over all sessions.
+const MAX_QUEUED: usize = 1_000;
+
+/// The settings of a loaded configuration.
+pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles) -> Settings {
+    let config = &loaded.config;
+    let agents = config.agents.all();
+    let defaults = &config.agents.defaults;
+    Settings {
+        agents: agents
+            .iter()
+            .map(|(id, entry)| agent(loaded, env, profiles, id, entry))
+            .collect(),
+        default_agent: config.agents.default_id(),
+        main_key: config.session.main_key.clone(),
+        global_scope: config.session.scope == SessionScope::Global,
+        max_concurrent: usize::try_from(defaults.max_concurrent).unwrap_or(1),
+        max_queued: MAX_QUEUED,
+        run_timeout: Duration::from_secs(if defaults.timeout_seconds == 0 {
+            u64::from(u32::MAX)
+        } else {
+            defaults.timeout_seconds
+        }),
+        models: models(loaded),
+        config_get: config_get(loaded),
+        gateway_dir: loaded.paths.gateway_dir.clone(),
+        log_file: Some(crate::telemetry::log_file(loaded)),
+    }
+}
+
+fn agent(
+    loaded: &Loaded,
+    env: &Environment<'_>,
+    profiles: &AuthProfiles,
+    id: &str,
+    entry: &AgentEntry,
+) -> AgentSettings {
+    let config = &loaded.config;
+    let defaults = &config.agents.defaults;
+    let chosen = config.agents.models_of(id);
+    let identity = entry.identity.clone().or_else(|| defaults.identity.clone());
+    let primary = chosen
+        .primary
+        .clone()
+        .unwrap_or_else(|| "openclaw/echo".to_owned());
+    AgentSettings {
+        id: id.to_owned(),
+        row: AgentSummary {
+            id: id.to_owned(),
+            name: entry.name.clone(),
+            identity: identity.map(|identity| AgentIdentity {
+                name: identity.name,
+                theme: identity.theme,
+                emoji: identity.emoji,
+                avatar: identity.avatar,
+                avatar_url: None,
+            }),
+            workspace: entry
+                .workspace
+                .clone()
+                .or_else(|| defaults.workspace.clone()),
+            model: AgentModel {
+                primary,
+                fallbacks: (!chosen.fallbacks.is_empty()).then(|| chosen.fallbacks.clone()),
+            },
+            thinking_default: None,
+        },
+        model: plan(loaded, env, profiles, id),
+        system_prompt: defaults.additional_system_prompt.clone(),
+    }
+}
+
+/// Which model answers. A fallback that cannot be asked is left out with a warning; a primary that
+/// cannot be asked fails every run with its remedy, and never falls back to the echo.
+fn plan(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles, id: &str) -> ModelPlan {
+    let config = &loaded.config;
+    if is_unconfigured(config) {
+        return ModelPlan::Unconfigured;
+    }
+    let chosen = match choice(config, id) {
+        Ok(chosen) => chosen,
+        Err(error) => return ModelPlan::Broken(error.to_string()),
+    };
+    let sources = || ModelSources {
+        config,
+        env,
+        profiles,
+        paths: &loaded.paths,
+    };
+    let mut chain = Vec::new();
+    for (index, reference) in chosen.primary.iter().chain(&chosen.fallbacks).enumerate() {
+        match resolve(sources(), reference) {
+            Ok(found) => chain.push(ResolvedModel {
+                endpoint: found.endpoint,
+                model: found.model,
+                context_tokens: found
+                    .context_window
+                    .and_then(|tokens| usize::try_from(tokens).ok())
+                    .unwrap_or(DEFAULT_CONTEXT_TOKENS),
+                max_output_tokens: found
+                    .max_tokens
+                    .and_then(|tokens| u32::try_from(tokens).ok()),
+            }),
+            Err(error) if index == 0 => return ModelPlan::Broken(error.to_string()),
+            Err(error) => tracing::warn!(agent = id, %error, "a fallback model cannot be asked"),
+        }
+    }
+    ModelPlan::Chain(chain)
+}
+
+/// The configured models, as lists show them.
+fn models(loaded: &Loaded) -> Vec<ModelRow> {
+    let config = &loaded.config;
+    let mut rows: Vec<ModelRow> = Vec::new();
+    for (provider, entry) in &config.models.providers {
+        for model in &entry.models {
+            rows.push(ModelRow {
+                id: model.id.clone(),
+                name: model.name.clone().unwrap_or_else(|| model.id.clone()),
+                provider: provider.clone(),
+                alias: None,
+                available: Some(true),
+                unavailable_reason: None,
+                context_window: model.context_window,
+                reasoning: Some(model.reasoning),
+                supports_tools: None,
+                input: (!model.input.is_empty())
+                    .then(|| model.input.iter().copied().map(input).collect()),
+            });
+        }
+    }
+    for (id, _) in config.agents.all() {
+        let chosen = config.agents.models_of(&id);
+        for reference in chosen.primary.iter().chain(&chosen.fallbacks) {
+            if let Some((provider, model)) = reference.split_once('/')
+                && !rows
+                    .iter()
+                    .any(|row| row.provider == provider && row.id == model)
+            {
+                rows.push(plain_row(provider, model));
+            }
+        }
+    }
+    if rows.is_empty() {
+        rows.push(plain_row("openclaw", "echo"));
+    }
+    rows
+}
+
+fn plain_row(provider: &str, model: &str) -> ModelRow {
+    ModelRow {
+        id: model.to_owned(),
+        name: model.to_owned(),
+        provider: provider.to_owned(),
+        alias: None,
+        available: Some(true),
+        unavailable_reason: None,
+        context_window: None,
+        reasoning: None,
+        supports_tools: None,
+        input: None,
+    }
+}
+
+const fn input(input: Input) -> ModelInput {
+    match input {
+        Input::Text => ModelInput::Text,
+        Input::Image => ModelInput::Image,
+        Input::Audio => ModelInput::Audio,
+        Input::Video => ModelInput::Video,
+        Input::Document => ModelInput::Document,
+    }
+}
+
+/// The answer of `config.get`.
+fn config_get(loaded: &Loaded) -> Value {
+    let snapshot = ConfigSnapshot::of(loaded);
+    let mut value = serde_json::to_value(&snapshot).unwrap_or_else(|_| json!({}));
+    if let Value::Object(object) = &mut value {
+        object.insert("legacyIssues".into(), json!([]));
+        object.insert("appliedConfigHash".into(), json!(snapshot.hash));
+    }
+    value
+}
+
+/// What handshakes are judged by.
+///
+/// # Errors
+///
+/// A mode that is configured and not built in yet, by name.
+pub fn gate(loaded: &Loaded, auth: &ResolvedAuth) -> Result<GateSettings, String> {
+    let gateway = &loaded.config.gateway;
+    let mode = match (auth.mode, &auth.token, &auth.password) {
+        (AuthMode::Token, Some(token), _) => GateMode::Token(token.clone()),
+        (AuthMode::Password, _, Some(password)) => GateMode::Password(password.clone()),
+        (AuthMode::None, _, _) => GateMode::None,
+        (AuthMode::TrustedProxy, _, _) => {
+            return Err("gateway.auth.mode \"trusted-proxy\" is not supported yet; set it to \"token\" or \"password\"".into());
+        }
+        (AuthMode::Token | AuthMode::Password, _, _) => {
+            return Err("gateway.auth has no secret; set gateway.auth.token".into());
+        }
+    };
+    Ok(GateSettings {
+        mode,
+        allowed_origins: gateway.control_ui.allowed_origins.clone(),
+        auto_approve_local: gateway.nodes.pairing.auto_approve_local,
+    })
+}
