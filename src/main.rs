@@ -2,14 +2,10 @@
 
 use std::process::ExitCode;
 
-use openclaw::app::run::{Options, run};
-
 fn main() -> ExitCode {
+    // First of all: a TLS client that is built before panics. A second install changes nothing.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    match run(&Options::default(), &|_| ()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => ExitCode::from(failure.code),
-    }
+    openclaw::cli::main()
 }

@@ -1,0 +1,38 @@
+//! One file per command.
+
+pub(crate) mod agent;
+pub(crate) mod completions;
+pub(crate) mod dashboard;
+pub(crate) mod devices;
+pub(crate) mod gateway;
+pub(crate) mod health;
+pub(crate) mod logs;
+pub(crate) mod status;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::failure::Failure;
+use super::output::Output;
+
+/// Shows an answer: as it came with `--json`; else as text, or as it came when it is one that this
+/// program does not know, as another gateway may give.
+fn show<T: DeserializeOwned>(
+    answer: &Value,
+    json: bool,
+    output: &Output,
+    render: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
+    if json {
+        return output.json(answer);
+    }
+    match T::deserialize(answer) {
+        Ok(known) => output.write(&render(&known)),
+        Err(error) => {
+            output.note(&format!(
+                "the gateway's answer has another form than this program knows ({error}); here it is as it came"
+            ));
+            output.json(answer)
+        }
+    }
+}

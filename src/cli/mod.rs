@@ -1,0 +1,52 @@
+//! The command line: arguments in, one command, an exit code out.
+//!
+//! [`target`] decides which gateway is meant, [`connect`] opens the connection, `commands` holds one
+//! file per command, [`render`] turns answers into text, [`failure`] turns errors into an exit code
+//! and two lines that a person can act on. Only [`output`] prints.
+
+pub mod args;
+mod commands;
+mod connect;
+mod environment;
+pub mod failure;
+pub mod output;
+pub mod render;
+mod run_time;
+pub mod target;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use environment::Environment;
+use output::Output;
+use run_time::block_on;
+
+/// Version of this program, as `--version` prints it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::of_this_process();
+    let environment = Environment::of_this_process(cli.profile.clone());
+    let done = match cli.command {
+        Command::Gateway(args) => {
+            return commands::gateway::run(&args, cli.profile.as_deref(), &output);
+        }
+        Command::Completions(args) => commands::completions::run(&args, &output),
+        Command::Dashboard(args) => commands::dashboard::run(&args, &environment, &output),
+        Command::Health(args) => block_on(commands::health::run(&args, &environment, &output)),
+        Command::Status(args) => block_on(commands::status::run(&args, &environment, &output)),
+        Command::Agent(args) => block_on(commands::agent::run(&args, &environment, &output)),
+        Command::Devices(args) => {
+            block_on(commands::devices::run(&args.command, &environment, &output))
+        }
+        Command::Logs(args) => block_on(commands::logs::run(&args, &environment, &output)),
+    };
+    done.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.code()
+    })
+}

@@ -1,0 +1,22 @@
+//! Answers as text for people. Pure: an answer and the time in, text out; the golden texts of the
+//! tests are what a person sees.
+
+pub mod agent;
+pub mod devices;
+pub mod health;
+pub mod logs;
+pub mod status;
+pub mod table;
+pub mod text;
+pub mod time;
+
+/// How an answer may look.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// Whether colours help.
+    pub colour: bool,
+    /// Columns of the terminal; `None` when nobody looks at one.
+    pub width: Option<u16>,
+    /// Milliseconds since the epoch.
+    pub now_ms: u64,
+}

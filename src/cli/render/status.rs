@@ -1,0 +1,282 @@
+//! `openclaw status`.
+
+use openclaw_protocol::connect::HelloOk;
+use openclaw_protocol::methods::system::{StatusResult, StatusSession};
+use openclaw_protocol::presence::PresenceEntry;
+
+use super::Style;
+use super::table::Columns;
+use super::text::{Tone, count};
+use super::time::{ago, ago_or, lasted};
+
+/// Most sessions and clients that are listed.
+const ROWS: usize = 10;
+
+/// What the status shows beside the answer to `status`.
+pub struct Facts<'a> {
+    /// Address of the gateway.
+    pub url: &'a str,
+    /// What it said at the connect.
+    pub hello: &'a HelloOk,
+    /// Who is present.
+    pub presence: &'a [PresenceEntry],
+}
+
+/// What to show of a status.
+pub fn render(status: &StatusResult, facts: &Facts<'_>, style: &Style) -> String {
+    let mut out = overview(status, facts, style);
+    out.push('\n');
+    out.push_str(&sessions(status, style));
+    out.push('\n');
+    out.push_str(&clients(facts.presence, style));
+    out
+}
+
+fn overview(status: &StatusResult, facts: &Facts<'_>, style: &Style) -> String {
+    let uptime = status
+        .gateway
+        .as_ref()
+        .map_or(facts.hello.snapshot.uptime_ms, |gateway| gateway.uptime_ms);
+    let mut gateway = format!(
+        "running for {}, version {}",
+        lasted(uptime),
+        status.runtime_version
+    );
+    if let Some(process) = &status.gateway {
+        gateway = format!("{gateway}, pid {}", process.pid);
+    }
+    let mut table = Columns::bare(style);
+    let mut row = |name: &str, value: &str| {
+        table.toned(&[(name, Some(Tone::Faint)), (value, None)]);
+    };
+    row("Gateway", &gateway);
+    row("Address", facts.url);
+    row("Model", &model(status, facts));
+    if let Some(process) = &status.gateway {
+        let work = format!(
+            "{}, {} under way",
+            count(process.connections, "connection"),
+            count(process.active_runs, "run")
+        );
+        row("Work", &work);
+    }
+    row("Sessions", &status.sessions.count.to_string());
+    row("Heartbeat", &heartbeat(status));
+    row("Channels", &channels(status));
+    if !status.queued_system_events.is_empty() {
+        let waiting = count(status.queued_system_events.len() as u64, "note");
+        row("Waiting", &format!("{waiting} for the next run"));
+    }
+    table.render()
+}
+
+fn model(status: &StatusResult, facts: &Facts<'_>) -> String {
+    let defaults = &status.sessions.defaults;
+    let configured = facts
+        .hello
+        .snapshot
+        .session_defaults
+        .as_ref()
+        .and_then(|defaults| defaults.model_configured);
+    match (&defaults.model_provider, &defaults.model, configured) {
+        (_, _, Some(false)) => "none configured: answers are only an echo".into(),
+        (Some(provider), Some(model), _) => format!("{provider}/{model}"),
+        (None, Some(model), _) => model.clone(),
+        _ => "none configured".into(),
+    }
+}
+
+fn heartbeat(status: &StatusResult) -> String {
+    let on: Vec<String> = status
+        .heartbeat
+        .agents
+        .iter()
+        .filter(|agent| agent.enabled)
+        .map(|agent| format!("{} every {}", agent.agent_id, agent.every))
+        .collect();
+    if on.is_empty() {
+        "off".into()
+    } else {
+        on.join(", ")
+    }
+}
+
+fn channels(status: &StatusResult) -> String {
+    if status.channel_summary.is_empty() {
+        "none".into()
+    } else {
+        status.channel_summary.join(", ")
+    }
+}
+
+fn sessions(status: &StatusResult, style: &Style) -> String {
+    let recent: &[StatusSession] = &status.sessions.recent;
+    if recent.is_empty() {
+        return "no sessions yet: say something with `openclaw agent --message hello`\n".into();
+    }
+    let mut table = Columns::new(style, &["session", "changed", "model"]);
+    for session in recent.iter().take(ROWS) {
+        let row = &session.row;
+        let changed = match session.age.0 {
+            Some(age) => ago(style.now_ms, style.now_ms.saturating_sub(age)),
+            None => ago_or(style.now_ms, row.updated_at.0, "-"),
+        };
+        table.row(&[&row.key, &changed, &session_model(session)]);
+    }
+    table.render() + &more(status.sessions.count, recent.len())
+}
+
+fn session_model(session: &StatusSession) -> String {
+    let row = &session.row;
+    match (&row.model_provider, &row.model) {
+        (Some(provider), Some(model)) => format!("{provider}/{model}"),
+        (None, Some(model)) => model.clone(),
+        _ => "-".into(),
+    }
+}
+
+fn clients(presence: &[PresenceEntry], style: &Style) -> String {
+    let others: Vec<&PresenceEntry> = presence
+        .iter()
+        .filter(|entry| entry.reason.as_deref() != Some("self"))
+        .collect();
+    if others.is_empty() {
+        return "no other clients\n".into();
+    }
+    let mut table = Columns::new(style, &["client", "mode", "platform", "address", "seen"]);
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+    for entry in others.iter().take(ROWS) {
+        let address = entry.ip.clone().unwrap_or_else(|| "this host".into());
+        let left = entry.reason.as_deref() == Some("disconnect");
+        let seen = if left {
+            format!("left {}", ago(style.now_ms, entry.ts))
+        } else {
+            ago(style.now_ms, entry.ts)
+        };
+        let tone = left.then_some(Tone::Faint);
+        table.toned(&[
+            (&text(&entry.host), tone),
+            (&text(&entry.mode), tone),
+            (&text(&entry.platform), tone),
+            (&address, tone),
+            (&seen, tone),
+        ]);
+    }
+    table.render() + &more(others.len() as u64, others.len())
+}
+
+fn more(total: u64, listed: usize) -> String {
+    let listed = listed.min(ROWS) as u64;
+    match total.saturating_sub(listed) {
+        0 => String::new(),
+        rest => format!("and {rest} more\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000_000;
+
+    fn style() -> Style {
+        Style {
+            colour: false,
+            width: Some(100),
+            now_ms: NOW,
+        }
+    }
+
+    fn hello(model_configured: bool) -> HelloOk {
+        serde_json::from_value(json!({
+            "type": "hello-ok", "protocol": 4,
+            "server": { "version": "0.1.0", "connId": "c" },
+            "features": { "methods": [], "events": [] },
+            "snapshot": {
+                "presence": [], "health": {}, "stateVersion": { "presence": 1, "health": 1 }, "uptimeMs": 5000,
+                "sessionDefaults": { "defaultAgentId": "main", "mainKey": "main",
+                    "mainSessionKey": "agent:main:main", "scope": "per-sender",
+                    "modelConfigured": model_configured },
+            },
+            "policy": { "maxPayload": 1, "maxBufferedBytes": 1, "tickIntervalMs": 30_000 },
+        }))
+        .unwrap()
+    }
+
+    fn status(recent: &Value, count: u64) -> StatusResult {
+        serde_json::from_value(json!({
+            "runtimeVersion": "0.1.0",
+            "heartbeat": { "defaultAgentId": "main", "agents": [
+                { "agentId": "main", "enabled": false, "every": "disabled", "everyMs": null } ] },
+            "channelSummary": [], "queuedSystemEvents": [],
+            "sessions": {
+                "paths": ["/s"], "count": count,
+                "defaults": { "modelProvider": "openai", "model": "gpt-5.2", "contextTokens": 400_000 },
+                "recent": recent, "byAgent": [],
+            },
+            "gateway": { "pid": 4711, "port": 18789, "uptimeMs": 10_920_000, "connections": 2, "activeRuns": 1 },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_gateway_at_work() {
+        let recent = json!([
+            { "key": "agent:main:main", "kind": "direct", "updatedAt": 1, "age": 120_000,
+                "modelProvider": "openai", "model": "gpt-5.2" },
+            { "key": "agent:main:work", "kind": "direct", "updatedAt": NOW - 86_400_000, "age": null },
+        ]);
+        let presence: Vec<PresenceEntry> = serde_json::from_value(json!([
+            { "host": "pi", "mode": "gateway", "reason": "self", "ts": NOW },
+            { "host": "Zoë's phone", "mode": "ui", "platform": "ios 18.4", "ip": "100.64.0.7",
+                "reason": "connect", "ts": NOW - 30_000 },
+            { "host": "webchat-ui", "mode": "webchat", "platform": "linux", "reason": "disconnect",
+                "ts": NOW - 60_000 },
+        ]))
+        .unwrap();
+        let facts = Facts {
+            url: "ws://127.0.0.1:18789",
+            hello: &hello(true),
+            presence: &presence,
+        };
+        assert_eq!(
+            render(&status(&recent, 12), &facts, &style()),
+            "\
+Gateway    running for 3 h 2 min, version 0.1.0, pid 4711
+Address    ws://127.0.0.1:18789
+Model      openai/gpt-5.2
+Work       2 connections, 1 run under way
+Sessions   12
+Heartbeat  off
+Channels   none
+
+SESSION          CHANGED    MODEL
+agent:main:main  2 min ago  openai/gpt-5.2
+agent:main:work  1 d ago    -
+and 10 more
+
+CLIENT       MODE     PLATFORM  ADDRESS     SEEN
+Zoë's phone  ui       ios 18.4  100.64.0.7  30 s ago
+webchat-ui   webchat  linux     this host   left 1 min ago
+"
+        );
+    }
+
+    #[test]
+    fn a_gateway_that_just_started() {
+        let facts = Facts {
+            url: "ws://127.0.0.1:18789",
+            hello: &hello(false),
+            presence: &[],
+        };
+        let text = render(&status(&json!([]), 0), &facts, &style());
+        assert!(
+            text.contains("Model      none configured: answers are only an echo"),
+            "{text}"
+        );
+        assert!(text.contains("no sessions yet"), "{text}");
+        assert!(text.ends_with("no other clients\n"), "{text}");
+    }
+}
