@@ -15,16 +15,17 @@ Exit codes:
   78   the configuration cannot be used
   130  interrupted (Ctrl-C)
 
-Which gateway: --url, else OPENCLAW_GATEWAY_URL, else the configuration (gateway.remote.url in mode
-\"remote\", this host's gateway otherwise). Its credentials: --token or --password, else
-OPENCLAW_GATEWAY_TOKEN or OPENCLAW_GATEWAY_PASSWORD, else what the configuration has for that gateway.";
+Which gateway: --url, else OPENCLAW_GATEWAY_URL, else the configuration: gateway.remote.url in
+mode \"remote\", this host's gateway otherwise.
+Its credentials: --token or --password, else OPENCLAW_GATEWAY_TOKEN or
+OPENCLAW_GATEWAY_PASSWORD, else what the configuration has for that gateway.";
 
 /// A personal gateway for messaging channels, operators and nodes.
 #[derive(Debug, Parser)]
 #[command(name = "openclaw", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub struct Cli {
     /// Use the state directory ~/.openclaw-NAME instead of ~/.openclaw (also: OPENCLAW_PROFILE).
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", display_order = 900)]
     pub profile: Option<String>,
     /// What to do.
     #[command(subcommand)]

@@ -65,22 +65,38 @@ fn plan(target: &Target, stored: Option<&StoredToken>, scopes: &[Scope]) -> Vec<
     }
 }
 
+/// This command line as a device.
 struct Device {
     identity: Arc<DeviceIdentity>,
     tokens: DeviceTokenStore,
+    /// Where the identity is to be written, when it is new.
+    unsaved: Option<PathBuf>,
 }
 
 impl Device {
     fn load(target: &Target) -> Result<Self, Failure> {
         let file = |name: &str| -> PathBuf { target.gateway_dir.join(name) };
-        let identity = DeviceIdentity::load_or_create(&file("cli-identity.json"))
-            .map_err(|error| Failure::file(&error))?;
+        let path = file("cli-identity.json");
+        let known = DeviceIdentity::load(&path).map_err(|error| Failure::file(&error))?;
         let tokens = DeviceTokenStore::open(&file("cli-tokens.json"))
             .map_err(|error| Failure::file(&error))?;
         Ok(Self {
-            identity: Arc::new(identity),
+            unsaved: known.is_none().then_some(path),
+            identity: Arc::new(known.unwrap_or_else(DeviceIdentity::generate)),
             tokens,
         })
+    }
+
+    /// Keeps a new identity once a gateway has seen it; a mistyped address leaves no file behind.
+    fn keep(&mut self, seen: Result<&Connection, &Error>) -> Result<(), Failure> {
+        if matches!(seen, Err(Error::Unreachable { .. })) {
+            return Ok(());
+        }
+        if let Some(path) = self.unsaved.take() {
+            let saved = self.identity.save(&path);
+            saved.map_err(|error| Failure::file(&error))?;
+        }
+        Ok(())
     }
 }
 
@@ -96,7 +112,9 @@ async fn open_as_device(target: &Target, wanted: Wanted<'_>) -> Result<Connectio
     for attempt in attempts {
         let mut options = options(target, wanted, attempt, stored.as_ref());
         options.identity = Some(Arc::clone(&device.identity));
-        match connect(&target.url, &options).await {
+        let connected = connect(&target.url, &options).await;
+        device.keep(connected.as_ref())?;
+        match connected {
             Ok(connection) => {
                 remember(&mut device, target, &connection)?;
                 return Ok(connection);
