@@ -33,7 +33,7 @@ pub fn main() -> ExitCode {
     let environment = Environment::of_this_process(cli.profile.clone());
     let done = match cli.command {
         Command::Gateway(args) => {
-            return commands::gateway::run(&args, cli.profile.as_deref(), &output);
+            return commands::gateway::run(args, cli.profile, &output);
         }
         Command::Completions(args) => commands::completions::run(&args, &output),
         Command::Dashboard(args) => commands::dashboard::run(&args, &environment, &output),

@@ -84,6 +84,11 @@ impl Output {
         }
     }
 
+    /// Says what went wrong, on standard error; further lines say where and what to do.
+    pub fn problem(&self, text: &str) {
+        self.note_lines(&format!("openclaw: {text}"));
+    }
+
     fn note_lines(&self, text: &str) {
         for line in text.lines() {
             self.note(line);
