@@ -170,6 +170,7 @@ export class AppElement extends LitElement {
     return html`<div class="banner outage" role="status" data-testid="outage">
       <span>
         ${cause === null ? words.connecting : words.banner[cause]}
+        ${connection.phase === 'waiting' ? connection.said : nothing}
         ${cause === 'unreachable' ? html`<code>${strings.startCommand}</code>.` : nothing}
         ${connection.phase === 'waiting' ? html`<span class="when">(<oc-countdown .until=${connection.retryAt}></oc-countdown>)</span>` : nothing}
       </span>

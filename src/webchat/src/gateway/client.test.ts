@@ -129,7 +129,7 @@ describe('GatewayClient', () => {
     await challenged();
     socket().refuse('connect', { code: 'UNAVAILABLE', message: 'starting', retryable: true, retryAfterMs: 700 });
     await vi.advanceTimersByTimeAsync(0);
-    expect(client.connection).toMatchObject({ phase: 'waiting', cause: 'restarting' });
+    expect(client.connection).toMatchObject({ phase: 'waiting', cause: 'busy', said: 'starting' });
     await vi.advanceTimersByTimeAsync(699);
     expect(sockets).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(1);

@@ -23,8 +23,10 @@ export type LostCause =
   | 'lost'
   /** No socket could be opened, or the handshake did not finish. */
   | 'unreachable'
-  /** The gateway said that it is going down, or not up yet. */
+  /** The gateway said that it is going down. */
   | 'restarting'
+  /** The gateway answered that it cannot admit anyone now, and why. */
+  | 'busy'
   /** Nothing was heard for two ticks. */
   | 'silent';
 
@@ -33,7 +35,7 @@ export type Connection =
   /** `after` is the refusal that this attempt follows: it still holds until the gateway has said otherwise. */
   | { phase: 'connecting'; attempt: number; after: Refusal | null }
   | { phase: 'online'; hello: HelloOk }
-  | { phase: 'waiting'; attempt: number; retryAt: number; cause: LostCause }
+  | { phase: 'waiting'; attempt: number; retryAt: number; cause: LostCause; said: string | null }
   | { phase: 'refused'; refusal: Refusal; retryAt: number | null };
 
 /** A request that the gateway answered with an error, or that got no answer (code `DISCONNECTED` or `TIMEOUT`). */
@@ -207,12 +209,12 @@ export class GatewayClient {
     }
   }
 
-  #retry(cause: LostCause, atLeastMs = 0): void {
+  #retry(cause: LostCause, atLeastMs = 0, said: string | null = null): void {
     this.#drop(1000, 'retrying');
     const attempt = this.#backoff.attempt + 1;
     const wait = Math.max(this.#backoff.next(), atLeastMs);
     this.#timer = setTimeout(() => this.#open(), wait);
-    this.#set({ phase: 'waiting', attempt, retryAt: this.#now() + wait, cause });
+    this.#set({ phase: 'waiting', attempt, retryAt: this.#now() + wait, cause, said });
   }
 
   #closed(code: number): void {
@@ -334,7 +336,7 @@ export class GatewayClient {
       }
     }
     if (refusal.kind === 'other' && refusal.retryAfterMs !== null && refusal.code !== 'AUTH_RATE_LIMITED') {
-      this.#retry('restarting', refusal.retryAfterMs);
+      this.#retry('busy', refusal.retryAfterMs, refusal.message);
       return;
     }
     this.#refuse(refusal);
