@@ -24,7 +24,7 @@ use openclaw_actors::gateway::{CloseAll, Doors, Gateway, GatewayDeps, GatewayPor
 use openclaw_actors::health::{Health, HealthDeps};
 use openclaw_actors::kept::Kept;
 use openclaw_actors::logs::Logs;
-use openclaw_actors::pairing::PairingRegistry;
+use openclaw_actors::pairing::{PairingDeps, PairingRegistry};
 use openclaw_actors::placement::Places as Threads;
 use openclaw_actors::presence::state::PresenceState;
 use openclaw_actors::presence::{Presence, PresenceDeps};
@@ -227,7 +227,18 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             send: sessions.clone().recipient(),
         },
     );
-    let pairing = supervise::<PairingRegistry>(&threads.core, policy, &watch, ());
+    let pairing = supervise::<PairingRegistry>(
+        &threads.core,
+        policy,
+        &watch,
+        PairingDeps::new(
+            store.clone(),
+            gateway.clone(),
+            views.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+        ),
+    );
     let logs = supervise::<Logs>(&threads.work, policy, &watch, views.clone());
     let health = supervise::<Health>(
         &threads.work,

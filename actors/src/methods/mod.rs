@@ -6,6 +6,7 @@ pub mod agents;
 pub mod channels;
 pub mod chat;
 pub mod config;
+pub mod device;
 pub mod logs;
 pub mod messaging;
 pub mod models;

@@ -1,11 +1,56 @@
 //! Pairing registry: the only writer of device trust.
+//!
+//! Irreplaceable: rebuilt from what is committed; the third failure in a minute drains the daemon.
+//! Its state outlives a panic in a slot of its own, so that one fails its own message only.
+//! **Invariant:** every transition is decided by [`state`], and is on the disk before its answer
+//! leaves; when it was last seen, and for how long a request is good, follow within half a minute.
 
-use actix::Message;
+mod authority;
+mod decisions;
+pub mod effects;
+mod metadata;
+pub mod records;
+pub mod refusal;
+pub mod state;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod vault;
+mod writes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, Response};
+use actix::{WrapFuture as _, fut};
 use openclaw_protocol::connect::ClientInfo;
 use openclaw_protocol::device::ProvenDevice;
-use openclaw_protocol::{ErrorShape, Generation, Role, Scopes};
+use openclaw_protocol::methods::system::GatewayIdentity;
+use openclaw_protocol::{ErrorShape, Generation, Method, Role, Scopes};
+use serde::de::DeserializeOwned;
 
+use crate::call::Reply;
+use crate::clock::{SharedClock, SharedEntropy};
+use crate::gate::GateSettings;
+use crate::gateway::GatewayPort;
+use crate::kept::Kept;
+use crate::methods::store_error;
 use crate::session::handshake::GateOne;
+use crate::store::{StoreError, StoreHandle, StoreReader, Table};
+use crate::supervised;
+use crate::supervision::{Rebuild, Tier, fail};
+use crate::views::Views;
+
+pub(crate) use authority::Authority;
+use effects::{Effects, Step};
+use records::SecretMark;
+use state::PairingState;
+use vault::Vault;
+use writes::{Trustworthy, Writes};
+
+/// How often the rows that may be late are written.
+const FLUSH: Duration = Duration::from_secs(30);
 
 /// A device token as it is handed out; only its hash is kept.
 #[derive(Clone)]
@@ -66,53 +111,284 @@ pub struct Admission {
     pub token: Option<IssuedToken>,
 }
 
-/// The registry.
-pub struct PairingRegistry;
+/// What the registry works with; see [`PairingDeps::new`].
+#[derive(Clone)]
+pub struct PairingDeps {
+    state: Kept<PairingState>,
+    vault: Kept<Option<Vault>>,
+    writes: Writes,
+    store: StoreHandle,
+    gateway: GatewayPort,
+    views: Views,
+    clock: SharedClock,
+    entropy: SharedEntropy,
+}
 
-impl crate::supervision::Rebuild for PairingRegistry {
-    type Deps = ();
+impl PairingDeps {
+    /// What a registry needs; its state is loaded from the store when it starts.
+    pub fn new(
+        store: StoreHandle,
+        gateway: GatewayPort,
+        views: Views,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Self {
+        let writes = Writes::default();
+        writes.distrust();
+        Self {
+            state: Kept::default(),
+            vault: Kept::default(),
+            writes,
+            store,
+            gateway,
+            views,
+            clock,
+            entropy,
+        }
+    }
+}
+
+/// The owner of device trust.
+pub struct PairingRegistry {
+    deps: PairingDeps,
+    /// The gate that the mark was made from.
+    mark: Option<(Arc<GateSettings>, Option<SecretMark>)>,
+}
+
+impl Rebuild for PairingRegistry {
+    type Deps = PairingDeps;
     const NAME: &'static str = "pairing";
-    const TIER: crate::supervision::Tier = crate::supervision::Tier::Irreplaceable;
-    const MAILBOX: usize = 1_024;
+    const TIER: Tier = Tier::Irreplaceable;
+    /// Handshakes of a reconnect storm; sessions beyond it wait for a place.
+    const MAILBOX: usize = 4_096;
 
-    fn build((): Self::Deps) -> Self {
-        Self
+    fn build(deps: Self::Deps) -> Self {
+        if deps.state.recover(|_| PairingState::default()) {
+            tracing::error!("device trust was half-changed by a failure; it is loaded again");
+            deps.writes.distrust();
+        }
+        deps.vault.recover(|_| None);
+        Self { deps, mark: None }
     }
 
-    fn deps(&self) -> Self::Deps {}
-}
-
-crate::supervised!(PairingRegistry);
-
-impl actix::Actor for PairingRegistry {
-    type Context = actix::Context<Self>;
-}
-
-impl actix::Handler<Admit> for PairingRegistry {
-    type Result = Result<Admission, ErrorShape>;
-
-    fn handle(&mut self, _: Admit, _: &mut Self::Context) -> Self::Result {
-        Err(ErrorShape::unavailable(
-            "device pairing is not available yet",
-        ))
+    fn deps(&self) -> Self::Deps {
+        self.deps.clone()
     }
 }
 
-macro_rules! unavailable {
-    ($($method:ty),+) => {
-        $(impl actix::Handler<crate::call::Call<$method>> for PairingRegistry {
-            type Result = ();
+supervised!(PairingRegistry);
 
-            fn handle(&mut self, call: crate::call::Call<$method>, _: &mut Self::Context) {
-                call.reply.error(ErrorShape::unavailable("device pairing is not available yet"));
+impl Actor for PairingRegistry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(FLUSH, |registry, _| registry.flush());
+        if let Err(error) = self.load_vault(ctx).and_then(|()| self.load_if_needed()) {
+            fail(ctx, &format!("cannot load device trust: {error}"));
+        }
+    }
+}
+
+impl PairingRegistry {
+    fn load_vault(&self, ctx: &mut Context<Self>) -> Result<(), StoreError> {
+        if self.deps.vault.with(|vault| vault.is_some()) {
+            return Ok(());
+        }
+        if let Some(stored) = Vault::load(self.deps.store.reader())? {
+            self.deps.vault.with(|vault| *vault = Some(stored));
+            return Ok(());
+        }
+        // The very first start: nothing is served before the gateway's secrets are on the disk.
+        let new = Vault::create(&*self.deps.entropy);
+        let commit = self.deps.store.commit(vec![new.to_op()]);
+        ctx.wait(commit.into_actor(self).then(|outcome, registry, ctx| {
+            match outcome {
+                Ok(()) => registry.deps.vault.with(|vault| *vault = Some(new)),
+                Err(error) => fail(
+                    ctx,
+                    &format!("cannot store the gateway's identity: {error}"),
+                ),
             }
-        })+
-    };
+            fut::ready(())
+        }));
+        Ok(())
+    }
+
+    fn load_if_needed(&self) -> Result<(), StoreError> {
+        if self.deps.writes.trustworthy() != Trustworthy::LoadFirst {
+            return Ok(());
+        }
+        let reader = self.deps.store.reader();
+        let devices = rows(reader, Table::Devices)?;
+        let pending = rows(reader, Table::PairingPending)?;
+        let now = self.deps.clock.now();
+        let loaded = PairingState::load(devices, pending, now);
+        self.deps.state.with(|state| *state = loaded);
+        self.deps.writes.loaded();
+        Ok(())
+    }
+
+    /// Whether anything can be decided now.
+    pub(crate) fn ready(&self) -> Result<(), ErrorShape> {
+        match self.deps.writes.trustworthy() {
+            Trustworthy::Yes => Ok(()),
+            Trustworthy::LoadFirst => self.load_if_needed().map_err(|error| store_error(&error)),
+            Trustworthy::Wait => Err(ErrorShape::unavailable(
+                "device trust is being loaded again after a disk failure; try again",
+            )
+            .retry_after(1_000)),
+        }
+    }
+
+    /// Decides with the state and the time.
+    pub(crate) fn decide<R>(
+        &self,
+        f: impl FnOnce(&mut PairingState, crate::clock::Millis) -> R,
+    ) -> R {
+        let now = self.deps.clock.now();
+        self.deps.state.with(|state| f(state, now))
+    }
+
+    /// The mark of the shared secret that is in force.
+    pub(crate) fn mark(&mut self) -> Option<SecretMark> {
+        let gate = self.deps.views.gate.load();
+        if let Some((of, mark)) = &self.mark
+            && Arc::ptr_eq(of, &gate)
+        {
+            return mark.clone();
+        }
+        let mark = self.deps.vault.with(|vault| {
+            vault
+                .as_ref()
+                .and_then(|vault| SecretMark::of(&gate, vault.mark_salt()))
+        });
+        self.mark = Some((gate, mark.clone()));
+        mark
+    }
+
+    /// Commits what a decision asks for, tells everyone, then gives the answer.
+    fn carry_out<T: 'static>(
+        &self,
+        step: Step<Result<T, ErrorShape>>,
+    ) -> Response<Result<T, ErrorShape>> {
+        let Step {
+            answer,
+            mut effects,
+        } = step;
+        let ops = std::mem::take(&mut effects.ops);
+        let ticket = if ops.is_empty() {
+            self.deps.writes.last(&effects.device)
+        } else {
+            let commit = self.deps.store.commit(ops);
+            Some(self.deps.writes.begin(&effects.device, commit))
+        };
+        let gateway = self.deps.gateway.clone();
+        let Some(ticket) = ticket else {
+            tell(&gateway, &effects);
+            return Response::reply(answer);
+        };
+        Response::fut(async move {
+            match ticket.done().await {
+                Ok(()) => {
+                    tell(&gateway, &effects);
+                    answer
+                }
+                Err(error) => Err(store_error(&error)),
+            }
+        })
+    }
+
+    /// As [`Self::carry_out`], for a request of a client; `then` runs after the answer left.
+    pub(crate) fn settle<M: Method>(
+        &self,
+        reply: Reply<M>,
+        step: Step<Result<M::Result, ErrorShape>>,
+        then: impl FnOnce(&GatewayPort) + 'static,
+    ) {
+        let Step {
+            answer,
+            mut effects,
+        } = step;
+        let ops = std::mem::take(&mut effects.ops);
+        let gateway = self.deps.gateway.clone();
+        if ops.is_empty() {
+            return reply.settle(answer);
+        }
+        let commit = self.deps.store.commit(ops);
+        let ticket = self.deps.writes.begin(&effects.device, commit);
+        actix_rt::spawn(async move {
+            match ticket.done().await {
+                Ok(()) => {
+                    tell(&gateway, &effects);
+                    reply.settle(answer);
+                    then(&gateway);
+                }
+                Err(error) => reply.error(store_error(&error)),
+            }
+        });
+    }
+
+    /// The public half of the gateway's own identity.
+    pub(crate) fn identity(&self) -> Option<GatewayIdentity> {
+        self.deps
+            .vault
+            .with(|vault| vault.as_ref().map(Vault::identity))
+    }
+
+    /// Everyone who is present, to tell which devices are connected.
+    pub(crate) const fn views(&self) -> &Views {
+        &self.deps.views
+    }
+
+    fn flush(&self) {
+        if self.deps.writes.trustworthy() != Trustworthy::Yes {
+            return;
+        }
+        let ops = self.decide(PairingState::flush);
+        if ops.is_empty() {
+            return;
+        }
+        let commit = self.deps.store.commit(ops);
+        actix_rt::spawn(async move {
+            // Nothing that trust depends on: the next use of a device brings it again.
+            if let Err(error) = commit.await {
+                tracing::debug!(%error, "when devices were last seen was not written");
+            }
+        });
+    }
 }
 
-unavailable!(
-    openclaw_protocol::methods::system::GatewayIdentityGet,
-    openclaw_protocol::methods::device::DevicePairList,
-    openclaw_protocol::methods::device::DevicePairApprove,
-    openclaw_protocol::methods::device::DevicePairReject
-);
+fn tell(gateway: &GatewayPort, effects: &Effects) {
+    for event in &effects.events {
+        gateway.emit(event.to_out());
+    }
+    for note in &effects.notes {
+        note.log(&effects.device);
+    }
+}
+
+fn rows<T: DeserializeOwned>(
+    reader: &StoreReader,
+    table: Table,
+) -> Result<BTreeMap<String, T>, StoreError> {
+    let everything = &[][..]..&[][..];
+    let rows = reader.range_json(table, everything, usize::MAX, false)?;
+    Ok(rows
+        .into_iter()
+        .map(|(key, row)| (String::from_utf8_lossy(&key).into_owned(), row))
+        .collect())
+}
+
+impl Handler<Admit> for PairingRegistry {
+    type Result = Response<Result<Admission, ErrorShape>>;
+
+    fn handle(&mut self, ask: Admit, _: &mut Self::Context) -> Self::Result {
+        if let Err(error) = self.ready() {
+            return Response::reply(Err(error));
+        }
+        let mark = self.mark();
+        let entropy = Arc::clone(&self.deps.entropy);
+        let step = self.decide(|state, now| state.admit(&ask, mark.as_ref(), now, &*entropy));
+        self.carry_out(step)
+    }
+}

@@ -1,0 +1,125 @@
+//! What owners decide: approve, reject. Pure.
+
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::events::device::PairDecision;
+use openclaw_protocol::methods::device::{
+    DevicePairApproveResult, DevicePairListResult, DevicePairRejectResult,
+};
+
+use super::authority::Authority;
+use super::effects::{Effects, Note, Step};
+use super::records::ApprovedVia;
+use super::state::PairingState;
+use crate::clock::Millis;
+use crate::store::Table;
+
+type Decision<T> = Step<Result<T, ErrorShape>>;
+
+impl PairingState {
+    /// Requests and devices that the caller may see: requests oldest first, devices newest first.
+    pub(crate) fn list(&mut self, by: &Authority, now: Millis) -> DevicePairListResult {
+        self.expire(now);
+        let mut list = DevicePairListResult {
+            pending: self
+                .pending
+                .iter()
+                .filter(|(id, _)| by.reaches(id))
+                .map(|(id, pending)| pending.to_wire(id))
+                .collect(),
+            paired: self
+                .devices
+                .iter()
+                .filter(|(id, _)| by.reaches(id))
+                .map(|(id, device)| device.to_wire(id))
+                .collect(),
+        };
+        list.pending.sort_by_key(|request| request.ts);
+        list.paired
+            .sort_by_key(|device| std::cmp::Reverse(device.approved_at_ms));
+        list
+    }
+
+    /// Pairs the device of a request.
+    pub(crate) fn approve(
+        &mut self,
+        request_id: &str,
+        by: &Authority,
+        now: Millis,
+    ) -> Decision<DevicePairApproveResult> {
+        let Some(id) = self.device_of(request_id, now) else {
+            return unknown_request();
+        };
+        let Some(request) = self.pending.get(&id).cloned() else {
+            return unknown_request();
+        };
+        if let Err(error) = by.may_approve(&id, &request) {
+            return Step::answer(&id, Err(error));
+        }
+        if let Err(error) = self.grant(&id, &request, ApprovedVia::Owner, now) {
+            return Step::answer(&id, Err(error));
+        }
+        let Some(device) = self.devices.get(&id) else {
+            return unknown_request();
+        };
+        let mut effects = Effects::about(&id);
+        effects.put_device(&id, device);
+        effects.delete(Table::PairingPending, &id);
+        effects.resolved(&id, request_id, PairDecision::Approved, now);
+        effects.notes.push(Note::Decided {
+            what: "approved",
+            by: by.name.clone(),
+        });
+        let device = device.to_wire(&id);
+        self.pending.remove(&id);
+        effects.with(Ok(DevicePairApproveResult {
+            request_id: request_id.to_owned(),
+            device,
+        }))
+    }
+
+    /// Refuses the device of a request. It may ask again.
+    pub(crate) fn reject(
+        &mut self,
+        request_id: &str,
+        by: &Authority,
+        now: Millis,
+    ) -> Decision<DevicePairRejectResult> {
+        let Some(id) = self.device_of(request_id, now) else {
+            return unknown_request();
+        };
+        if !by.reaches(&id) {
+            let denied = ErrorShape::invalid("device pairing rejection denied");
+            return Step::answer(&id, Err(denied));
+        }
+        self.pending.remove(&id);
+        let mut effects = Effects::about(&id);
+        effects.delete(Table::PairingPending, &id);
+        effects.resolved(&id, request_id, PairDecision::Rejected, now);
+        effects.notes.push(Note::Decided {
+            what: "rejected",
+            by: by.name.clone(),
+        });
+        effects.with(Ok(DevicePairRejectResult {
+            request_id: request_id.to_owned(),
+            device_id: id,
+        }))
+    }
+
+    fn device_of(&mut self, request_id: &str, now: Millis) -> Option<String> {
+        self.expire(now);
+        self.pending
+            .iter()
+            .find(|(_, pending)| pending.request_id == request_id)
+            .map(|(id, _)| id.clone())
+    }
+}
+
+fn unknown_request<T>() -> Decision<T> {
+    Step::answer(
+        "",
+        Err(ErrorShape::invalid("unknown requestId").with_details(serde_json::json!({
+            "code": "UNKNOWN_REQUEST_ID",
+            "remediationHint": "it was decided, replaced or ended after five minutes; see: openclaw devices list",
+        }))),
+    )
+}

@@ -1,0 +1,183 @@
+//! What a decision asks for: rows to commit first, then events and log lines.
+
+use openclaw_protocol::Scope;
+use openclaw_protocol::events::device::{
+    DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DevicePairResolvedEvent, PairDecision,
+};
+use openclaw_protocol::methods::device::PairRequest;
+use serde::Serialize;
+
+use super::records::{Device, Pending, wire};
+use crate::clock::Millis;
+use crate::event::{Audience, Class, EventOut, Plain};
+use crate::store::{Op, Table};
+
+/// A decision: the answer, which leaves only after its effects were committed.
+#[derive(Debug)]
+pub struct Step<T> {
+    /// What the one who asked is told.
+    pub answer: T,
+    /// What happens besides.
+    pub effects: Effects,
+}
+
+/// What a decision changes and whom it tells.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// The device that it is about.
+    pub device: String,
+    /// Rows to commit before anything leaves.
+    pub ops: Vec<Op>,
+    /// What owners are told, once committed.
+    pub events: Vec<PairEvent>,
+    /// What the log is told, once committed.
+    pub notes: Vec<Note>,
+}
+
+/// An event for owners.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PairEvent {
+    /// Somebody waits for a decision.
+    Requested(Box<PairRequest>),
+    /// A request is over.
+    Resolved(DevicePairResolvedEvent),
+}
+
+/// A fact for the log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// A device was approved without asking.
+    Silent {
+        /// What it calls itself.
+        name: String,
+        /// Why it needed an approval.
+        reason: &'static str,
+    },
+    /// A device waits.
+    Waiting {
+        /// What it calls itself.
+        name: String,
+        /// Its request.
+        request_id: String,
+        /// Why it needs an approval.
+        reason: &'static str,
+        /// Why nobody approved it without asking.
+        why_not_silent: &'static str,
+    },
+    /// An owner decided.
+    Decided {
+        /// What was done.
+        what: &'static str,
+        /// By whom: a device or a client program.
+        by: String,
+    },
+}
+
+impl<T> Step<T> {
+    /// An answer that changes nothing about `device`.
+    pub fn answer(device: &str, answer: T) -> Self {
+        Self {
+            answer,
+            effects: Effects::about(device),
+        }
+    }
+}
+
+impl Effects {
+    /// No effect yet, about `device`.
+    pub fn about(device: &str) -> Self {
+        Self {
+            device: device.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// These effects with an answer.
+    pub fn with<T>(self, answer: T) -> Step<T> {
+        Step {
+            answer,
+            effects: self,
+        }
+    }
+
+    /// Writes the device's row.
+    pub fn put_device(&mut self, id: &str, device: &Device) {
+        self.ops.push(put(Table::Devices, id, device));
+    }
+
+    /// Writes the device's request.
+    pub fn put_pending(&mut self, id: &str, pending: &Pending) {
+        self.ops.push(put(Table::PairingPending, id, pending));
+    }
+
+    /// Removes a row.
+    pub fn delete(&mut self, table: Table, id: &str) {
+        self.ops.push(Op::delete(table, id));
+    }
+
+    /// Tells owners that a request is over.
+    pub fn resolved(
+        &mut self,
+        device: &str,
+        request_id: &str,
+        decision: PairDecision,
+        now: Millis,
+    ) {
+        self.events
+            .push(PairEvent::Resolved(DevicePairResolvedEvent {
+                request_id: request_id.to_owned(),
+                device_id: device.to_owned(),
+                decision,
+                ts: wire(now),
+            }));
+    }
+}
+
+/// A row of a device or of its request.
+pub fn put<T: Serialize>(table: Table, id: &str, row: &T) -> Op {
+    Op::put_json(table, id, row).expect("rows are structs with text keys, which JSON can hold")
+}
+
+impl PairEvent {
+    /// The event for the Gateway: for owners that may pair, who refresh when they miss one.
+    pub fn to_out(&self) -> EventOut {
+        let audience = Audience::Operators(Scope::Pairing);
+        let out = match self {
+            Self::Requested(request) => {
+                EventOut::new(DEVICE_PAIR_REQUESTED, audience, Plain(request.clone()))
+            }
+            Self::Resolved(resolved) => {
+                EventOut::new(DEVICE_PAIR_RESOLVED, audience, Plain(resolved.clone()))
+            }
+        };
+        out.class(Class::Droppable)
+    }
+}
+
+impl Note {
+    /// Writes the log line. What a device calls itself is escaped by the debug form.
+    pub fn log(&self, device: &str) {
+        match self {
+            Self::Silent { name, reason } => tracing::info!(
+                device,
+                name = ?name,
+                reason,
+                "paired without asking: it is on this machine and knew the shared secret; undo: `openclaw devices remove {device}`"
+            ),
+            Self::Waiting {
+                name,
+                request_id,
+                reason,
+                why_not_silent,
+            } => tracing::warn!(
+                device,
+                name = ?name,
+                request_id,
+                reason,
+                why_not_silent,
+                "a device waits for approval: `openclaw devices approve {request_id}`"
+            ),
+            Self::Decided { what, by } => tracing::info!(device, by = ?by, "device {what}"),
+        }
+    }
+}
