@@ -143,7 +143,7 @@ pub mod testing {
             global_scope: false,
             max_concurrent: 4,
             max_queued: 100,
-            run_timeout: Duration::from_secs(600),
+            run_timeout: Duration::from_mins(10),
             models: Vec::new(),
             config_get: Value::Null,
             gateway_dir: PathBuf::new(),

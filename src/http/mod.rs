@@ -1,4 +1,4 @@
-//! The HTTP surface: one port for WebSockets, probes and the chat page.
+//! The HTTP surface: one port for `WebSockets`, probes and the chat page.
 
 mod probes;
 pub mod webchat;

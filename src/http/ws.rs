@@ -46,7 +46,7 @@ pub(super) async fn upgrade(
         return Ok(HttpResponse::BadRequest().body("a WebSocket needs a peer address"));
     };
     if let Some(name) = forwarding_header(&request) {
-        return Ok(refuse_proxy(name));
+        return Ok(refuse_proxy(&name));
     }
     let Some(slot) = state.preauth.admit(address.ip()) else {
         tracing::warn!(peer = %address.ip(), "too many sockets before their handshake");
@@ -93,7 +93,7 @@ fn forwarding_header(request: &HttpRequest) -> Option<String> {
         .next()
 }
 
-fn refuse_proxy(header: String) -> HttpResponse {
+fn refuse_proxy(header: &str) -> HttpResponse {
     let message = format!(
         "the request carries `{header}`, but its sender is not in gateway.trustedProxies; connect directly, or through a tunnel that adds no headers"
     );

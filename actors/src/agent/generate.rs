@@ -88,9 +88,10 @@ pub async fn answer(
     let chain = match &ask.plan {
         ModelPlan::Chain(chain) => chain.clone(),
         ModelPlan::Broken(message) => return Err(NoAnswer::Setup(message.clone())),
-        ModelPlan::Unconfigured => match local_model(&ask).await {
-            Some(model) => vec![model],
-            None => {
+        ModelPlan::Unconfigured => {
+            if let Some(model) = local_model(&ask).await {
+                vec![model]
+            } else {
                 let last = ask
                     .conversation
                     .last()
@@ -104,7 +105,7 @@ pub async fn answer(
                     .await
                     .map_err(|(error, _)| NoAnswer::Model(error));
             }
-        },
+        }
     };
     let http = ask
         .http

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Runs by session.
 #[derive(Debug)]
 pub struct Lanes<T> {
-    lanes: HashMap<Arc<str>, Lane<T>>,
+    by_session: HashMap<Arc<str>, Lane<T>>,
     /// Sessions whose first item waits for a free place.
     ready: VecDeque<Arc<str>>,
     running: usize,
@@ -24,7 +24,7 @@ impl<T> Lanes<T> {
     /// Lanes that run at most `max_running` items at one time.
     pub fn new(max_running: usize) -> Self {
         Self {
-            lanes: HashMap::new(),
+            by_session: HashMap::new(),
             ready: VecDeque::new(),
             running: 0,
             queued: 0,
@@ -39,10 +39,13 @@ impl<T> Lanes<T> {
 
     /// Adds an item; gives back those that may start now.
     pub fn submit(&mut self, key: &Arc<str>, item: T) -> Vec<T> {
-        let lane = self.lanes.entry(Arc::clone(key)).or_insert_with(|| Lane {
-            queue: VecDeque::new(),
-            running: false,
-        });
+        let lane = self
+            .by_session
+            .entry(Arc::clone(key))
+            .or_insert_with(|| Lane {
+                queue: VecDeque::new(),
+                running: false,
+            });
         lane.queue.push_back(item);
         self.queued += 1;
         if !lane.running && lane.queue.len() == 1 {
@@ -53,13 +56,13 @@ impl<T> Lanes<T> {
 
     /// The running item of a lane ended; gives back those that may start now.
     pub fn done(&mut self, key: &Arc<str>) -> Vec<T> {
-        if let Some(lane) = self.lanes.get_mut(key)
+        if let Some(lane) = self.by_session.get_mut(key)
             && lane.running
         {
             lane.running = false;
             self.running -= 1;
             if lane.queue.is_empty() {
-                self.lanes.remove(key);
+                self.by_session.remove(key);
             } else {
                 self.ready.push_back(Arc::clone(key));
             }
@@ -73,7 +76,7 @@ impl<T> Lanes<T> {
             let Some(key) = self.ready.pop_front() else {
                 break;
             };
-            let Some(lane) = self.lanes.get_mut(&key) else {
+            let Some(lane) = self.by_session.get_mut(&key) else {
                 continue;
             };
             if lane.running {
@@ -85,7 +88,7 @@ impl<T> Lanes<T> {
                 self.queued -= 1;
                 started.push(item);
             } else {
-                self.lanes.remove(&key);
+                self.by_session.remove(&key);
             }
         }
         started
@@ -93,7 +96,7 @@ impl<T> Lanes<T> {
 
     /// Takes out queued items of a lane that match.
     pub fn remove(&mut self, key: &str, matches: impl Fn(&T) -> bool) -> Vec<T> {
-        let Some(lane) = self.lanes.get_mut(key) else {
+        let Some(lane) = self.by_session.get_mut(key) else {
             return Vec::new();
         };
         let (removed, kept): (Vec<T>, Vec<T>) =
@@ -101,7 +104,7 @@ impl<T> Lanes<T> {
         lane.queue = kept.into();
         self.queued -= removed.len();
         if lane.queue.is_empty() && !lane.running {
-            self.lanes.remove(key);
+            self.by_session.remove(key);
             self.ready.retain(|other| **other != *key);
         }
         removed

@@ -169,9 +169,8 @@ async fn generate(
         rows.map_err(|error| NoAnswer::Setup(format!("cannot read the conversation: {error}")))?;
     #[cfg(any(test, feature = "testing"))]
     assert!(
-        !rows
-            .last()
-            .is_some_and(|row| row.plain_text() == "poison: run"),
+        rows.last()
+            .is_none_or(|row| row.plain_text() != "poison: run"),
         "poisoned run"
     );
     let system = match (agent.system_prompt.clone(), turn.extra_system.clone()) {
@@ -253,7 +252,7 @@ async fn finish(
                 match end.error {
                     None => reply.ok_as(&end.agent_final),
                     Some(error) => {
-                        reply.refuse(error, serde_json::to_value(&end.agent_final).ok().as_ref())
+                        reply.refuse(error, serde_json::to_value(&end.agent_final).ok().as_ref());
                     }
                 }
             }
@@ -350,7 +349,7 @@ impl End {
         let mut row = Message::text(MessageRole::Assistant, text, ended_at);
         row.provider = Some(answer.provider.clone());
         row.model = Some(answer.model.clone());
-        row.usage = answer.usage.clone();
+        row.usage.clone_from(&answer.usage);
         row.stop_reason = Some(stop_reason.to_owned());
         mark(&mut row, turn);
         let chat = ChatFinal {

@@ -13,7 +13,7 @@ use crate::sessions::{ActiveRun, ActiveRuns};
 const MAX_ENDED: usize = 1_000;
 
 struct Run {
-    run_id: Arc<str>,
+    id: Arc<str>,
     key: Arc<str>,
     text: Arc<Mutex<String>>,
     started_at: Option<u64>,
@@ -70,7 +70,7 @@ impl RunnerState {
         max: usize,
     ) -> Vec<Turn> {
         let run = Run {
-            run_id: Arc::clone(&turn.run_id),
+            id: Arc::clone(&turn.run_id),
             key: Arc::clone(&turn.session.canonical),
             text: Arc::clone(&turn.text),
             started_at: None,
@@ -113,7 +113,7 @@ impl RunnerState {
     pub fn ask(&mut self, run_id: &str) -> Known {
         /// Most that wait for one run.
         const MAX_WAITERS: usize = 64;
-        if let Some(run) = self.runs.values_mut().find(|run| *run.run_id == *run_id) {
+        if let Some(run) = self.runs.values_mut().find(|run| *run.id == *run_id) {
             run.waiters.retain(|waiter| !waiter.is_closed());
             if run.waiters.len() >= MAX_WAITERS {
                 return Known::Unknown;
@@ -141,10 +141,10 @@ impl RunnerState {
         for run in self
             .runs
             .values()
-            .filter(|run| *run.key == *key && wanted(&run.run_id))
+            .filter(|run| *run.key == *key && wanted(&run.id))
         {
             run.stopper.send_replace(Some(cause));
-            ids.push(run.run_id.to_string());
+            ids.push(run.id.to_string());
         }
         (ids, self.lanes.remove(key, |turn| wanted(&turn.run_id)))
     }
@@ -177,7 +177,7 @@ impl RunnerState {
         for run in self.runs.values() {
             if let Some(started_at) = run.started_at {
                 let view = ActiveRun {
-                    run_id: run.run_id.to_string(),
+                    run_id: run.id.to_string(),
                     started_at,
                     text: Arc::clone(&run.text),
                 };

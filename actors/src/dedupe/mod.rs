@@ -190,9 +190,9 @@ impl Handler<Settled> for Dedupe {
     fn handle(&mut self, msg: Settled, _: &mut Self::Context) {
         self.deps.keys.with(|keys| {
             if msg.done {
-                keys.done(&msg.id)
+                keys.done(&msg.id);
             } else {
-                keys.release(&msg.id)
+                keys.release(&msg.id);
             }
         });
         for reply in self.waiting.remove(&msg.id).unwrap_or_default() {

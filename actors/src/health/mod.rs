@@ -21,7 +21,7 @@ use crate::supervision::{ActorState, DeathWatch, Rebuild, Tier};
 use crate::views::Views;
 
 /// How often the snapshot is collected.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 /// How often trouble is looked for between two snapshots.
 const LOOK: Duration = Duration::from_secs(2);
 

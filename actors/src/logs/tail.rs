@@ -91,7 +91,7 @@ mod tests {
         write!(file, "one\ntwo\nthr").unwrap();
         let first = tail(&path, None, None, None);
         assert_eq!(first.lines, ["one", "two"]);
-        write!(file, "ee\n").unwrap();
+        writeln!(file, "ee").unwrap();
         let second = tail(&path, Some(first.cursor), None, None);
         assert_eq!(second.lines, ["three"]);
         assert!(
@@ -107,7 +107,8 @@ mod tests {
     fn an_answer_is_bounded_in_lines_and_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let text: String = (0..100).map(|n| format!("line {n:03}\n")).collect();
+        let lines: Vec<String> = (0..100).map(|n| format!("line {n:03}")).collect();
+        let text = lines.join("\n") + "\n";
         std::fs::write(&path, text).unwrap();
         assert_eq!(
             tail(&path, None, Some(2), None).lines,

@@ -9,7 +9,7 @@ use crate::call::{Caller, ConnKey};
 use crate::clock::Millis;
 
 /// A row that was not refreshed for this long is gone, unless its connection still is there.
-pub const TTL: Duration = Duration::from_secs(300);
+pub const TTL: Duration = Duration::from_mins(5);
 /// Most rows, besides the gateway's own.
 pub const MAX_ROWS: usize = 200;
 

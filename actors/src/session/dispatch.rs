@@ -116,7 +116,7 @@ impl Dispatch {
             response_error(&frame.id, &error.for_generation(caller.generation), None)
         };
         let Some(entry) = self.entries.get(&*frame.method) else {
-            return self.unknown(frame, caller, refuse);
+            return unknown(frame, caller, refuse);
         };
         if let Err(error) = entry.access.check(caller.role, caller.scopes) {
             let wrong_role = error.details.is_none();
@@ -148,26 +148,26 @@ impl Dispatch {
             },
         }
     }
+}
 
-    fn unknown(
-        &self,
-        frame: &RequestFrame<'_>,
-        caller: &Caller,
-        refuse: impl Fn(ErrorShape) -> Vec<u8>,
-    ) -> Outcome {
-        if caller.role == Role::Node {
-            return Outcome::WrongRole(refuse(ErrorShape::invalid("unauthorized role: node")));
-        }
-        if !caller.grants(Scope::Admin) {
-            return Outcome::Answer(refuse(ErrorShape::missing_scope(Scope::Admin)));
-        }
-        let message = if frame.method == "connect" {
-            "connect is only valid as the first request".to_owned()
-        } else {
-            format!("unknown method: {}", frame.method)
-        };
-        Outcome::Answer(refuse(ErrorShape::invalid(message)))
+/// A method that is not implemented; only an admin learns so.
+fn unknown(
+    frame: &RequestFrame<'_>,
+    caller: &Caller,
+    refuse: impl Fn(ErrorShape) -> Vec<u8>,
+) -> Outcome {
+    if caller.role == Role::Node {
+        return Outcome::WrongRole(refuse(ErrorShape::invalid("unauthorized role: node")));
     }
+    if !caller.grants(Scope::Admin) {
+        return Outcome::Answer(refuse(ErrorShape::missing_scope(Scope::Admin)));
+    }
+    let message = if frame.method == "connect" {
+        "connect is only valid as the first request".to_owned()
+    } else {
+        format!("unknown method: {}", frame.method)
+    };
+    Outcome::Answer(refuse(ErrorShape::invalid(message)))
 }
 
 /// Checks parameters against the method's schema, then decodes them.

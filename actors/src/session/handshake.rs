@@ -69,30 +69,44 @@ pub struct ConnectRequest {
     pub ignored: usize,
 }
 
+/// A first frame that is refused.
+#[derive(Debug, PartialEq)]
+pub struct Rejected {
+    /// The request to answer, where the frame was one.
+    pub id: Option<String>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+impl Rejected {
+    fn new(id: Option<String>, refusal: Refusal) -> Box<Self> {
+        Box::new(Self { id, refusal })
+    }
+}
+
 /// Reads the first frame.
 ///
 /// # Errors
 ///
 /// The refusal, with the id to answer to where the frame had one.
-pub fn read_connect(text: &str) -> Result<ConnectRequest, (Option<String>, Refusal)> {
+pub fn read_connect(text: &str) -> Result<ConnectRequest, Box<Rejected>> {
     let frame = match RequestFrame::parse(text) {
         Ok(frame) => frame,
         Err(FrameError::NotJson) => {
-            return Err((
-                None,
-                Refusal::silent("first frame must be JSON: a connect request"),
-            ));
+            let reason = "first frame must be JSON: a connect request";
+            return Err(Rejected::new(None, Refusal::silent(reason)));
         }
         Err(FrameError::Invalid { .. }) => {
-            return Err((None, Refusal::silent("invalid request frame")));
+            return Err(Rejected::new(
+                None,
+                Refusal::silent("invalid request frame"),
+            ));
         }
     };
     let id = frame.id.into_owned();
     let refuse = |message: String| {
-        (
-            Some(id.clone()),
-            Refusal::answered(ErrorShape::invalid(message)),
-        )
+        let refusal = Refusal::answered(ErrorShape::invalid(message));
+        Rejected::new(Some(id.clone()), refusal)
     };
     if frame.method != "connect" {
         return Err(refuse(
@@ -105,7 +119,7 @@ pub fn read_connect(text: &str) -> Result<ConnectRequest, (Option<String>, Refus
     let value: Value = serde_json::from_str(raw.get())
         .map_err(|error| refuse(format!("invalid connect params: {error}")))?;
     if is_worker(&value) {
-        return Err((None, Refusal::silent("invalid-handshake")));
+        return Err(Rejected::new(None, Refusal::silent("invalid-handshake")));
     }
     validate::connect(&value)
         .map_err(|problems| refuse(format!("invalid connect params: {problems}")))?;

@@ -95,7 +95,9 @@ fn trusted_host(authority: &str, local: bool) -> bool {
         };
     }
     let host = host.to_ascii_lowercase();
-    host.ends_with(".local") || host.ends_with(".ts.net")
+    [".local", ".ts.net"]
+        .iter()
+        .any(|suffix| host.ends_with(suffix))
 }
 
 #[cfg(test)]

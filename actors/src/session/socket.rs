@@ -343,7 +343,9 @@ impl WsSession {
         };
         let request = match handshake::read_connect(text) {
             Ok(request) => request,
-            Err((id, refusal)) => return self.refuse(id.as_deref(), None, refusal, ctx),
+            Err(rejected) => {
+                return self.refuse(rejected.id.as_deref(), None, rejected.refusal, ctx);
+            }
         };
         if request.ignored > 0 {
             tracing::debug!(

@@ -179,7 +179,7 @@ impl Index {
             meta.record_timestamp_ms = u64::try_from(now.get()).ok();
             let text = shorten(&message.plain_text());
             if message.role == MessageRole::User && record.title.is_none() {
-                record.title = text.clone();
+                record.title.clone_from(&text);
             }
             record.preview = text.or(record.preview);
             ops.push(Op::put_json(
