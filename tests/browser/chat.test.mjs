@@ -91,6 +91,7 @@ describe('a first start without configuration', () => {
     await chat.connected();
     await chat.questions.filter({ hasText: 'something else altogether' }).waitFor();
     assert.equal(await chat.questions.count(), 1);
+    await page.getByRole('link', { name: 'something else altogether' }).waitFor();
     await chat.screenshot('sessions');
     await page.getByRole('link', { name: 'Main conversation' }).click();
     await chat.questions.nth(before - 1).waitFor();

@@ -27,7 +27,7 @@ describe('models', () => {
     try {
       await tab.page.goto(`${daemon.origin}/#token=${TOKEN}`);
       await tab.chat.connected();
-      await work(tab);
+      await work({ ...tab, daemon });
       assertFaultless(tab);
     } finally {
       await tab.context.close();
@@ -62,6 +62,30 @@ describe('models', () => {
         await chat.answers.last().getByText('Stopped').waitFor();
         await page.getByTestId('stop').waitFor({ state: 'detached' });
         await chat.screenshot('stopped');
+      });
+    } finally {
+      await slow.stop();
+    }
+  });
+
+  it('says so when the gateway dies in the middle of an answer', async () => {
+    const slow = await startModel(REPLY.repeat(4), { latency: 60 });
+    try {
+      await visit(slow.config(), async ({ chat, page, daemon }) => {
+        await chat.send('Do not die.');
+        await page.locator('[data-live=streaming] oc-markdown', { hasText: 'item number 2' }).waitFor();
+        await daemon.stop('SIGKILL');
+        await chat.disconnected();
+        await daemon.start();
+        await chat.connected(30_000);
+        await page.locator('[data-live]').waitFor({ state: 'detached' });
+        await page.getByTestId('run-error').getByText(/restart/).waitFor();
+        assert.equal(await chat.questions.count(), 1);
+        await chat.screenshot('interrupted');
+        await page.reload();
+        await chat.connected();
+        await page.getByTestId('run-error').getByText(/restart/).waitFor();
+        assert.equal(slow.requests().length, 1);
       });
     } finally {
       await slow.stop();
