@@ -68,6 +68,24 @@ describe('models', () => {
     }
   });
 
+  it('takes up an answer that is being written when the page is opened again', async () => {
+    const slow = await startModel(REPLY, { latency: 60 });
+    try {
+      await visit(slow.config(), async ({ chat, page }) => {
+        await chat.send('Go on while I am away.');
+        await page.locator('[data-live=streaming] oc-markdown', { hasText: 'item number 3' }).waitFor();
+        await page.reload();
+        await page.locator('[data-live=streaming] oc-markdown', { hasText: 'item number 3' }).waitFor();
+        await page.getByTestId('stop').waitFor();
+        assert.match(await chat.answered(), /item number 40[\s\S]*The end\./);
+        assert.equal(await chat.answers.count(), 1);
+        assert.equal(slow.requests().length, 1);
+      });
+    } finally {
+      await slow.stop();
+    }
+  });
+
   it('says so when the gateway dies in the middle of an answer', async () => {
     const slow = await startModel(REPLY.repeat(4), { latency: 60 });
     try {
