@@ -16,6 +16,6 @@ export default defineConfig({
   },
   server: {
     // `npm run dev` beside a running gateway: the page is served by Vite, the socket is passed on.
-    proxy: { '^/$': { target: 'ws://127.0.0.1:18789', ws: true, bypass: (request) => request.url } },
+    proxy: { '^/$': { target: 'ws://127.0.0.1:18789', ws: true, bypass: (request, response) => (response ? request.url : undefined) } },
   },
 });
