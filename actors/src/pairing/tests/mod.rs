@@ -1,5 +1,6 @@
 //! The registry as a machine and as an actor.
 
+mod actor;
 mod machine;
 
 use openclaw_protocol::client::{ClientId, ClientMode};
