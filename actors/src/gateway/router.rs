@@ -49,6 +49,10 @@ pub fn dispatch() -> Dispatch {
         .routed::<device::DevicePairList>()
         .routed::<device::DevicePairApprove>()
         .routed::<device::DevicePairReject>()
+        .routed::<device::DevicePairRemove>()
+        .routed::<device::DevicePairRename>()
+        .routed::<device::DeviceTokenRotate>()
+        .routed::<device::DeviceTokenRevoke>()
 }
 
 /// The owners of routed methods.
@@ -99,6 +103,10 @@ pub fn table(owners: &Owners) -> Table {
         .on::<device::DevicePairList>(pairing.clone())
         .on::<device::DevicePairApprove>(pairing.clone())
         .on::<device::DevicePairReject>(pairing.clone())
+        .on::<device::DevicePairRemove>(pairing.clone())
+        .on::<device::DevicePairRename>(pairing.clone())
+        .on::<device::DeviceTokenRotate>(pairing.clone())
+        .on::<device::DeviceTokenRevoke>(pairing.clone())
 }
 
 /// The events that this gateway emits.

@@ -1,6 +1,6 @@
 //! What the caller of a pairing method may decide.
 
-use openclaw_protocol::{ErrorShape, Role, Scope, Scopes};
+use openclaw_protocol::{ErrorShape, Generation, Role, Scope, Scopes};
 
 use super::records::Pending;
 use crate::call::Caller;
@@ -12,6 +12,8 @@ pub(crate) struct Authority {
     pub(crate) scopes: Scopes,
     /// Its proven device.
     pub(crate) device_id: Option<String>,
+    /// The generation that it speaks.
+    pub(crate) generation: Generation,
     /// A name for the log.
     pub(crate) name: String,
 }
@@ -22,6 +24,7 @@ impl Authority {
         Self {
             scopes: caller.scopes,
             device_id: caller.device_id.clone(),
+            generation: caller.generation,
             name: caller.principal(),
         }
     }

@@ -8,6 +8,7 @@
 mod authority;
 mod decisions;
 pub mod effects;
+mod endings;
 mod metadata;
 pub mod records;
 pub mod refusal;
@@ -30,10 +31,10 @@ use openclaw_protocol::methods::system::GatewayIdentity;
 use openclaw_protocol::{ErrorShape, Generation, Method, Role, Scopes};
 use serde::de::DeserializeOwned;
 
-use crate::call::Reply;
+use crate::call::{ConnKey, Reply};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::gate::GateSettings;
-use crate::gateway::GatewayPort;
+use crate::gateway::{GatewayPort, Kick};
 use crate::kept::Kept;
 use crate::methods::store_error;
 use crate::session::handshake::GateOne;
@@ -51,6 +52,10 @@ use writes::{Trustworthy, Writes};
 
 /// How often the rows that may be late are written.
 const FLUSH: Duration = Duration::from_secs(30);
+/// Close code of a connection whose trust an owner ended.
+const CLOSED_BY_OWNER: u16 = 4001;
+/// Between the two looks for connections that have to be closed.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 
 /// A device token as it is handed out; only its hash is kept.
 #[derive(Clone)]
@@ -328,6 +333,11 @@ impl PairingRegistry {
         });
     }
 
+    /// Where randomness comes from.
+    pub(crate) fn entropy(&self) -> SharedEntropy {
+        Arc::clone(&self.deps.entropy)
+    }
+
     /// The public half of the gateway's own identity.
     pub(crate) fn identity(&self) -> Option<GatewayIdentity> {
         self.deps
@@ -356,6 +366,36 @@ impl PairingRegistry {
             }
         });
     }
+}
+
+/// Closes the connections of a device, or of one of its roles. A connect that was let in before
+/// may reach the Gateway after this, so those that are older are closed once more a moment later.
+pub(crate) fn close_connections(
+    gateway: &GatewayPort,
+    device: String,
+    role: Option<Role>,
+    reason: &'static str,
+) {
+    let newest = ConnKey::next();
+    let kick = move || {
+        let device = device.clone();
+        Kick {
+            matches: Box::new(move |caller| {
+                caller.conn < newest
+                    && caller.device_id.as_ref() == Some(&device)
+                    && role.is_none_or(|role| caller.role == role)
+            }),
+            code: CLOSED_BY_OWNER,
+            reason: reason.to_owned(),
+        }
+    };
+    // As rare as owners' decisions, and never to be lost: not bounded by the mailbox.
+    gateway.addr().do_send(kick());
+    let gateway = gateway.clone();
+    actix_rt::spawn(async move {
+        tokio::time::sleep(SECOND_LOOK).await;
+        gateway.addr().do_send(kick());
+    });
 }
 
 fn tell(gateway: &GatewayPort, effects: &Effects) {

@@ -14,6 +14,14 @@ crate::methods! {
     DevicePairApprove => "device.pair.approve", Access::Operator(Scope::Pairing), effect, DevicePairApproveParams => DevicePairApproveResult;
     /// Rejects a pending request.
     DevicePairReject => "device.pair.reject", Access::Operator(Scope::Pairing), effect, DevicePairRejectParams => DevicePairRejectResult;
+    /// Ends a device's pairing, its tokens and its connections.
+    DevicePairRemove => "device.pair.remove", Access::Operator(Scope::Pairing), effect, DevicePairRemoveParams => DevicePairRemoveResult;
+    /// Gives a device a name.
+    DevicePairRename => "device.pair.rename", Access::Operator(Scope::Pairing), effect, DevicePairRenameParams => DevicePairRenameResult;
+    /// Ends the tokens of a role and its connections, and makes a new token.
+    DeviceTokenRotate => "device.token.rotate", Access::Operator(Scope::Pairing), effect, DeviceTokenRotateParams => DeviceTokenRotateResult;
+    /// Ends a role of a device, its tokens and its connections; only an owner gives it back.
+    DeviceTokenRevoke => "device.token.revoke", Access::Operator(Scope::Pairing), effect, DeviceTokenRevokeParams => DeviceTokenRevokeResult;
 }
 
 /// Parameters of `device.pair.approve`.
@@ -183,4 +191,113 @@ pub struct DevicePairRejectResult {
     pub request_id: String,
     /// The device.
     pub device_id: String,
+}
+
+/// Parameters of `device.pair.remove`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DevicePairRemoveParams {
+    /// The device.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub device_id: String,
+}
+
+/// The device is gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DevicePairRemoveResult {
+    /// The device.
+    pub device_id: String,
+}
+
+/// Parameters of `device.pair.rename`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DevicePairRenameParams {
+    /// The device.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub device_id: String,
+    /// Its new name.
+    #[schemars(length(min = 1, max = 64))]
+    pub label: String,
+}
+
+/// The device has a new name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DevicePairRenameResult {
+    /// The device.
+    pub device_id: String,
+    /// Its name.
+    pub label: String,
+}
+
+/// Parameters of `device.token.rotate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeviceTokenRotateParams {
+    /// The device.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub device_id: String,
+    /// The role.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub role: String,
+    /// What the new token gives; without it, what the role was approved for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = MAX_ID)))]
+    pub scopes: Option<Vec<String>>,
+}
+
+/// How a new token reaches its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenDelivery {
+    /// It is in this answer.
+    InBand,
+    /// The caller is another device: the device gets a token at its next connect.
+    WithheldCrossDevice,
+}
+
+/// The role's tokens were replaced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceTokenRotateResult {
+    /// The device.
+    pub device_id: String,
+    /// The role.
+    pub role: String,
+    /// What the new token gives.
+    pub scopes: Vec<String>,
+    /// Milliseconds since the epoch.
+    pub rotated_at_ms: u64,
+    /// The new token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// How it reaches its device (v4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_delivery: Option<TokenDelivery>,
+}
+
+/// Parameters of `device.token.revoke`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeviceTokenRevokeParams {
+    /// The device.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub device_id: String,
+    /// The role.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub role: String,
+}
+
+/// The role is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceTokenRevokeResult {
+    /// The device.
+    pub device_id: String,
+    /// The role.
+    pub role: String,
+    /// Milliseconds since the epoch.
+    pub revoked_at_ms: u64,
 }

@@ -4,3 +4,7 @@ mod gateway_identity;
 mod pair_approve;
 mod pair_list;
 mod pair_reject;
+mod pair_remove;
+mod pair_rename;
+mod token_revoke;
+mod token_rotate;

@@ -36,7 +36,6 @@ use crate::views::{Places, Views};
 pub(super) struct World {
     pub(super) pairing: Addr<PairingRegistry>,
     pub(super) store: StoreHandle,
-    pub(super) clock: Arc<TestClock>,
     gateway: GatewayPort,
     pub(super) owner: Arc<Caller>,
     /// Names and payloads of the events that the owner got.
@@ -85,7 +84,6 @@ impl World {
         let world = Self {
             pairing: supervise::<PairingRegistry>(&here, policy, &watch, deps),
             store,
-            clock,
             owner: caller(None, admin(), Arc::default()),
             gateway,
             events: Vec::new(),

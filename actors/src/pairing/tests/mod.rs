@@ -1,7 +1,9 @@
 //! The registry as a machine and as an actor.
 
 mod actor;
+mod invariants;
 mod machine;
+mod owners;
 
 use openclaw_protocol::client::{ClientId, ClientMode};
 use openclaw_protocol::connect::ClientInfo;
