@@ -1,5 +1,6 @@
 //! From an error to an exit code and two lines: what happened, and what to do about it.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use openclaw_client::{Error, FileError, Refusal};
@@ -75,7 +76,7 @@ impl Failure {
 
     /// Standard output cannot be written. A reader that has seen enough, like `head`, is fine.
     pub fn output(error: &std::io::Error) -> Self {
-        let broken_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
+        let broken_pipe = error.kind() == ErrorKind::BrokenPipe;
         Self {
             broken_pipe,
             ..Self::failed(format!("cannot write the output: {error}"), None)
@@ -111,7 +112,7 @@ impl Failure {
             Error::Unreachable { source, .. } => Self::new(
                 Exit::Unreachable,
                 format!("gateway not reachable at {}: {}", target.url, reason(source.as_ref())),
-                Some(reach_remedy(target)),
+                Some(reach_remedy(io_kind(source.as_ref()), target)),
             ),
             Error::Timeout { after, .. } => Self::new(
                 Exit::Unreachable,
@@ -177,22 +178,32 @@ impl Failure {
 
 /// The operating system's words without the library's.
 fn reason(source: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
-    let Some(error) = source.downcast_ref::<std::io::Error>() else {
-        return source.to_string();
-    };
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "nothing listens there".into(),
-        std::io::ErrorKind::NetworkUnreachable => "no way to that network".into(),
-        std::io::ErrorKind::HostUnreachable => "no way to that host".into(),
-        _ => error.to_string(),
+    match io_kind(source) {
+        Some(ErrorKind::ConnectionRefused) => "nothing listens there".into(),
+        Some(ErrorKind::NetworkUnreachable) => "no way to that network".into(),
+        Some(ErrorKind::HostUnreachable) => "no way to that host".into(),
+        _ => source.to_string(),
     }
 }
 
-fn reach_remedy(target: &Target) -> String {
-    match (target.loopback, target.url_source) {
-        (true, Source::Config) => "start it with `openclaw gateway`".into(),
-        (true, _) => "start it with `openclaw gateway`, or open the tunnel to it".into(),
-        (false, _) => {
+fn io_kind(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<ErrorKind> {
+    Some(source.downcast_ref::<std::io::Error>()?.kind())
+}
+
+fn reach_remedy(kind: Option<ErrorKind>, target: &Target) -> String {
+    match (kind, target.loopback, target.url_source) {
+        (Some(ErrorKind::ConnectionRefused), true, Source::Config) => {
+            "start it with `openclaw gateway`".into()
+        }
+        (Some(ErrorKind::ConnectionRefused), true, _) => {
+            "start it with `openclaw gateway`, or open the tunnel to it".into()
+        }
+        // An answer that is none, or not of the expected kind: TLS errors are `InvalidData`.
+        (None | Some(ErrorKind::InvalidData), ..) | (_, true, _) => {
+            "something else seems to listen there: check the address, the port, and ws:// or wss://"
+                .into()
+        }
+        (_, false, _) => {
             "check the address, that the gateway runs, and that the tunnel or VPN to it is up"
                 .into()
         }
@@ -307,7 +318,7 @@ mod tests {
     fn nobody_listening_says_how_to_start_the_gateway() {
         let error = Error::Unreachable {
             url: "ws://127.0.0.1:18789".into(),
-            source: std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into(),
+            source: std::io::Error::from(ErrorKind::ConnectionRefused).into(),
         };
         let failure = Failure::connect(&error, &target(true, None));
         assert_eq!(failure.exit, Exit::Unreachable);
@@ -318,6 +329,22 @@ mod tests {
                 "start it with `openclaw gateway`"
             ]
         );
+    }
+
+    #[test]
+    fn something_else_listening_is_told_apart_from_nobody() {
+        let remedy = |kind: ErrorKind, loopback| {
+            let error = Error::Unreachable {
+                url: "ws://h".into(),
+                source: std::io::Error::from(kind).into(),
+            };
+            Failure::connect(&error, &target(loopback, None))
+                .remedy
+                .unwrap()
+        };
+        assert!(remedy(ErrorKind::InvalidData, false).contains("ws:// or wss://"));
+        assert!(remedy(ErrorKind::TimedOut, true).contains("something else"));
+        assert!(remedy(ErrorKind::TimedOut, false).contains("tunnel or VPN"));
     }
 
     #[test]
@@ -379,9 +406,9 @@ mod tests {
 
     #[test]
     fn a_reader_that_left_is_no_error() {
-        let error = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        let error = std::io::Error::from(ErrorKind::BrokenPipe);
         assert!(Failure::output(&error).lines().is_empty());
-        let error = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = std::io::Error::from(ErrorKind::StorageFull);
         assert!(!Failure::output(&error).lines().is_empty());
     }
 }

@@ -3,9 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::failure::Failure;
 use super::render::Style;
+use super::render::json::pretty;
 use super::render::text::plain;
 
 /// Where answers go, and how they may look there.
@@ -60,7 +62,16 @@ impl Output {
         self.write(&format!("{text}\n"))
     }
 
-    /// Writes an answer as JSON for people and programs.
+    /// Writes an answer as the gateway gave it, laid out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Output::write`].
+    pub fn raw(&self, answer: &RawValue) -> Result<(), Failure> {
+        self.line(&pretty(answer.get()))
+    }
+
+    /// Writes a value of ours as JSON.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@ use openclaw_client::{Client, Error, Event, Events, TwoStage};
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::ChatAbort;
 use openclaw_protocol::{Method, Scope};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::cli::args::{AgentArgs, Stream};
@@ -30,7 +31,7 @@ const MAX_MESSAGE: u64 = 4 << 20;
 
 /// How a run came to its end here.
 enum End {
-    Answered(Result<Value, Error>),
+    Answered(Result<Box<RawValue>, Error>),
     TooLong,
     Interrupted,
 }
@@ -149,7 +150,7 @@ async fn follow(
     longest: Duration,
     view: &mut View<'_>,
 ) -> Result<End, Failure> {
-    let answer = started.finish();
+    let answer = started.finish_raw();
     let limit = tokio::time::sleep(longest + GRACE);
     let interrupt = tokio::signal::ctrl_c();
     tokio::pin!(answer, limit, interrupt);
@@ -179,20 +180,21 @@ async fn abort(client: &Client, session: &str, run_id: &str) -> bool {
 }
 
 fn finish(
-    answer: Result<Value, Error>,
+    answer: Result<Box<RawValue>, Error>,
     args: &AgentArgs,
     target: &Target,
     view: &mut View<'_>,
 ) -> Result<ExitCode, Failure> {
-    let answer = match answer {
-        Ok(answer) => answer,
+    let raw = match answer {
+        Ok(raw) => raw,
         Err(error) => {
             view.break_line()?;
             return Err(Failure::request(&error, target));
         }
     };
+    let answer: Value = serde_json::from_str(raw.get()).unwrap_or_default();
     if args.form.json {
-        view.output.json(&answer)?;
+        view.output.raw(&raw)?;
     } else {
         view.finish(&final_text(&answer))?;
     }

@@ -9,7 +9,8 @@ use openclaw_protocol::methods::device::{
 };
 use openclaw_protocol::methods::system::EmptyParams;
 use openclaw_protocol::{ErrorCode, Method, Scope};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::cli::args::{DecideArgs, DevicesCommand, ReadArgs};
 use crate::cli::connect::{Wanted, open};
@@ -55,7 +56,7 @@ async fn list(args: &ReadArgs, environment: &Environment, output: &Output) -> Re
     let connection = open(&target, wanted(args, &[Scope::Pairing])).await?;
     let answer = connection
         .client()
-        .request_value(DevicePairList::NAME, &EmptyParams {})
+        .request_raw(DevicePairList::NAME, &EmptyParams {})
         .await
         .map_err(|error| Failure::request(&error, &target))?;
     connection.close().await;
@@ -78,12 +79,12 @@ async fn decide(
     args: &DecideArgs,
     method: &str,
     environment: &Environment,
-) -> Result<Value, Failure> {
+) -> Result<Box<RawValue>, Failure> {
     let target = environment.target(&args.read.target)?;
     let connection = open(&target, wanted(&args.read, &[Scope::Pairing])).await?;
     let request = request_id(&connection, &target, &args.request).await?;
     let params = json!({ "requestId": request });
-    let first = connection.client().request_value(method, &params).await;
+    let first = connection.client().request_raw(method, &params).await;
     connection.close().await;
     let error = match first {
         Ok(answer) => return Ok(answer),
@@ -92,7 +93,7 @@ async fn decide(
     };
     tracing::debug!(%error, "the pairing scope is not enough for this request");
     let admin = open(&target, wanted(&args.read, &[Scope::Pairing, Scope::Admin])).await?;
-    let answer = admin.client().request_value(method, &params).await;
+    let answer = admin.client().request_raw(method, &params).await;
     admin.close().await;
     answer.map_err(|error| Failure::request(&error, &target))
 }

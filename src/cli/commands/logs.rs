@@ -38,11 +38,11 @@ pub(crate) async fn run(
     if args.read.form.json && !args.follow {
         let answer = connection
             .client()
-            .request_value(LogsTail::NAME, &tail.params())
+            .request_raw(LogsTail::NAME, &tail.params())
             .await
             .map_err(|error| Failure::request(&error, &tail.target))?;
         connection.close().await;
-        output.json(&answer)?;
+        output.raw(&answer)?;
         return Ok(ExitCode::SUCCESS);
     }
     tail.poll(&connection).await?;

@@ -10,7 +10,7 @@ pub(crate) mod logs;
 pub(crate) mod status;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -18,21 +18,21 @@ use super::output::Output;
 /// Shows an answer: as it came with `--json`; else as text, or as it came when it is one that this
 /// program does not know, as another gateway may give.
 fn show<T: DeserializeOwned>(
-    answer: &Value,
+    answer: &RawValue,
     json: bool,
     output: &Output,
     render: impl FnOnce(&T) -> String,
 ) -> Result<(), Failure> {
     if json {
-        return output.json(answer);
+        return output.raw(answer);
     }
-    match T::deserialize(answer) {
+    match serde_json::from_str(answer.get()) {
         Ok(known) => output.write(&render(&known)),
         Err(error) => {
             output.note(&format!(
                 "the gateway's answer has another form than this program knows ({error}); here it is as it came"
             ));
-            output.json(answer)
+            output.raw(answer)
         }
     }
 }

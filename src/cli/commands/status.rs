@@ -25,7 +25,7 @@ pub(crate) async fn run(
     let connection = open(&target, wanted).await?;
     let client = connection.client();
     let (answer, presence) = tokio::join!(
-        client.request_value(Status::NAME, &EmptyParams {}),
+        client.request_raw(Status::NAME, &EmptyParams {}),
         client.request::<SystemPresence>(&EmptyParams {}),
     );
     let answer = answer.map_err(|error| Failure::request(&error, &target))?;

@@ -21,7 +21,7 @@ fn object(fields: &Map<String, Value>, style: &Style) -> String {
     };
     let time = take(&["timestamp", "time", "ts"]);
     let level = take(&["level"]);
-    let target = take(&["target"]);
+    let target = take(&["target"]).filter(|_| wants_target(level.as_deref()));
     let mut message = take(&["message", "msg"]);
     // tracing's own JSON keeps the fields one level down.
     if let Some(Value::Object(inner)) = fields.remove("fields") {
@@ -49,6 +49,11 @@ fn object(fields: &Map<String, Value>, style: &Style) -> String {
     }
     parts.extend(target.map(|target| style.paint(Tone::Faint, &plain(&format!("[{target}]")))));
     parts.join(" ")
+}
+
+/// Where in the program a line comes from helps who asked for details.
+fn wants_target(level: Option<&str>) -> bool {
+    level.is_some_and(|level| matches!(level.to_uppercase().as_str(), "DEBUG" | "TRACE"))
 }
 
 fn text(value: &Value) -> String {
@@ -91,13 +96,17 @@ mod tests {
     fn json_lines_are_told_to_people_and_others_stay() {
         assert_eq!(
             shown(
-                r#"{"timestamp":"2026-11-22T15:04:05.123456Z","level":"WARN","fields":{"message":"slow","ms":12},"target":"openclaw::ws"}"#
+                r#"{"timestamp":"2026-11-22T15:04:05.123456Z","level":"DEBUG","fields":{"message":"slow","ms":12},"target":"openclaw::ws"}"#
             ),
-            "2026-11-22T15:04:05.123Z WARN  slow ms=12 [openclaw::ws]"
+            "2026-11-22T15:04:05.123Z DEBUG slow ms=12 [openclaw::ws]"
         );
         assert_eq!(
             shown(r#"{"time":"15:04","level":"info","msg":"up","port":1}"#),
             "15:04 INFO  up port=1"
+        );
+        assert_eq!(
+            shown(r#"{"level":"INFO","message":"up","target":"openclaw"}"#),
+            "INFO  up"
         );
         assert_eq!(shown("plain \u{1b}[31mline"), "plain \u{fffd}[31mline");
         assert_eq!(shown("[1,2]"), "[1,2]");

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod devices;
 pub mod health;
+pub mod json;
 pub mod logs;
 pub mod status;
 pub mod table;

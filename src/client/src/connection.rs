@@ -167,7 +167,7 @@ impl Client {
     where
         M: Method<Params: Serialize, Result: DeserializeOwned>,
     {
-        let answer = self.answer(M::NAME, params).await?;
+        let answer = self.request_raw(M::NAME, params).await?;
         decode(M::NAME, &answer)
     }
 
@@ -181,8 +181,23 @@ impl Client {
         method: &str,
         params: &P,
     ) -> Result<Value, Error> {
-        let answer = self.answer(method, params).await?;
+        let answer = self.request_raw(method, params).await?;
         decode(method, &answer)
+    }
+
+    /// Sends a request of any method and gives its answer as the gateway wrote it; see
+    /// [`Client::request`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::request`].
+    pub async fn request_raw<P: Serialize + ?Sized>(
+        &self,
+        method: &str,
+        params: &P,
+    ) -> Result<Box<RawValue>, Error> {
+        let once = async { self.call(method, params, false).await?.next().await };
+        within(method, self.shared.link.request_timeout, once).await
     }
 
     /// Sends a request that is answered twice, such as `agent`, and waits for the first answer.
@@ -199,13 +214,18 @@ impl Client {
         let first = async {
             let mut call = self.call(method, params, true).await?;
             let answer = call.next().await?;
-            Ok((call, decode::<Value>(method, &answer)?))
+            let first: Value = decode(method, &answer)?;
+            Ok((call, first, answer))
         };
-        let (call, first) = within(method, limit, first).await?;
+        let (call, first, answer) = within(method, limit, first).await?;
         let accepted = first.get("status").and_then(Value::as_str) == Some("accepted");
         Ok(TwoStage {
             first,
-            call: accepted.then_some(call),
+            rest: if accepted {
+                Rest::Coming(call)
+            } else {
+                Rest::Here(answer)
+            },
             method: method.to_owned(),
         })
     }
@@ -257,15 +277,6 @@ impl Client {
     /// Why the connection ended; `None` while it is open.
     pub fn close_reason(&self) -> Option<CloseReason> {
         self.shared.link.closed.borrow().clone()
-    }
-
-    async fn answer<P: Serialize + ?Sized>(
-        &self,
-        method: &str,
-        params: &P,
-    ) -> Result<Box<RawValue>, Error> {
-        let once = async { self.call(method, params, false).await?.next().await };
-        within(method, self.shared.link.request_timeout, once).await
     }
 
     async fn call<P: Serialize + ?Sized>(
@@ -345,8 +356,16 @@ impl Drop for Call {
 /// A request whose first answer is here.
 pub struct TwoStage {
     first: Value,
-    call: Option<Call>,
+    rest: Rest,
     method: String,
+}
+
+/// The final answer of a request that may be answered twice.
+enum Rest {
+    /// It is on its way.
+    Coming(Call),
+    /// The first answer was it.
+    Here(Box<RawValue>),
 }
 
 impl TwoStage {
@@ -361,9 +380,19 @@ impl TwoStage {
     ///
     /// [`Error::Gateway`] for a run that failed, [`Error::Closed`] when the connection ended first.
     pub async fn finish(self) -> Result<Value, Error> {
-        match self.call {
-            Some(mut call) => decode(&self.method, &call.next().await?),
-            None => Ok(self.first),
+        let method = self.method.clone();
+        decode(&method, &self.finish_raw().await?)
+    }
+
+    /// Waits for the final answer and gives it as the gateway wrote it; see [`TwoStage::finish`].
+    ///
+    /// # Errors
+    ///
+    /// As [`TwoStage::finish`].
+    pub async fn finish_raw(self) -> Result<Box<RawValue>, Error> {
+        match self.rest {
+            Rest::Coming(mut call) => call.next().await,
+            Rest::Here(answer) => Ok(answer),
         }
     }
 }

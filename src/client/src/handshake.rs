@@ -48,15 +48,7 @@ pub async fn connect(url: &str, options: &Options) -> Result<Connection, Error> 
     let opening = connect_async_with_config(request, Some(socket_config()), true);
     let (socket, _) = timeout(options.connect_timeout, opening)
         .await
-        .map_err(|_| {
-            unreachable(
-                format!(
-                    "no answer within {} s",
-                    options.connect_timeout.as_secs_f64()
-                )
-                .into(),
-            )
-        })?
+        .map_err(|_| unreachable(no_answer(options.connect_timeout).into()))?
         .map_err(|error| open_error(error, unreachable))?;
     let left = options.connect_timeout.saturating_sub(started.elapsed());
     establish(socket, options, left).await
@@ -83,6 +75,11 @@ where
         .await
         .map_err(|error| open_error(error, unreachable))?;
     establish(socket, options, options.connect_timeout).await
+}
+
+fn no_answer(after: Duration) -> std::io::Error {
+    let message = format!("no answer within {} s", after.as_secs_f64());
+    std::io::Error::new(std::io::ErrorKind::TimedOut, message)
 }
 
 fn socket_config() -> WebSocketConfig {
