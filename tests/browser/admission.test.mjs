@@ -1,6 +1,7 @@
 // Every way in which a gateway refuses a browser, and the way out that the page shows.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { RawClient } from '../conformance/lib/raw.mjs';
 import { assertAccessible, assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
 import { Daemon } from './lib/daemon.mjs';
 
@@ -50,6 +51,31 @@ describe('admission', () => {
     await tab.page.goto(`${daemon.origin}/?token=${TOKEN}&gatewayUrl=ws://127.0.0.1:9/`);
     await tab.page.locator('[data-testid=gate][data-kind=token]').waitFor();
     assertFaultless(tab);
+    await tab.context.close();
+  });
+
+  it('shows out a browser whose device was removed, and lets it in again with the token', async () => {
+    const known = await openPage(browser);
+    await known.page.goto(`${daemon.origin}/#token=${TOKEN}`);
+    await known.chat.connected();
+    // A tab that has only the device's own token.
+    const tab = await openPage(browser, { context: known.context });
+    await known.page.close();
+    await tab.page.goto(daemon.origin);
+    await tab.chat.connected();
+    const owner = new RawClient(`ws://127.0.0.1:${daemon.port}/`);
+    await owner.connect({ token: TOKEN });
+    const { paired } = await owner.request('device.pair.list', {});
+    const mine = paired.filter((device) => device.connected && device.clientId === 'webchat-ui');
+    assert.equal(mine.length, 1);
+    await owner.request('device.pair.remove', { deviceId: mine[0].deviceId });
+    await owner.close();
+    await tab.page.locator('[data-testid=gate][data-kind=token]').waitFor();
+    await tab.chat.screenshot('gate-removed');
+    await tab.page.getByTestId('token').fill(TOKEN);
+    await tab.page.getByTestId('token').press('Enter');
+    await tab.chat.connected();
+    assertFaultless(known, tab);
     await tab.context.close();
   });
 

@@ -216,6 +216,14 @@ describe('GatewayClient', () => {
     await expect(client.request('health', {})).rejects.toMatchObject({ code: 'DISCONNECTED' });
   });
 
+  it('sends nothing on a socket that is closing', async () => {
+    await online();
+    socket().readyState = 2;
+    const sent = socket().sent.length;
+    await expect(client.request('health', {})).rejects.toMatchObject({ code: 'DISCONNECTED' });
+    expect(socket().sent).toHaveLength(sent);
+  });
+
   it('gives up a request without an answer, and ignores the late one', async () => {
     await online();
     const answer = client.request('health', {}, 1_000);

@@ -17,6 +17,8 @@ const SCOPES = ['operator.read', 'operator.write'] as const;
 /** No challenge, or no answer to connect, within this time: the peer is not a gateway, or it hangs. */
 const HANDSHAKE_MS = 15_000;
 const REQUEST_MS = 30_000;
+/** `WebSocket.OPEN`. */
+const OPEN = 1;
 
 export type LostCause =
   /** The socket closed under a working connection. */
@@ -144,6 +146,8 @@ export class GatewayClient {
   }
 
   #call(socket: Socket, method: string, params: Json, timeoutMs: number): Promise<unknown> {
+    // A socket that is closing takes a frame and drops it.
+    if (socket.readyState !== OPEN) return Promise.reject(unanswered('DISCONNECTED', 'the connection to the gateway is closing'));
     return new Promise((resolve, reject) => {
       const id = newId();
       const timer = setTimeout(() => {

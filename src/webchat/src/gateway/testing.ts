@@ -3,7 +3,7 @@ import type { Socket } from './client';
 import type { Json } from './frames';
 
 export class FakeSocket implements Socket {
-  readyState = 1 as const;
+  readyState: Socket['readyState'] = 1;
   onmessage: Socket['onmessage'] = null;
   onclose: Socket['onclose'] = null;
   sent: Json[] = [];
