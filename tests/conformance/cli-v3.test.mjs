@@ -15,11 +15,19 @@ async function call(c, method, params, ...more) {
   return jsonOf(result.stdout);
 }
 
+/** Pairs a new device by connecting with it, and gives back its id. */
+async function pairDevice({ daemon }) {
+  const device = newDevice();
+  const socket = new RawClient(daemon.url);
+  await socket.connect({ token: daemon.token, device, payloadVersion: "v2", min: 3, max: 3 });
+  await socket.close();
+  return device.deviceId;
+}
+
 runFlows("openclaw 2026.1.30", {
   async setup(c) {
     c.session = `agent:main:${nonce("session")}`;
     c.presence = nonce("presence");
-    c.device = newDevice();
     c.cli = await newCli("v3", {
       gateway: { mode: "remote", remote: { url: c.daemon.url, token: c.daemon.token } },
     });
@@ -28,9 +36,6 @@ runFlows("openclaw 2026.1.30", {
     await c.observer.request("system-event", { text: c.presence, instanceId: c.presence });
     const run = c.observer.send("agent", { message: "hello", sessionKey: c.session, idempotencyKey: nonce("key") });
     await run.response(2);
-    const paired = new RawClient(c.daemon.url);
-    await paired.connect({ token: c.daemon.token, device: c.device, payloadVersion: "v2", min: 3, max: 3 });
-    await paired.close();
   },
   teardown: (c) => c.cli?.remove(),
   flows: {
@@ -65,10 +70,11 @@ runFlows("openclaw 2026.1.30", {
       assert.match(JSON.stringify(answer.result), new RegExp(c.reply));
     },
     "devices list": async (c) => {
+      const deviceId = await (c.paired ??= pairDevice(c));
       const args = ["devices", "list", "--json", "--url", c.daemon.url, "--token", c.daemon.token];
       const result = await c.cli.run(args);
       assert.equal(result.code, 0, result.stdout + result.stderr);
-      assert.ok(jsonOf(result.stdout).paired.some((device) => device.deviceId === c.device.deviceId));
+      assert.ok(jsonOf(result.stdout).paired.some((device) => device.deviceId === deviceId));
     },
   },
 });

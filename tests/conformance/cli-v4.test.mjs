@@ -15,11 +15,19 @@ async function ok(cli, args, options) {
 
 const remoteArgs = ({ daemon }) => ["--url", daemon.url, "--token", daemon.token];
 
+/** Pairs a new device by connecting with it, and gives back its id. */
+async function pairDevice({ daemon }) {
+  const device = newDevice();
+  const socket = new RawClient(daemon.url);
+  await socket.connect({ token: daemon.token, device });
+  await socket.close();
+  return device.deviceId;
+}
+
 runFlows("openclaw 2026.9.6", {
   async setup(c) {
     c.session = `agent:main:${nonce("session")}`;
     c.presence = nonce("presence");
-    c.device = newDevice();
     // Finds the daemon by its own config: on this machine, at that port.
     c.local = await newCli("v4", {
       gateway: { mode: "local", port: c.daemon.port, auth: { mode: "token", token: c.daemon.token } },
@@ -37,9 +45,6 @@ runFlows("openclaw 2026.9.6", {
     await c.observer.request("system-event", { text: c.presence, instanceId: c.presence });
     const run = c.observer.send("agent", { message: "hello", sessionKey: c.session, idempotencyKey: nonce("key") });
     await run.response(2);
-    const paired = new RawClient(c.daemon.url);
-    await paired.connect({ token: c.daemon.token, device: c.device });
-    await paired.close();
   },
   async teardown(c) {
     for (const cli of [c.local, c.remote, c.blank]) await cli?.remove();
@@ -112,9 +117,10 @@ runFlows("openclaw 2026.9.6", {
       assert.match(stdout, new RegExp(c.hello.server.connId), "a line names a connection that only this daemon had");
     },
     "devices list": async (c) => {
+      const deviceId = await (c.paired ??= pairDevice(c));
       const { stdout } = await ok(c.blank, ["devices", "list", "--json", ...remoteArgs(c)]);
       assert.ok(
-        jsonOf(stdout).paired.some((device) => device.deviceId === c.device.deviceId),
+        jsonOf(stdout).paired.some((device) => device.deviceId === deviceId),
         "the device that was paired a moment ago is listed",
       );
     },

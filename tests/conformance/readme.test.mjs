@@ -52,6 +52,7 @@ describe("README.md", () => {
         HOME: home.path,
         LANG: "C.UTF-8",
         OPENCLAW_GATEWAY_PORT: String(port),
+        OPENCLAW_ALLOW_MULTI_GATEWAY: "1",
       },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -68,6 +68,8 @@ export async function startDaemon({ config = {}, log = new FrameLog(), state } =
       NO_COLOR: "1",
       OPENCLAW_STATE_DIR: stateDir,
       OPENCLAW_SKIP_CHANNELS: "1",
+      OPENCLAW_ALLOW_MULTI_GATEWAY: "1", // other test files have theirs
+      OPENCLAW_GATEWAY_PORT: String(port),
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
