@@ -2,6 +2,8 @@
 //!
 //! Message bodies and phone numbers never appear above `debug`, tokens never.
 
+mod line;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -56,8 +58,8 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<()> {
     let path = log_file(loaded);
     let sink = LogSink::open(&path, logging.max_file_bytes.unwrap_or(DEFAULT_MAX_BYTES))?;
     let file = fmt::layer()
-        .json()
-        .flatten_event(true)
+        .event_format(line::FileLine)
+        .with_ansi(false)
         .with_writer(sink)
         .with_filter(filter(file_level));
     let json = wish

@@ -273,9 +273,6 @@ pub struct GrantedAuth {
     pub role: String,
     /// The scopes.
     pub scopes: Scopes,
-    /// What satisfied the gateway's auth.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub method: Option<String>,
     /// A device token for later connects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_token: Option<String>,

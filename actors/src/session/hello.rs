@@ -26,15 +26,6 @@ pub struct ServerFacts {
     pub features: Arc<RawValue>,
 }
 
-/// What was granted to one connection.
-#[derive(Debug)]
-pub struct Grant {
-    /// The wire name of what satisfied gate one.
-    pub method: String,
-    /// The device's token.
-    pub token: Option<IssuedToken>,
-}
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Hello<'a> {
@@ -68,7 +59,7 @@ struct Snapshot<'a> {
 pub fn compose(
     id: String,
     caller: &Arc<Caller>,
-    grant: Grant,
+    token: Option<IssuedToken>,
     facts: Arc<ServerFacts>,
     views: Views,
     policy: Policy,
@@ -98,7 +89,7 @@ pub fn compose(
                 state_dir: admin.then_some(places.state_dir.as_str()),
                 auth_mode: (admin && v4).then(|| views.gate.load().mode.as_str()),
             },
-            auth: granted(&caller, grant, v4),
+            auth: granted(&caller, token, v4),
             policy,
         };
         response_ok(&id, &hello)
@@ -106,18 +97,14 @@ pub fn compose(
 }
 
 /// v4 clients always learn what they were granted; v3 clients only along with a token.
-fn granted(caller: &Caller, grant: Grant, v4: bool) -> Option<GrantedAuth> {
-    if !v4 && grant.token.is_none() {
+fn granted(caller: &Caller, token: Option<IssuedToken>, v4: bool) -> Option<GrantedAuth> {
+    if !v4 && token.is_none() {
         return None;
     }
-    let (device_token, issued_at_ms) = grant
-        .token
-        .map(|token| (token.token, token.issued_at_ms))
-        .unzip();
+    let (device_token, issued_at_ms) = token.map(|token| (token.token, token.issued_at_ms)).unzip();
     Some(GrantedAuth {
         role: caller.role.as_str().to_owned(),
         scopes: caller.scopes,
-        method: v4.then_some(grant.method),
         device_token,
         issued_at_ms,
     })

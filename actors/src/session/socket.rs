@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use super::dispatch::{Dispatch, Outcome};
 use super::guard::{FrameGuard, PREAUTH_MAX};
 use super::handshake::{self, Candidate, ConnectRequest, Peer, Refusal};
-use super::hello::{self, Grant, ServerFacts};
+use super::hello::{self, ServerFacts};
 use super::hub::Links;
 use super::link::{Delivery, Link, Opcode};
 use super::preauth::Slot;
@@ -464,14 +464,16 @@ impl WsSession {
             max_buffered_bytes: limits.max_buffered as u64,
             tick_interval_ms: u64::try_from(limits.tick.as_millis()).unwrap_or(u64::MAX),
         };
-        let grant = Grant {
-            method: admission.method,
-            token: admission.token,
-        };
+        tracing::debug!(
+            conn = caller.conn_id,
+            client = ?caller.client.id,
+            auth = admission.method,
+            "connected"
+        );
         let compose = hello::compose(
             id.clone(),
             &caller,
-            grant,
+            admission.token,
             Arc::clone(&self.shared.facts),
             self.shared.views.clone(),
             policy,

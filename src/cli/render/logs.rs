@@ -21,7 +21,7 @@ fn object(fields: &Map<String, Value>, style: &Style) -> String {
     };
     let time = take(&["timestamp", "time", "ts"]);
     let level = take(&["level"]);
-    let target = take(&["target"]).filter(|_| wants_target(level.as_deref()));
+    let target = take(&["target", "subsystem"]).filter(|_| wants_target(level.as_deref()));
     let mut message = take(&["message", "msg"]);
     // tracing's own JSON keeps the fields one level down.
     if let Some(Value::Object(inner)) = fields.remove("fields") {

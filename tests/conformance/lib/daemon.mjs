@@ -69,7 +69,6 @@ export async function startDaemon({ config = {}, log = new FrameLog(), state } =
       OPENCLAW_STATE_DIR: stateDir,
       OPENCLAW_SKIP_CHANNELS: "1",
       OPENCLAW_ALLOW_MULTI_GATEWAY: "1", // other test files have theirs
-      OPENCLAW_GATEWAY_PORT: String(port),
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
