@@ -26,7 +26,7 @@ export async function newCli(generation, config = {}) {
      * Runs one command to its end. A command that takes longer than `limitMs` is ended and counts as failed.
      * @returns {Promise<{code: number|null, stdout: string, stderr: string, ms: number}>}
      */
-    run(args, { env = {}, limitMs = 90_000 } = {}) {
+    run(args, { env = {}, limitMs = 180_000 } = {}) {
       const started = Date.now();
       return new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [ENTRY[generation], ...args], {
