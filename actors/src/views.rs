@@ -60,7 +60,7 @@ impl Places {
 #[derive(Clone)]
 pub struct Views {
     /// Everyone present. Owner: presence.
-    pub presence: Published<Rendered<Vec<PresenceEntry>>>,
+    pub presence: Published<Rendered<Vec<Arc<PresenceEntry>>>>,
     /// The health snapshot. Owner: health.
     pub health: Published<Rendered<HealthSummary>>,
     /// The newest sessions. Owner: sessions.

@@ -235,6 +235,9 @@ impl Dedupe {
         }
         match verdict {
             Verdict::New => {
+                if self.answer_leftover(&id, &digest) {
+                    return self.answer_stored(&id, call.reply);
+                }
                 let guard = KeyGuard { id, digest, session: None, dedupe: own, committed: false };
                 match owner.try_send(Admitted { call, guard }) {
                     Ok(()) => {}
@@ -254,6 +257,31 @@ impl Dedupe {
             ),
             Verdict::Full => call.reply.error(ErrorShape::unavailable("too many requests are under way; try again").retry_after(1_000)),
         }
+    }
+
+    /// A new key whose row is in the store all the same: an earlier attempt was told that its commit
+    /// is not confirmed, and the disk had it after all. Its work never began and never will; it
+    /// gets that as its result, and the key is done.
+    fn answer_leftover(&self, id: &KeyId, digest: &str) -> bool {
+        let row = self
+            .deps
+            .store
+            .reader()
+            .get_json::<KeyRow>(Table::Idempotency, &id.row_key());
+        let Ok(Some(row)) = row else { return false };
+        self.deps.keys.with(|keys| keys.done(id));
+        if row.into_result().is_none()
+            && let Ok(op) = id.op(
+                digest,
+                None,
+                Some(state::interrupted(id)),
+                self.deps.clock.now(),
+            )
+        {
+            // Not confirmed either: the next start does the same.
+            drop(actix_rt::spawn(self.deps.store.commit(vec![op])));
+        }
+        true
     }
 
     fn wait(&mut self, id: KeyId, reply: Reply<Send>) {

@@ -267,7 +267,8 @@ pub fn recover(mut rows: Vec<KeyRow>, now: Millis) -> Result<Recovery, StoreErro
     Ok(recovery)
 }
 
-fn interrupted(id: &KeyId) -> Stored {
+/// The result of a request that was under way when its gateway ended.
+pub fn interrupted(id: &KeyId) -> Stored {
     const RUN: &str = "interrupted by a gateway restart";
     const SEND: &str = "outcome unknown: the gateway restarted while the message was on its way; it is not sent again by itself";
     let summary = if id.method == "send" { SEND } else { RUN };

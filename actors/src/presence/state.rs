@@ -1,6 +1,7 @@
 //! The rows of the presence list. Pure: takes messages and the time, keeps rows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::presence::PresenceEntry;
@@ -15,7 +16,7 @@ pub const MAX_ROWS: usize = 200;
 
 #[derive(Debug, Clone)]
 struct Row {
-    entry: PresenceEntry,
+    entry: Arc<PresenceEntry>,
     touched: Millis,
     connection: Option<ConnKey>,
 }
@@ -72,7 +73,7 @@ impl PresenceState {
         self.put(
             key_of(caller),
             Row {
-                entry,
+                entry: Arc::new(entry),
                 touched: now,
                 connection: Some(caller.conn),
             },
@@ -90,8 +91,9 @@ impl PresenceState {
         }
         row.connection = None;
         row.touched = now;
-        row.entry.ts = epoch(now);
-        row.entry.reason = Some("disconnect".to_owned());
+        let entry = Arc::make_mut(&mut row.entry);
+        entry.ts = epoch(now);
+        entry.reason = Some("disconnect".to_owned());
         true
     }
 
@@ -106,7 +108,7 @@ impl PresenceState {
         self.put(
             key,
             Row {
-                entry,
+                entry: Arc::new(entry),
                 touched: now,
                 connection,
             },
@@ -122,12 +124,16 @@ impl PresenceState {
     }
 
     /// The list, newest first, the gateway's own row among them.
-    pub fn list(&self, now: Millis) -> Vec<PresenceEntry> {
+    pub fn list(&self, now: Millis) -> Vec<Arc<PresenceEntry>> {
         let mut own = self.own.clone();
         own.ts = epoch(now);
-        let mut list: Vec<_> = self.rows.values().map(|row| row.entry.clone()).collect();
+        let mut list: Vec<_> = self
+            .rows
+            .values()
+            .map(|row| Arc::clone(&row.entry))
+            .collect();
         list.sort_by(|a, b| b.ts.cmp(&a.ts).then_with(|| a.host.cmp(&b.host)));
-        list.insert(0, own);
+        list.insert(0, Arc::new(own));
         list
     }
 
