@@ -84,7 +84,8 @@ need_daemon() {
         return 0
     fi
     note "cargo build"
-    cargo build --locked --quiet -p openclaw --bin openclaw
+    # The same selection as the other lanes: another one has other features, and builds all again.
+    cargo build --locked --quiet --workspace --all-targets
     export OPENCLAW_BIN=$target_dir/debug/openclaw
 }
 
