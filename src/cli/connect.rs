@@ -40,25 +40,40 @@ enum Attempt {
 ///
 /// A [`Failure`] with what to do.
 pub(crate) async fn open(target: &Target, wanted: Wanted<'_>) -> Result<Connection, Failure> {
-    if plan(target, None, wanted.scopes) == [Attempt::Secret] {
-        return connect(&target.url, &options(target, wanted, Attempt::Secret, None))
-            .await
-            .map_err(|error| Failure::connect(&error, target));
+    if target.loopback && target.secret.is_some() {
+        let options = options(target, wanted, Attempt::Secret, None);
+        match connect(&target.url, &options).await {
+            Ok(connection) if is_enough(&connection, wanted) => return Ok(connection),
+            // A gateway behind a proxy, or in a container, does not see this host as its own.
+            Ok(connection) => connection.close().await,
+            Err(error) if wants_device(&error) => {}
+            Err(error) => return Err(Failure::connect(&error, target)),
+        }
     }
     open_as_device(target, wanted).await
 }
 
-/// What to try, in order.
+/// Whether the connection was granted what the command needs.
+fn is_enough(connection: &Connection, wanted: Wanted<'_>) -> bool {
+    let granted = connection.hello.auth.as_ref().map(|auth| auth.scopes);
+    granted.is_none_or(|granted| granted.covers(Scopes::of(wanted.scopes)))
+}
+
+fn wants_device(error: &Error) -> bool {
+    is_refused_with(error, "DEVICE_IDENTITY_REQUIRED")
+}
+
+/// What a device tries, in order.
 fn plan(target: &Target, stored: Option<&StoredToken>, scopes: &[Scope]) -> Vec<Attempt> {
-    if target.loopback && target.secret.is_some() {
-        return vec![Attempt::Secret];
-    }
     // A secret on the command line is meant to be used; otherwise the device's own token goes first,
-    // because each use of the shared secret makes the gateway issue one more.
-    let covers = stored
+    // because each use of the shared secret makes the gateway issue one more. Without a secret it is
+    // all there is: the gateway then says what it is not good for.
+    let useful = stored
         .filter(|_| target.secret_source != Some(Source::Flag))
-        .is_some_and(|stored| Scopes::parse(&stored.scopes).covers(Scopes::of(scopes)));
-    if covers {
+        .is_some_and(|stored| {
+            target.secret.is_none() || Scopes::parse(&stored.scopes).covers(Scopes::of(scopes))
+        });
+    if useful {
         vec![Attempt::DeviceToken, Attempt::Device]
     } else {
         vec![Attempt::Device]
@@ -126,6 +141,8 @@ async fn open_as_device(target: &Target, wanted: Wanted<'_>) -> Result<Connectio
                     .map_err(|error| Failure::file(&error))?;
                 last = Some(error);
             }
+            // The shared secret can ask for more than the token was made for.
+            Err(error) if is_too_narrow(&error) && target.secret.is_some() => last = Some(error),
             Err(error) => return Err(Failure::connect(&error, target)),
         }
     }
@@ -135,13 +152,19 @@ async fn open_as_device(target: &Target, wanted: Wanted<'_>) -> Result<Connectio
 
 /// Whether the gateway no longer takes a stored device token.
 fn is_stale(error: &Error) -> bool {
-    let Error::Refused(refusal) = error else {
-        return false;
-    };
-    matches!(
-        refusal.detail_code(),
-        Some("AUTH_DEVICE_TOKEN_MISMATCH" | "AUTH_SCOPE_MISMATCH")
-    )
+    is_refused_with(error, "AUTH_DEVICE_TOKEN_MISMATCH")
+}
+
+/// Whether a device token is good, but not for what was asked.
+fn is_too_narrow(error: &Error) -> bool {
+    is_refused_with(error, "AUTH_SCOPE_MISMATCH")
+}
+
+fn is_refused_with(error: &Error, code: &str) -> bool {
+    match error {
+        Error::Refused(refusal) => refusal.detail_code() == Some(code),
+        _ => false,
+    }
 }
 
 /// Keeps the device token that the gateway gave, so that later connects need no shared secret.
@@ -162,6 +185,13 @@ fn remember(device: &mut Device, target: &Target, connection: &Connection) -> Re
         .map_err(|error| Failure::file(&error))
 }
 
+/// What an owner reads who is asked to approve this command line.
+fn display_name() -> Option<String> {
+    let host = rustix::system::uname().nodename().to_str().ok()?.to_owned();
+    let host = host.split('.').next().filter(|host| !host.is_empty())?;
+    Some(format!("openclaw on {host}"))
+}
+
 fn options(
     target: &Target,
     wanted: Wanted<'_>,
@@ -178,6 +208,7 @@ fn options(
         request_timeout: wanted.limit,
         ..Options::new(client_info(ClientId::Cli, ClientMode::Cli, VERSION))
     };
+    options.client.display_name = display_name();
     match (attempt, &target.secret) {
         (Attempt::DeviceToken, _) => {
             options.device_token = stored.map(|stored| stored.token.clone());
@@ -193,23 +224,15 @@ fn options(
 mod tests {
     use super::*;
 
-    fn target(loopback: bool, secret_source: Option<Source>) -> Target {
+    fn target(secret_source: Option<Source>) -> Target {
         Target {
             url: "ws://gw".into(),
             url_source: Source::Flag,
             secret: secret_source.map(|_| Secret::Token("t".into())),
             secret_source,
-            loopback,
+            loopback: false,
             gateway_dir: "/nowhere".into(),
         }
-    }
-
-    #[test]
-    fn on_the_gateways_host_the_shared_secret_is_enough() {
-        let local = target(true, Some(Source::Config));
-        assert_eq!(plan(&local, None, &[Scope::Read]), [Attempt::Secret]);
-        let without = target(true, None);
-        assert_eq!(plan(&without, None, &[Scope::Read]), [Attempt::Device]);
     }
 
     #[test]
@@ -218,14 +241,20 @@ mod tests {
             token: "d".into(),
             scopes: vec!["operator.write".into()],
         };
-        let remote = target(false, Some(Source::Config));
+        let remote = target(Some(Source::Config));
         let planned = |target: &Target, scope| plan(target, Some(&stored), &[scope]);
         assert_eq!(
             planned(&remote, Scope::Read),
             [Attempt::DeviceToken, Attempt::Device]
         );
         assert_eq!(planned(&remote, Scope::Pairing), [Attempt::Device]);
-        let explicit = target(false, Some(Source::Flag));
+        assert_eq!(plan(&remote, None, &[]), [Attempt::Device]);
+        let without = target(None);
+        assert_eq!(
+            planned(&without, Scope::Pairing),
+            [Attempt::DeviceToken, Attempt::Device]
+        );
+        let explicit = target(Some(Source::Flag));
         assert_eq!(planned(&explicit, Scope::Read), [Attempt::Device]);
     }
 }

@@ -36,7 +36,7 @@ pub struct Failure {
     /// What to do.
     pub remedy: Option<String>,
     /// The reader of standard output went away: not an error of ours.
-    broken_pipe: bool,
+    pub(crate) broken_pipe: bool,
 }
 
 impl Failure {
@@ -162,6 +162,10 @@ impl Failure {
         let (exit, remedy) = match code {
             "PAIRING_REQUIRED" => (Exit::Refused, pairing_remedy(refusal)),
             "DEVICE_IDENTITY_REQUIRED" => (Exit::Refused, secret_remedy(target)),
+            "AUTH_SCOPE_MISMATCH" => (
+                Exit::Refused,
+                "this device was approved for less: ask for more with the gateway's --token, then have it approved".into(),
+            ),
             "AUTH_RATE_LIMITED" => (Exit::Refused, wait_remedy(refusal)),
             "PROTOCOL_MISMATCH" => (Exit::Failed, version_remedy()),
             "HTTP_403" => (

@@ -189,7 +189,7 @@ fn finish(
         Ok(raw) => raw,
         Err(error) => {
             view.break_line()?;
-            return Err(Failure::request(&error, target));
+            return Err(lost_run(&error, target));
         }
     };
     let answer: Value = serde_json::from_str(raw.get()).unwrap_or_default();
@@ -215,6 +215,21 @@ fn finish(
             let summary = text("summary").unwrap_or(status);
             Err(Failure::failed(format!("the run failed: {summary}"), None))
         }
+    }
+}
+
+/// A run that did not come to its end here. When the connection broke, nobody knows here whether the
+/// gateway goes on with it: sending the message again could make it run twice.
+fn lost_run(error: &Error, target: &Target) -> Failure {
+    let failure = Failure::request(error, target);
+    match error {
+        Error::Closed(_) | Error::Timeout { .. } => Failure {
+            remedy: Some(
+                "the message was taken: look into the session before you send it again".into(),
+            ),
+            ..failure
+        },
+        _ => failure,
     }
 }
 

@@ -51,7 +51,7 @@ fn overview(status: &StatusResult, facts: &Facts<'_>, style: &Style) -> String {
     };
     row("Gateway", &gateway);
     row("Address", facts.url);
-    row("Model", &model(status, facts));
+    row("Model", &model(status));
     if let Some(process) = &status.gateway {
         let work = format!(
             "{}, {} under way",
@@ -70,19 +70,18 @@ fn overview(status: &StatusResult, facts: &Facts<'_>, style: &Style) -> String {
     table.render()
 }
 
-fn model(status: &StatusResult, facts: &Facts<'_>) -> String {
+fn model(status: &StatusResult) -> String {
     let defaults = &status.sessions.defaults;
-    let configured = facts
-        .hello
-        .snapshot
-        .session_defaults
-        .as_ref()
-        .and_then(|defaults| defaults.model_configured);
-    match (&defaults.model_provider, &defaults.model, configured) {
-        (_, _, Some(false)) => "none configured: answers are only an echo".into(),
-        (Some(provider), Some(model), _) => format!("{provider}/{model}"),
-        (None, Some(model), _) => model.clone(),
-        _ => "none configured".into(),
+    match (
+        defaults.model_provider.as_deref(),
+        defaults.model.as_deref(),
+    ) {
+        (Some("openclaw"), Some("echo")) => {
+            "none configured: a local Ollama answers if there is one, else an echo".into()
+        }
+        (Some(provider), Some(model)) => format!("{provider}/{model}"),
+        (None, Some(model)) => model.to_owned(),
+        _ => "the configured one cannot be used: `openclaw agent --message hi` says why".into(),
     }
 }
 
@@ -189,16 +188,13 @@ mod tests {
         }
     }
 
-    fn hello(model_configured: bool) -> HelloOk {
+    fn hello() -> HelloOk {
         serde_json::from_value(json!({
             "type": "hello-ok", "protocol": 4,
             "server": { "version": "0.1.0", "connId": "c" },
             "features": { "methods": [], "events": [] },
             "snapshot": {
                 "presence": [], "health": {}, "stateVersion": { "presence": 1, "health": 1 }, "uptimeMs": 5000,
-                "sessionDefaults": { "defaultAgentId": "main", "mainKey": "main",
-                    "mainSessionKey": "agent:main:main", "scope": "per-sender",
-                    "modelConfigured": model_configured },
             },
             "policy": { "maxPayload": 1, "maxBufferedBytes": 1, "tickIntervalMs": 30_000 },
         }))
@@ -238,7 +234,7 @@ mod tests {
         .unwrap();
         let facts = Facts {
             url: "ws://127.0.0.1:18789",
-            hello: &hello(true),
+            hello: &hello(),
             presence: &presence,
         };
         assert_eq!(
@@ -268,15 +264,25 @@ webchat-ui   webchat  linux     this host   left 1 min ago
     fn a_gateway_that_just_started() {
         let facts = Facts {
             url: "ws://127.0.0.1:18789",
-            hello: &hello(false),
+            hello: &hello(),
             presence: &[],
         };
-        let text = render(&status(&json!([]), 0), &facts, &style());
+        let mut fresh = status(&json!([]), 0);
+        fresh.sessions.defaults.model_provider = Some("openclaw".into());
+        fresh.sessions.defaults.model = Some("echo".into());
+        let text = render(&fresh, &facts, &style());
         assert!(
-            text.contains("Model      none configured: answers are only an echo"),
+            text.contains("Model      none configured: a local Ollama"),
             "{text}"
         );
         assert!(text.contains("no sessions yet"), "{text}");
         assert!(text.ends_with("no other clients\n"), "{text}");
+
+        fresh.sessions.defaults = serde_json::from_value(json!({})).unwrap();
+        let text = render(&fresh, &facts, &style());
+        assert!(
+            text.contains("Model      the configured one cannot be used"),
+            "{text}"
+        );
     }
 }
