@@ -88,6 +88,7 @@ describe("README.md", () => {
 
   it("what serves ends well on SIGTERM", async (t) => {
     for (const line of notRun) t.diagnostic(line);
+    assert.ok(serving.length > 0, "a block says how to start it");
     for (const child of serving) {
       child.kill("SIGTERM");
       assert.deepEqual(await child.ended, { code: 0, signal: null }, child.output);
