@@ -116,7 +116,7 @@ impl ModelPlan {
 pub mod testing {
     //! Settings for tests.
 
-    use super::*;
+    use super::{AgentSettings, AgentSummary, Duration, ModelPlan, PathBuf, Settings, Value};
     use openclaw_protocol::methods::agents::AgentModel;
 
     /// One agent `main` without a model.

@@ -1,5 +1,6 @@
 //! From a turn to an answer: choose the model, send the conversation, take the stream.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,31 @@ pub enum NoAnswer {
     Model(Box<ModelError>),
     /// It could not be asked; what to do about it.
     Setup(String),
+}
+
+/// The rows as the run of message number `asked` has to see them: each answer behind its own
+/// question, that message last, and nothing that waits behind it.
+pub fn in_turns(rows: Vec<Message>, asked: u64) -> Vec<Message> {
+    let place = |row: &Message| {
+        let meta = row.meta.as_ref()?;
+        Some((meta.seq?, meta.run_id.clone()))
+    };
+    let questions: HashMap<String, u64> = rows
+        .iter()
+        .filter(|row| row.role == MessageRole::User)
+        .filter_map(|row| place(row).and_then(|(seq, run)| Some((run?, seq))))
+        .collect();
+    let mut turns: Vec<((u64, u64), Message)> = rows
+        .into_iter()
+        .filter_map(|row| {
+            let (seq, run) = place(&row)?;
+            let turn = run.and_then(|run| questions.get(&run).copied());
+            let turn = turn.unwrap_or(seq);
+            (turn < asked || seq == asked).then_some(((turn, seq), row))
+        })
+        .collect();
+    turns.sort_by_key(|(place, _)| *place);
+    turns.into_iter().map(|(_, row)| row).collect()
 }
 
 /// The conversation of a transcript: what people and models said, nothing else.
@@ -307,5 +333,39 @@ fn wire_usage(usage: model::Usage) -> WireUsage {
         cache_write: usage.cache_write,
         total_tokens: usage.input + usage.output + usage.cache_read + usage.cache_write,
         cost: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seq: u64, role: MessageRole, text: &str, run: Option<&str>) -> Message {
+        let mut row = Message::text(role, text, 0);
+        let meta = row.meta.get_or_insert_default();
+        meta.seq = Some(seq);
+        meta.run_id = run.map(str::to_owned);
+        row
+    }
+
+    #[test]
+    fn a_message_that_waited_sees_the_answers_to_those_before_it() {
+        use MessageRole::{Assistant, User};
+        let rows = || {
+            vec![
+                row(1, User, "first", Some("a")),
+                row(2, User, "second", Some("b")),
+                row(3, User, "third", Some("c")),
+                row(4, Assistant, "one", Some("a")),
+                row(5, Assistant, "two", Some("b")),
+            ]
+        };
+        let seen = |asked| {
+            let rows = in_turns(rows(), asked);
+            rows.iter().map(Message::plain_text).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(1), ["first"]);
+        assert_eq!(seen(2), ["first", "one", "second"]);
+        assert_eq!(seen(3), ["first", "one", "second", "two", "third"]);
     }
 }

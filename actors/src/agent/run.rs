@@ -160,13 +160,20 @@ async fn generate(
             turn.session.agent
         ))
     })?;
-    let (session_id, up_to) = (Arc::clone(&turn.session_id), turn.user_seq + 1);
+    let (session_id, asked) = (Arc::clone(&turn.session_id), turn.user_seq);
     let rows = deps
         .reader
-        .offload(move |reader| history::recent(reader, &session_id, up_to, CONTEXT_ROWS))
+        .offload(move |reader| {
+            let mut rows = history::recent(reader, &session_id, 1..asked + 1, CONTEXT_ROWS)?;
+            // A message that waited has the answers to earlier ones behind it.
+            let behind = asked + 1..u64::MAX;
+            rows.extend(history::recent(reader, &session_id, behind, CONTEXT_ROWS)?);
+            Ok(rows)
+        })
         .await;
     let rows =
         rows.map_err(|error| NoAnswer::Setup(format!("cannot read the conversation: {error}")))?;
+    let rows = generate::in_turns(rows, asked);
     #[cfg(any(test, feature = "testing"))]
     assert!(
         rows.last()

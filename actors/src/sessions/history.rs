@@ -1,5 +1,7 @@
 //! Pages of a transcript, read from the store.
 
+use std::ops::Range;
+
 use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::chat::ChatHistoryParams;
 use openclaw_protocol::methods::message::Message;
@@ -71,7 +73,7 @@ pub fn read(
     })
 }
 
-/// The newest messages of a transcript for a model, at most `limit`, oldest first.
+/// The newest messages with a number in `seqs`, at most `limit`, oldest first.
 ///
 /// # Errors
 ///
@@ -79,10 +81,10 @@ pub fn read(
 pub fn recent(
     reader: &StoreReader,
     session_id: &str,
-    up_to: u64,
+    seqs: Range<u64>,
     limit: usize,
 ) -> Result<Vec<Message>, StoreError> {
-    let range = keys::transcript_range(session_id, 1..up_to);
+    let range = keys::transcript_range(session_id, seqs);
     let rows: Vec<(Vec<u8>, Message)> = reader.range_json(
         Table::Transcript,
         range.start.as_slice()..range.end.as_slice(),

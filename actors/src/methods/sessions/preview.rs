@@ -52,7 +52,7 @@ impl Handler<Call<SessionsPreview>> for Sessions {
                     });
                     continue;
                 };
-                let rows = history::recent(reader, &record.session_id, record.next_seq, lines)?;
+                let rows = history::recent(reader, &record.session_id, 1..record.next_seq, lines)?;
                 let items: Vec<PreviewItem> =
                     rows.into_iter().map(|row| item(row, chars)).collect();
                 let status = if items.is_empty() {

@@ -1,0 +1,129 @@
+//! Who may open a socket at all: caps before the handshake, proxies, pages of browsers.
+
+use serde_json::json;
+use tokio_tungstenite::tungstenite::http::StatusCode;
+
+use crate::harness::TOKEN;
+use crate::harness::daemon::{Daemon, Plan};
+use crate::harness::device::Device;
+use crate::harness::socket::{Socket, connect_params, upgrade};
+
+#[tokio::test]
+async fn sockets_before_their_handshake_are_bounded_per_address() {
+    let daemon = Daemon::start(Plan {
+        max_preauth_per_ip: 2,
+        ..Plan::default()
+    });
+    let mut first = daemon.socket().await;
+    let _second = daemon.socket().await;
+    let (status, body) = upgrade(daemon.address, &[]).await.expect_err("no place");
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains("try again"), "{body}");
+    // A client that is through its handshake makes room.
+    first.hello(connect_params(4)).await;
+    first.call("health", json!({})).await;
+    let mut third = daemon.socket().await;
+    third.hello(connect_params(4)).await;
+}
+
+#[tokio::test]
+async fn a_forwarded_request_is_refused_because_its_sender_is_unknown() {
+    let daemon = Daemon::start(Plan::default());
+    for header in [
+        "forwarded",
+        "x-real-ip",
+        "x-forwarded-for",
+        "x-forwarded-anything",
+        "tailscale-user-login",
+    ] {
+        let (status, body) = upgrade(daemon.address, &[(header, "10.0.0.1")])
+            .await
+            .expect_err("refused");
+        assert_eq!(status, StatusCode::FORBIDDEN, "{header}");
+        let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(body["error"]["type"], "proxy_attribution_required");
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(
+            message.contains(header) && message.contains("gateway.trustedProxies"),
+            "{message}"
+        );
+    }
+}
+
+async fn browser(
+    daemon: &Daemon,
+    origin: Option<&str>,
+    id: &str,
+    mode: &str,
+    seed: u8,
+) -> Result<(), String> {
+    let headers: Vec<(&str, &str)> = origin
+        .map(|origin| ("origin", origin))
+        .into_iter()
+        .collect();
+    let mut socket = Socket::open(daemon.address, &headers).await;
+    let mut params = connect_params(4);
+    params["client"]["id"] = json!(id);
+    params["client"]["mode"] = json!(mode);
+    let params = Device::new(seed).sign(params, &socket);
+    let answer = socket.request("connect", params).await;
+    if answer["ok"] == true {
+        return Ok(());
+    }
+    let (code, _) = socket.closed().await;
+    assert_eq!(code, 1008);
+    Err(answer["error"]["details"]["code"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned())
+}
+
+#[tokio::test]
+async fn a_page_may_connect_when_it_is_ours_or_listed() {
+    let mut plan = Plan::default();
+    plan.gate.allowed_origins = vec!["https://ui.example".into()];
+    let daemon = Daemon::start(plan);
+    let own = format!("http://{}", daemon.address);
+    let refused = Err("CONTROL_UI_ORIGIN_NOT_ALLOWED".to_owned());
+    for (origin, expected) in [
+        (Some(own.as_str()), Ok(())),
+        (Some("https://ui.example"), Ok(())),
+        (Some("https://evil.example"), refused.clone()),
+        (Some("null"), refused.clone()),
+        (None, refused.clone()),
+    ] {
+        let answer = browser(&daemon, origin, "webchat-ui", "webchat", 1).await;
+        assert_eq!(answer, expected, "{origin:?}");
+    }
+    // A command line that carries an Origin is a page that calls itself a command line.
+    let answer = browser(&daemon, Some("https://evil.example"), "cli", "cli", 2).await;
+    assert_eq!(answer, refused);
+}
+
+#[tokio::test]
+async fn another_page_on_this_machine_is_not_paired_silently() {
+    let daemon = Daemon::start(Plan::default());
+    let answer = browser(
+        &daemon,
+        Some("http://localhost:1"),
+        "webchat-ui",
+        "webchat",
+        3,
+    )
+    .await;
+    assert_eq!(answer, Err("PAIRING_REQUIRED".to_owned()));
+}
+
+#[tokio::test]
+async fn a_page_of_this_machine_has_no_way_in_without_a_device() {
+    let daemon = Daemon::start(Plan::default());
+    let own = format!("http://{}", daemon.address);
+    let mut socket = Socket::open(daemon.address, &[("origin", &own)]).await;
+    let mut params = connect_params(4);
+    params["auth"] = json!({ "token": TOKEN });
+    let (error, code, _) = socket.turned_away(params).await;
+    assert_eq!(
+        (error["details"]["code"].as_str(), code),
+        (Some("DEVICE_IDENTITY_REQUIRED"), 1008)
+    );
+}

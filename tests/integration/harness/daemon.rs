@@ -1,0 +1,219 @@
+//! The whole daemon in this process: own thread, own actix system, own state directory, port 0.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Once};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use openclaw::app::{self, Setup};
+use openclaw_actors::agent::model::{ApiKind, Endpoint};
+use openclaw_actors::clock::{SystemClock, SystemEntropy};
+use openclaw_actors::gate::{AuthMode, GateSettings};
+use openclaw_actors::session::socket::SessionLimits;
+use openclaw_actors::settings::testing::settings;
+use openclaw_actors::settings::{ModelPlan, ResolvedModel, Settings};
+use openclaw_actors::store::StoreConfig;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::TOKEN;
+use super::model::Model;
+use super::socket::{Socket, connect_params};
+
+/// How a daemon is started.
+pub(crate) struct Plan {
+    /// What handshakes are judged by.
+    pub(crate) gate: GateSettings,
+    /// Limits of connections.
+    pub(crate) limits: SessionLimits,
+    /// Sockets before their handshake, per address.
+    pub(crate) max_preauth_per_ip: u32,
+    /// What the actors need of the configuration.
+    pub(crate) settings: Settings,
+    /// HTTP threads.
+    pub(crate) workers: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            gate: GateSettings {
+                mode: AuthMode::Token(TOKEN.into()),
+                allowed_origins: Vec::new(),
+                auto_approve_local: true,
+            },
+            limits: SessionLimits {
+                max_payload: 26_214_400,
+                max_payload_v3: 524_288,
+                max_buffered: 52_428_800,
+                handshake: Duration::from_secs(15),
+                tick: Duration::from_secs(30),
+            },
+            max_preauth_per_ip: 256,
+            settings: settings(),
+            workers: 2,
+        }
+    }
+}
+
+impl Plan {
+    /// With a model that answers for the agent.
+    pub(crate) fn with_model(model: &Model) -> Self {
+        Self::default().model(ModelPlan::Chain(vec![resolved(model, "m1")]))
+    }
+
+    /// With this plan for the agent's model.
+    pub(crate) fn model(mut self, plan: ModelPlan) -> Self {
+        self.settings.agents[0].model = plan;
+        self
+    }
+
+    /// With another gate.
+    pub(crate) fn gate(mut self, mode: AuthMode) -> Self {
+        self.gate.mode = mode;
+        self
+    }
+}
+
+/// A model of the scripted provider.
+pub(crate) fn resolved(model: &Model, name: &str) -> ResolvedModel {
+    ResolvedModel {
+        endpoint: Endpoint {
+            provider: "scripted".into(),
+            api: ApiKind::OpenaiCompletions,
+            base_url: model.url.clone(),
+            api_key: Some("sk-scripted".into()),
+            headers: std::collections::BTreeMap::default(),
+        },
+        model: name.into(),
+        context_tokens: 32_768,
+        max_output_tokens: None,
+    }
+}
+
+/// A daemon; stopped when it is dropped.
+pub(crate) struct Daemon {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    home: Option<Arc<TempDir>>,
+    stop: Option<oneshot::Sender<Duration>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts one in a new state directory.
+    pub(crate) fn start(plan: Plan) -> Self {
+        let home = tempfile::tempdir().expect("a folder for the test");
+        Self::start_in(Arc::new(home), plan)
+    }
+
+    /// Starts one in the state directory of another that ended.
+    pub(crate) fn start_in(home: Arc<TempDir>, plan: Plan) -> Self {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // A second provider in this process would be an error of the harness.
+            rustls::crypto::ring::default_provider()
+                .install_default()
+                .expect("the first TLS provider of this process");
+        });
+        let gateway_dir = home.path().join("gateway");
+        std::fs::create_dir_all(&gateway_dir).expect("the gateway's folder");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let setup = Setup {
+            settings: Settings {
+                gateway_dir: gateway_dir.clone(),
+                ..plan.settings
+            },
+            gate: plan.gate,
+            config_path: home.path().join("openclaw.json").display().to_string(),
+            state_dir: home.path().display().to_string(),
+            listener,
+            store: StoreConfig::file(gateway_dir.join("gateway.redb")),
+            limits: plan.limits,
+            max_preauth_per_ip: plan.max_preauth_per_ip,
+            workers: plan.workers,
+            ollama: None,
+            clock: SystemClock::shared(),
+            entropy: SystemEntropy::shared(),
+        };
+        let (ready, started) = std::sync::mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            actix::System::new().block_on(async move {
+                let running = match app::start(setup).await {
+                    Ok(running) => running,
+                    Err(error) => {
+                        ready
+                            .send(Err(error.to_string()))
+                            .expect("the test waits for the start");
+                        return;
+                    }
+                };
+                ready
+                    .send(Ok(running.address))
+                    .expect("the test waits for the start");
+                let drain = stopped.await.unwrap_or(Duration::ZERO);
+                running.stop("test over", drain).await;
+            });
+        });
+        let address = started
+            .recv()
+            .expect("the daemon's thread says how its start went")
+            .expect("the daemon starts");
+        Self {
+            address,
+            home: Some(home),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    /// A socket that has its challenge and has said nothing.
+    pub(crate) async fn socket(&self) -> Socket {
+        Socket::open(self.address, &[]).await
+    }
+
+    /// An operator of generation 4 with every scope and no device: the local command line.
+    pub(crate) async fn client(&self) -> Socket {
+        self.generation(4).await
+    }
+
+    /// The same of another generation.
+    pub(crate) async fn generation(&self, generation: u32) -> Socket {
+        let mut socket = self.socket().await;
+        socket.hello(connect_params(generation)).await;
+        socket
+    }
+
+    /// Tells the daemon to stop with this much time for runs under way, without waiting for it.
+    pub(crate) fn tell_to_stop(&mut self, drain: Duration) {
+        if let Some(stop) = self.stop.take() {
+            // It may have ended by itself.
+            let _ = stop.send(drain);
+        }
+    }
+
+    /// Stops it and gives back its state directory, for another start.
+    pub(crate) async fn stop(mut self) -> Arc<TempDir> {
+        self.tell_to_stop(Duration::ZERO);
+        let thread = self.thread.take().expect("it runs until here");
+        tokio::task::spawn_blocking(move || thread.join())
+            .await
+            .expect("a thread that joins")
+            .expect("the daemon ends without a panic");
+        self.home.take().expect("a daemon has its folder")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.tell_to_stop(Duration::ZERO);
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(
+                ended.is_ok() || std::thread::panicking(),
+                "the daemon's thread panicked"
+            );
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What the tests stand on: the daemon in this process or as a child, a client that sees every
+//! frame, a device, and a model that answers when it is told to.
+
+pub(crate) mod child;
+pub(crate) mod daemon;
+pub(crate) mod device;
+pub(crate) mod frames;
+pub(crate) mod model;
+pub(crate) mod socket;
+
+use std::time::Duration;
+
+/// Longest wait for something that must happen; a test that waits longer has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for something that must happen.
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
+}
+
+/// The shared token of every gateway in these tests.
+pub(crate) const TOKEN: &str = "integration-token-0123456789abcdef";

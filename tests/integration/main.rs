@@ -1,0 +1,16 @@
+//! The whole daemon, in this process on port 0 and as the built program, with raw clients that see
+//! every frame.
+
+mod admission;
+mod agent;
+mod chat;
+mod connections;
+mod handshake;
+mod harness;
+mod http;
+mod idempotency;
+mod kill;
+mod lanes;
+mod models;
+mod process;
+mod slow;
