@@ -34,7 +34,6 @@ async fn a_v4_client_gets_everything_that_it_needs_in_hello_ok() {
     assert!(hello["server"]["bootId"].is_string());
     assert_eq!(hello["auth"]["role"], "operator");
     assert_eq!(hello["auth"]["scopes"], json!(["operator.admin"]));
-    assert_eq!(hello["auth"]["method"], "token");
     assert_eq!(
         hello["policy"],
         json!({ "maxPayload": 26_214_400, "maxBufferedBytes": 52_428_800, "tickIntervalMs": 30_000 })
@@ -150,7 +149,7 @@ async fn the_secret_of_the_mode_is_taken_from_either_field() {
             let hello = socket
                 .hello(with(4, |params| params["auth"] = json!({ field: TOKEN })))
                 .await;
-            assert_eq!(hello["auth"]["method"], name, "{field}");
+            assert_eq!(hello["snapshot"]["authMode"], name, "{field}");
         }
     }
     let open = Daemon::start(Plan::default().gate(AuthMode::None));
@@ -160,7 +159,7 @@ async fn the_secret_of_the_mode_is_taken_from_either_field() {
             params.as_object_mut().unwrap().remove("auth");
         }))
         .await;
-    assert_eq!(hello["auth"]["method"], "none");
+    assert_eq!(hello["snapshot"]["authMode"], "none");
 }
 
 #[tokio::test]
@@ -307,9 +306,6 @@ async fn a_device_is_paired_here_gets_a_token_and_comes_back_with_it() {
         let params = device.sign(ui(json!({ field: token })), &again);
         let hello = again.hello(params).await;
         assert_eq!(hello["auth"]["deviceToken"], token);
-        if generation == 4 {
-            assert_eq!(hello["auth"]["method"], "device-token");
-        }
         // Another device cannot use it.
         let thief = Device::new(99);
         let mut stolen = daemon.socket().await;

@@ -81,7 +81,7 @@ async fn a_client_that_does_not_read_is_closed_and_costs_its_limit_at_most() {
         load(&mut neighbour, 2 + rounds).await;
     }
     let growth = gateway.peak().saturating_sub(without);
-    // Measured: 1.3 to 1.9 MB. An unbounded outbox grows by more than 10 MB here.
+    // Measured: 1.3 to 1.9 MB.
     assert!(growth < MAX_BUFFERED + 2_000_000, "{growth} bytes");
     // The neighbour's numbers are checked frame by frame; it is still served.
     neighbour.call("health", json!({})).await;
