@@ -125,6 +125,8 @@ struct Open {
     ordered: Option<GatewayPort>,
     listen: Vec<Listen>,
     done: bool,
+    /// It still counts among the requests in flight.
+    counted: bool,
 }
 
 impl<M: Method> fmt::Debug for Reply<M> {
@@ -146,6 +148,7 @@ impl<M: Method> Reply<M> {
                 ordered,
                 listen: Vec::new(),
                 done: false,
+                counted: true,
             },
             method: PhantomData,
         }
@@ -197,6 +200,8 @@ impl<M: Method> Reply<M> {
     pub fn interim<T: Serialize>(&mut self, payload: &T) {
         let frame = response_ok(&self.open.id, payload);
         self.open.send(frame);
+        // A run under way has bounds of its own, and must not keep its client from stopping it.
+        self.open.release();
     }
 
     /// The same duty under another method's name; both answer the same request id.
@@ -217,6 +222,12 @@ impl<M: Method> Reply<M> {
 }
 
 impl Open {
+    fn release(&mut self) {
+        if std::mem::take(&mut self.counted) {
+            self.caller.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     fn finish(&mut self, frame: Vec<u8>) {
         self.done = true;
         self.send(frame);
@@ -245,6 +256,6 @@ impl Drop for Open {
             let frame = response_error(&self.id, &error, None);
             self.finish(frame);
         }
-        self.caller.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.release();
     }
 }

@@ -322,33 +322,50 @@ impl Running {
         };
         self.gateway
             .emit(EventOut::new(SHUTDOWN, Audience::Everyone, Plain(event)));
-        if self
-            .owners
-            .runner
-            .send(Drain { limit: drain })
-            .await
-            .is_err()
-        {
-            tracing::warn!("the agent runner could not be drained");
-        }
+        // Each step has its own limit: what hangs must not keep a half-alive gateway up.
+        let drained = self.owners.runner.send(Drain { limit: drain });
+        within("draining runs", drain + Duration::from_secs(10), drained).await;
         let close = CloseAll {
             code: 1012,
             reason: "service restart",
         };
-        if self.gateway.addr().send(close).await.is_err() {
-            tracing::warn!("connections could not be closed in order");
-        }
-        self.server.stop(true).await;
-        if let Ok(Err(error)) = self.serving.await {
-            tracing::warn!(%error, "the HTTP server ended with an error");
-        }
-        if self.store.send(Close).await.is_err() {
-            tracing::warn!("the store could not be closed in order");
-        }
+        let closed = self.gateway.addr().send(close);
+        within("closing connections", Duration::from_secs(2), closed).await;
+        within(
+            "the HTTP server",
+            Duration::from_secs(5),
+            self.server.stop(true),
+        )
+        .await;
+        within("the HTTP threads", Duration::from_secs(2), self.serving).await;
+        within(
+            "closing the store",
+            Duration::from_secs(10),
+            self.store.send(Close),
+        )
+        .await;
         let threads = self.threads.clone();
         drop(self.owners);
-        // Joining threads blocks; this one still serves the system's own tasks.
-        let _ = tokio::task::spawn_blocking(move || threads.stop()).await;
+        // Joining blocks, and may block for ever on a thread that hangs: on a plain thread, because
+        // the runtime would wait for one of its own.
+        let (joined, joining) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            threads.stop();
+            // Nobody listens when it took too long.
+            let _ = joined.send(());
+        });
+        within("stopping threads", Duration::from_secs(5), joining).await;
+    }
+}
+
+/// Waits for a step of the shutdown, but not for ever.
+async fn within(step: &str, limit: Duration, work: impl Future) {
+    if tokio::time::timeout(limit, work).await.is_err() {
+        tracing::warn!(
+            step,
+            seconds = limit.as_secs(),
+            "the shutdown goes on without waiting any longer"
+        );
     }
 }
 

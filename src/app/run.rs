@@ -290,7 +290,11 @@ fn raise_file_limit() {
 fn welcome(loaded: &Loaded, port: u16, new: Option<&config::auth::ResolvedAuth>) -> String {
     use secrecy::ExposeSecret as _;
     let page = format!("http://127.0.0.1:{port}/");
-    let token = new.and_then(|auth| auth.token.as_ref());
+    // Under systemd standard output is the journal, which keeps what it is told.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let token = new
+        .and_then(|auth| auth.token.as_ref())
+        .filter(|_| !journal);
     let (open, hint) = match token {
         Some(token) => (
             format!("{page}#token={}", token.expose_secret()),

@@ -28,13 +28,13 @@ impl<T> Lanes<T> {
             ready: VecDeque::new(),
             running: 0,
             queued: 0,
-            max_running: max_running.max(1),
+            max_running,
         }
     }
 
-    /// Changes the bound; running items go on.
+    /// Changes the bound; running items go on, and with 0 none starts.
     pub fn set_max_running(&mut self, max_running: usize) {
-        self.max_running = max_running.max(1);
+        self.max_running = max_running;
     }
 
     /// Adds an item; gives back those that may start now.

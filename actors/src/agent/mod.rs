@@ -71,7 +71,7 @@ impl Rebuild for AgentRunner {
     const MAILBOX: usize = 4_096;
 
     fn build(deps: Self::Deps) -> Self {
-        if deps.state.recover(|_| RunnerState::new(1)) {
+        if deps.state.recover(RunnerState::without_runs) {
             tracing::error!(
                 "the lanes were rebuilt empty; runs under way go on, queued ones are lost until their keys are asked for"
             );
@@ -118,6 +118,10 @@ impl AgentRunner {
         acknowledge: impl FnOnce(Reply<M>, &Appended) -> Option<Reply<Agent>> + 'static,
         ctx: &mut Context<Self>,
     ) {
+        if self.deps.state.with(|state| state.is_draining()) {
+            let error = ErrorShape::unavailable("gateway restart in progress; try again");
+            return reply.error(error.retry_after(2_000));
+        }
         let settings = self.deps.views.settings.load();
         if self.deps.state.with(|state| state.lanes.queued()) >= settings.max_queued {
             return reply.error(
@@ -202,7 +206,7 @@ impl AgentRunner {
             let (deps, runner) = (self.deps.clone(), runner.clone());
             let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
             actix_rt::spawn(async move {
-                let ended = run::drive(turn, deps).await;
+                let ended = run::drive_safely(turn, deps).await;
                 runner.do_send(RunDone { serial, key, ended });
             });
         }
@@ -232,7 +236,7 @@ impl AgentRunner {
             let (deps, runner) = (self.deps.clone(), runner.clone());
             let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
             actix_rt::spawn(async move {
-                let ended = run::drive(turn, deps).await;
+                let ended = run::drive_safely(turn, deps).await;
                 runner.do_send(QueuedEnded { serial, key, ended });
             });
         }
@@ -275,8 +279,11 @@ impl Handler<RunDone> for AgentRunner {
 
     fn handle(&mut self, msg: RunDone, ctx: &mut Self::Context) {
         let turns = self.deps.state.with(|state| {
-            state.ended(msg.serial, msg.ended);
-            state.lanes.done(&msg.key)
+            if state.ended(msg.serial, msg.ended) {
+                state.lanes.done(&msg.key)
+            } else {
+                Vec::new()
+            }
         });
         self.launch(turns, &ctx.address());
     }

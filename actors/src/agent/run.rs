@@ -104,8 +104,26 @@ enum Outcome {
     Panicked,
 }
 
+/// Runs a turn to its end, whatever happens: a lane must never wait for a run that is gone.
+pub async fn drive_safely(turn: Turn, deps: RunnerDeps) -> Ended {
+    let (run_id, clock) = (turn.run_id.to_string(), Arc::clone(&deps.clock));
+    let driven = AssertUnwindSafe(drive(turn, deps)).catch_unwind().await;
+    driven.unwrap_or_else(|_| {
+        let now = u64::try_from(clock.now().get()).unwrap_or_default();
+        tracing::error!(run_id, "the end of a run panicked; its result is lost");
+        Ended {
+            run_id,
+            status: RunStatus::Error,
+            started_at: now,
+            ended_at: now,
+            error: Some("the run failed inside the gateway".to_owned()),
+            stop_reason: None,
+        }
+    })
+}
+
 /// Runs a turn to its committed end.
-pub async fn drive(turn: Turn, deps: RunnerDeps) -> Ended {
+async fn drive(turn: Turn, deps: RunnerDeps) -> Ended {
     let emitter = Emitter::new(
         deps.gateway.clone(),
         Arc::clone(&deps.clock),
@@ -265,7 +283,8 @@ async fn finish(
             }
         }
         Err(error) => {
-            // The key stays accepted: the next start will call this run interrupted.
+            // On the disk the key stays accepted: the next start calls this run interrupted.
+            guard.lost();
             tracing::error!(run_id = %run_id, error = %error.message, "the end of a run could not be stored");
             emitter.lifecycle(Data::failed(ended_at, &error.message));
             emitter.end(ChatState::Error(ChatError {

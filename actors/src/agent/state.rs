@@ -56,6 +56,20 @@ impl RunnerState {
         }
     }
 
+    /// What can be trusted of a half-written state: its numbers. Runs under way go on without it.
+    pub fn without_runs(broken: &Self) -> Self {
+        Self {
+            next_serial: broken.next_serial,
+            draining: broken.draining,
+            ..Self::new(1)
+        }
+    }
+
+    /// Whether the gateway is stopping.
+    pub const fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// A number that no run had before.
     pub fn next_serial(&mut self) -> u64 {
         self.next_serial += 1;
@@ -94,9 +108,12 @@ impl RunnerState {
         self.count();
     }
 
-    /// A run ended; those who wait for it learn how.
-    pub fn ended(&mut self, serial: u64, ended: Ended) {
-        if let Some(run) = self.runs.remove(&serial) {
+    /// A run ended; those who wait for it learn how. False for a run that nobody knows, which held
+    /// no lane.
+    pub fn ended(&mut self, serial: u64, ended: Ended) -> bool {
+        let known = self.runs.remove(&serial);
+        let held = known.is_some();
+        if let Some(run) = known {
             for waiter in run.waiters {
                 // A waiter that left needs no answer.
                 let _ = waiter.send(ended.clone());
@@ -107,6 +124,7 @@ impl RunnerState {
             self.ended.pop_front();
         }
         self.count();
+        held
     }
 
     /// What became of a run.
@@ -152,6 +170,7 @@ impl RunnerState {
     /// Lets nothing new start; gives a view on how many run, and those that never will.
     pub fn drain(&mut self) -> (watch::Receiver<usize>, Vec<Turn>) {
         self.draining = true;
+        self.lanes.set_max_running(0);
         let keys: Vec<Arc<str>> = self.runs.values().map(|run| Arc::clone(&run.key)).collect();
         let queued: Vec<Turn> = keys
             .iter()

@@ -160,6 +160,12 @@ impl KeyGuard {
         self.tell(true);
     }
 
+    /// The ending commit failed: nothing runs any more, and the result is lost.
+    pub fn lost(mut self) {
+        self.committed = true;
+        self.tell(true);
+    }
+
     fn tell(&self, done: bool) {
         self.dedupe.do_send(Settled {
             id: self.id.clone(),
@@ -312,10 +318,10 @@ impl Dedupe {
                         error.unwrap_or_else(|| ErrorShape::unavailable("the request failed"));
                     reply.refuse(error, payload.as_ref());
                 }
-                None => reply.error(
-                    ErrorShape::unavailable("the result is being written; try again")
-                        .retry_after(250),
-                ),
+                None => reply.error(ErrorShape::new(
+                    openclaw_protocol::ErrorCode::Unavailable,
+                    "the result of this request could not be stored; look at the session, and use a new idempotencyKey to ask again",
+                )),
             },
             Ok(None) => reply.error(ErrorShape::unavailable(
                 "the result of this key is gone; use a new idempotencyKey",

@@ -180,18 +180,20 @@ impl Keys {
     fn forget(&mut self, now: Millis) -> Vec<KeyId> {
         const BATCH: usize = 16;
         let too_many = self.entries.len() >= MAX_KEYS;
-        let ids: Vec<KeyId> = self
-            .by_age
-            .values()
-            .take(BATCH * 4)
-            .filter(|id| {
-                self.entries.get(*id).is_some_and(|entry| {
-                    !entry.in_flight && (too_many || now.get() - entry.at > MAX_AGE_MS)
-                })
-            })
-            .take(BATCH)
-            .cloned()
-            .collect();
+        let mut ids = Vec::new();
+        for id in self.by_age.values() {
+            let Some(entry) = self.entries.get(id) else {
+                continue;
+            };
+            let old = now.get() - entry.at > MAX_AGE_MS;
+            // In order of age: behind the first young one there are only younger ones.
+            if ids.len() == BATCH || !(too_many || old) {
+                break;
+            }
+            if !entry.in_flight {
+                ids.push(id.clone());
+            }
+        }
         for id in &ids {
             self.release(id);
         }

@@ -59,9 +59,17 @@ impl Rebuild for Gateway {
     const MAILBOX: usize = 16_384;
 
     fn build(deps: Self::Deps) -> Self {
-        // Half-written only if a panic struck inside a change: the hubs still know their
-        // connections, and a closed socket reports itself again on its next connect.
-        if deps.state.recover(|_| GatewayState::new()) {
+        // Half-written only if a panic struck inside a change. Numbers and hubs are kept, the
+        // registry begins anew, and every client is sent away to connect again.
+        if deps.state.recover(GatewayState::without_connections) {
+            deps.state.with(|state| {
+                for hub in state.hubs() {
+                    hub.push(HubItem::CloseAll {
+                        code: 1012,
+                        reason: "service restart",
+                    });
+                }
+            });
             tracing::error!("the connection registry was rebuilt empty; clients reconnect");
         }
         Self { deps }
@@ -99,8 +107,8 @@ impl Handler<Register> for Gateway {
             state.versions()
         });
         let snapshot = SnapshotParts {
-            presence: self.deps.views.presence.load().json().clone(),
-            health: self.deps.views.health.load().json().clone(),
+            presence: self.deps.views.presence.load(),
+            health: self.deps.views.health.load(),
             versions,
         };
         msg.caller.hub.push(HubItem::Join {
@@ -133,7 +141,8 @@ impl Handler<Unregister> for Gateway {
         if caller.is_present()
             && let Some(presence) = &self.deps.doors.load().left
         {
-            let _ = presence.try_send(Left(caller));
+            // A death notice: one per connection, and a lost one would leave a ghost.
+            presence.do_send(Left(caller));
         }
     }
 }

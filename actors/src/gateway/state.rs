@@ -36,6 +36,20 @@ impl GatewayState {
         }
     }
 
+    /// What can be trusted of a half-written state: its numbers, which never go back, and its hubs.
+    pub fn without_connections(broken: &Self) -> Self {
+        let hubs = broken.hubs.iter().map(|hub| HubEntry {
+            queue: Arc::clone(&hub.queue),
+            connections: 0,
+        });
+        Self {
+            connections: BTreeMap::new(),
+            hubs: hubs.collect(),
+            events: broken.events,
+            versions: broken.versions,
+        }
+    }
+
     /// Adds a connection.
     pub fn join(&mut self, caller: &Arc<Caller>) {
         if self

@@ -304,6 +304,8 @@ fn without_device(
         && peer.local
         && peer.origin.is_none()
         && may_omit_device(id, mode)
+        // Without any secret only an embedded backend may come without a device.
+        && (*method != "none" || mode == ClientMode::Backend)
     {
         return Ok(Candidate {
             generation,

@@ -80,8 +80,8 @@ pub fn compose(
             },
             features: &facts.features,
             snapshot: Snapshot {
-                presence: raw(&parts.presence),
-                health: raw(&parts.health),
+                presence: raw(parts.presence.json()),
+                health: raw(parts.health.json()),
                 state_version: parts.versions,
                 uptime_ms: places.uptime_ms(),
                 session_defaults: views.session_defaults(v4),

@@ -1,7 +1,7 @@
 //! The hub of one worker thread: writes replies and events into the outboxes of its connections.
 //!
-//! Rebuilt in place; the connections themselves live in [`Links`], which outlives it, so a restart
-//! loses at most the item at hand. Only the hub's own thread touches its links.
+//! A panic is caught around each item and each look after the connections, so that it costs that
+//! item alone; the connections live in [`Links`]. Only the hub's own thread touches its links.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -180,7 +180,14 @@ impl Actor for Hub {
     type Context = actix::Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(SWEEP, |hub, _| hub.sweep());
+        ctx.run_interval(SWEEP, |hub, _| {
+            let sweep = std::panic::AssertUnwindSafe(|| hub.sweep());
+            if std::panic::catch_unwind(sweep).is_err() {
+                tracing::error!(
+                    "looking after the connections panicked; it goes on in the next turn"
+                );
+            }
+        });
         let batches = Batches(Arc::clone(&self.queue)).into_actor(self);
         let drain = fut::ActorStreamExt::map(batches, |batch, hub: &mut Self, _| {
             for item in batch {

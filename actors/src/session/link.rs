@@ -22,6 +22,9 @@ const MAX_LISTENED: usize = 1_000;
 /// Longest close reason, bytes; a control frame holds 125 with its code.
 const MAX_REASON: usize = 120;
 
+/// Most bytes that the socket is given at a time.
+const MAX_PIECE: usize = 64 * 1024;
+
 /// WebSocket opcodes that the gateway writes.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
@@ -205,8 +208,14 @@ impl Link {
     pub fn poll_take(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
         let mut outbox = self.outbox.borrow_mut();
         if !outbox.buffer.is_empty() {
-            outbox.waiting_since = None;
-            return Poll::Ready(Some(std::mem::take(&mut outbox.buffer).freeze()));
+            // In pieces: the HTTP layer copies what it is given, however much its socket takes.
+            let piece = outbox.buffer.len().min(MAX_PIECE);
+            let piece = outbox.buffer.split_to(piece).freeze();
+            if outbox.buffer.is_empty() {
+                outbox.buffer = BytesMut::new();
+                outbox.waiting_since = None;
+            }
+            return Poll::Ready(Some(piece));
         }
         if outbox.closed {
             return Poll::Ready(None);

@@ -9,11 +9,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use openclaw_protocol::connect::StateVersion;
+use openclaw_protocol::methods::system::HealthSummary;
+use openclaw_protocol::presence::PresenceEntry;
 
 use crate::call::{ConnKey, Listen};
 use crate::event::{Direct, Event};
+use crate::published::Rendered;
 
 /// Most events that wait in one hub's queue.
 const MAX_EVENTS: usize = 8_192;
@@ -23,10 +25,10 @@ const MAX_EVENT_BYTES: usize = 32 << 20;
 /// What a snapshot consists of at the moment of registration.
 #[derive(Debug, Clone)]
 pub struct SnapshotParts {
-    /// The presence list as JSON.
-    pub presence: Bytes,
-    /// The health snapshot as JSON.
-    pub health: Bytes,
+    /// The presence list; written as JSON by the worker, not by the Gateway.
+    pub presence: Arc<Rendered<Vec<Arc<PresenceEntry>>>>,
+    /// The health snapshot.
+    pub health: Arc<Rendered<HealthSummary>>,
     /// Versions of the two.
     pub versions: StateVersion,
 }

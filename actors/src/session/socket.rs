@@ -115,6 +115,8 @@ pub struct WsSession {
     limit: Rc<Cell<usize>>,
     fragments: Option<BytesMut>,
     strikes: u8,
+    /// The Gateway knows this connection and has to be told of its end.
+    registered: bool,
 }
 
 /// Answers an upgrade request and starts its session.
@@ -154,6 +156,7 @@ pub fn upgrade(
         limit: Rc::clone(&limit),
         fragments: None,
         strikes: 0,
+        registered: false,
     };
     let actor = WebsocketContext::with_codec(session, FrameGuard::new(payload, limit), codec);
     Ok(response.streaming(OutBody {
@@ -215,9 +218,7 @@ impl Actor for WsSession {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.worker.links.remove(self.conn);
-        if let Phase::Open(_) = self.phase {
-            self.shared.gateway.unregister(self.conn);
-        }
+        self.unregister();
         self.link.end();
     }
 }
@@ -254,6 +255,12 @@ fn is_overflow(error: &std::io::Error) -> bool {
 }
 
 impl WsSession {
+    fn unregister(&mut self) {
+        if std::mem::take(&mut self.registered) {
+            self.shared.gateway.unregister(self.conn);
+        }
+    }
+
     fn bytes(&mut self, bytes: &[u8], ctx: &mut WebsocketContext<Self>) {
         match std::str::from_utf8(bytes) {
             Ok(text) => self.text(text, ctx),
@@ -284,6 +291,9 @@ impl WsSession {
     }
 
     fn text(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
+        if self.link.is_closed() {
+            return;
+        }
         match &self.phase {
             Phase::Open(caller) => {
                 let caller = Arc::clone(caller);
@@ -498,6 +508,7 @@ impl WsSession {
                 ctx,
             );
         }
+        self.registered = true;
         let joining = async move { tokio::time::timeout(ADMISSION_LIMIT, joining).await };
         ctx.wait(joining.into_actor(self).map(move |joined, session, ctx| {
             // From here on the Gateway knows the connection, also when it never joined.
@@ -548,9 +559,7 @@ impl WsSession {
     }
 
     fn finish(&mut self, ctx: &mut WebsocketContext<Self>) {
-        if let Phase::Open(_) = self.phase {
-            self.shared.gateway.unregister(self.conn);
-        }
+        self.unregister();
         self.phase = Phase::Over;
         self.link.end();
         ctx.stop();

@@ -12,9 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::{
-    Actor, ActorFutureExt as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _,
-};
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use openclaw_protocol::events::{
     SESSION_MESSAGE, SESSIONS_CHANGED, SessionMessageEvent, SessionsChangedEvent,
 };
@@ -101,7 +99,7 @@ impl Actor for Sessions {
     type Context = Context<Self>;
 
     fn started(&mut self, _: &mut Self::Context) {
-        self.publish();
+        self.deps.publish();
     }
 }
 
@@ -162,7 +160,7 @@ pub struct Appended {
 }
 
 impl Handler<Append> for Sessions {
-    type Result = ResponseActFuture<Self, Result<Appended, StoreError>>;
+    type Result = ResponseFuture<Result<Appended, StoreError>>;
 
     fn handle(&mut self, msg: Append, _: &mut Self::Context) -> Self::Result {
         let Append {
@@ -183,21 +181,23 @@ impl Handler<Append> for Sessions {
             ops,
         } = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return Box::pin(async move { Err(error) }.into_actor(self)),
+            Err(error) => return Box::pin(async move { Err(error) }),
         };
-        // On its way before this returns: commits of one session keep their order.
+        // On its way before this returns: commits keep the order of their messages. Each answer is a
+        // task of its own, because those are woken in order, and an actor's own futures are not.
         let commit = self.deps.store.commit(ops);
-        Box::pin(commit.into_actor(self).map(move |done, sessions, _| {
-            done?;
-            sessions.publish();
+        let deps = self.deps.clone();
+        Box::pin(async move {
+            commit.await?;
+            deps.publish();
             let last_seq = rows.last().map_or(0, |(seq, _)| *seq);
-            let events = sessions.events(&key, rows, run_id, reason);
+            let events = deps.events(&key, rows, run_id, reason);
             Ok(Appended {
                 session_id,
                 last_seq,
                 events,
             })
-        }))
+        })
     }
 }
 
@@ -206,7 +206,9 @@ impl Sessions {
     pub(crate) fn row(&self, record: &Record) -> SessionRow {
         row(&self.deps.views, record)
     }
+}
 
+impl SessionsDeps {
     fn events(
         &self,
         key: &Arc<str>,
@@ -214,10 +216,10 @@ impl Sessions {
         run_id: Option<String>,
         reason: &'static str,
     ) -> Vec<EventOut> {
-        let Some(record) = self.deps.index.with(|index| index.get(key).cloned()) else {
+        let Some(record) = self.index.with(|index| index.get(key).cloned()) else {
             return Vec::new();
         };
-        let row = self.row(&record);
+        let row = row(&self.views, &record);
         let mut events: Vec<EventOut> = rows
             .into_iter()
             .map(|(seq, message)| {
@@ -247,7 +249,7 @@ impl Sessions {
             reason: Some(reason.to_owned()),
             phase: None,
             run_id,
-            ts: u64::try_from(self.deps.clock.now().get()).unwrap_or_default(),
+            ts: u64::try_from(self.clock.now().get()).unwrap_or_default(),
             session: Some(row),
         };
         events.push(
@@ -259,22 +261,14 @@ impl Sessions {
 
     /// Publishes the digest for `health` and `status`.
     fn publish(&self) {
-        const RECENT: usize = 10;
-        let digest = self.deps.index.with(|index| {
-            let mut newest: Vec<&Record> = Vec::with_capacity(RECENT + 1);
-            for record in index.records() {
-                let at = newest.partition_point(|other| other.updated_at >= record.updated_at);
-                if at < RECENT {
-                    newest.insert(at, record);
-                    newest.truncate(RECENT);
-                }
-            }
-            SessionsDigest {
-                count: index.len() as u64,
-                recent: newest.into_iter().map(|record| self.row(record)).collect(),
-            }
+        let digest = self.index.with(|index| SessionsDigest {
+            count: index.len() as u64,
+            recent: index
+                .recent()
+                .map(|record| row(&self.views, record))
+                .collect(),
         });
-        self.deps.views.sessions.publish(digest);
+        self.views.sessions.publish(digest);
     }
 }
 

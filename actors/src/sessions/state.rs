@@ -1,6 +1,6 @@
 //! The index of sessions. Pure: it says what to commit, and changes once that is under way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use openclaw_protocol::methods::common::ModelDefaults;
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Millis;
 use crate::store::{Op, StoreError, Table, keys};
 
+/// Sessions that a digest lists.
+const RECENT: usize = 10;
 /// Characters of a message that the index keeps as its preview.
 const PREVIEW_CHARS: usize = 160;
 
@@ -94,11 +96,15 @@ pub struct Prepared {
 pub struct Index {
     records: BTreeMap<Arc<str>, Record>,
     by_id: HashMap<Arc<str>, Arc<str>>,
+    /// Keys of the sessions that changed last, newest first.
+    recent: VecDeque<Arc<str>>,
 }
 
 impl Index {
     /// The index of stored records.
     pub fn of(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut records: Vec<Record> = records.into_iter().collect();
+        records.sort_by_key(|record| record.updated_at);
         let mut index = Self::default();
         for record in records {
             index.put(record);
@@ -109,7 +115,15 @@ impl Index {
     fn put(&mut self, record: Record) {
         self.by_id
             .insert(Arc::clone(&record.session_id), Arc::clone(&record.key));
+        self.recent.retain(|key| *key != record.key);
+        self.recent.push_front(Arc::clone(&record.key));
+        self.recent.truncate(RECENT);
         self.records.insert(Arc::clone(&record.key), record);
+    }
+
+    /// The sessions that changed last, newest first.
+    pub fn recent(&self) -> impl Iterator<Item = &Record> {
+        self.recent.iter().filter_map(|key| self.records.get(key))
     }
 
     /// The record of a canonical key.

@@ -12,6 +12,8 @@ use crate::call::Call;
 
 /// Time to wait when the client names none, milliseconds.
 const DEFAULT_WAIT_MS: u64 = 30_000;
+/// How often a run that nobody knows is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Longest time to wait, milliseconds.
 const MAX_WAIT_MS: u64 = 600_000;
 
@@ -20,28 +22,31 @@ impl Handler<Call<AgentWait>> for AgentRunner {
 
     fn handle(&mut self, call: Call<AgentWait>, _: &mut Self::Context) {
         let run_id = call.params.run_id;
-        let known = self.deps.state.with(|state| state.ask(&run_id));
         let limit = Duration::from_millis(
             call.params
                 .timeout_ms
                 .unwrap_or(DEFAULT_WAIT_MS)
                 .min(MAX_WAIT_MS),
         );
-        let reply = call.reply;
+        let (state, reply) = (self.deps.state.clone(), call.reply);
         // Bounded by the connection's own cap on requests in flight.
         actix_rt::spawn(async move {
-            let ended = match known {
-                Known::Ended(ended) => Some(ended),
-                Known::Waiting(told) => tokio::time::timeout(limit, told)
-                    .await
-                    .ok()
-                    .and_then(Result::ok),
-                // A run that nobody knows may still be on its way.
-                Known::Unknown => {
-                    tokio::time::sleep(limit).await;
-                    None
+            let ended = tokio::time::timeout(limit, async {
+                loop {
+                    match state.with(|state| state.ask(&run_id)) {
+                        Known::Ended(ended) => return ended,
+                        Known::Waiting(told) => {
+                            if let Ok(ended) = told.await {
+                                return ended;
+                            }
+                        }
+                        // It may still be on its way: being stored, or not sent yet.
+                        Known::Unknown => {}
+                    }
+                    tokio::time::sleep(LOOK_AGAIN).await;
                 }
-            };
+            });
+            let ended = ended.await.ok();
             reply.ok(&result(run_id, ended));
         });
     }
