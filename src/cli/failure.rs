@@ -112,7 +112,7 @@ impl Failure {
             Error::Unreachable { source, .. } => Self::new(
                 Exit::Unreachable,
                 format!("gateway not reachable at {}: {}", target.url, reason(source.as_ref())),
-                Some(reach_remedy(io_kind(source.as_ref()), target)),
+                Some(reach_remedy(source.as_ref(), target)),
             ),
             Error::Timeout { after, .. } => Self::new(
                 Exit::Unreachable,
@@ -194,8 +194,15 @@ fn io_kind(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<E
     Some(source.downcast_ref::<std::io::Error>()?.kind())
 }
 
-fn reach_remedy(kind: Option<ErrorKind>, target: &Target) -> String {
-    match (kind, target.loopback, target.url_source) {
+fn reach_remedy(
+    source: &(dyn std::error::Error + Send + Sync + 'static),
+    target: &Target,
+) -> String {
+    if source.to_string().contains("certificate") {
+        return "name the certificate to trust with SSL_CERT_FILE=FILE, or use an SSH tunnel"
+            .into();
+    }
+    match (io_kind(source), target.loopback, target.url_source) {
         (Some(ErrorKind::ConnectionRefused), true, Source::Config) => {
             "start it with `openclaw gateway`".into()
         }
@@ -349,6 +356,20 @@ mod tests {
         assert!(remedy(ErrorKind::InvalidData, false).contains("ws:// or wss://"));
         assert!(remedy(ErrorKind::TimedOut, true).contains("something else"));
         assert!(remedy(ErrorKind::TimedOut, false).contains("tunnel or VPN"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_says_how_to_trust_it() {
+        let error = Error::Unreachable {
+            url: "wss://gw".into(),
+            source: std::io::Error::new(
+                ErrorKind::InvalidData,
+                "invalid peer certificate: UnknownIssuer",
+            )
+            .into(),
+        };
+        let failure = Failure::connect(&error, &target(false, None));
+        assert!(failure.remedy.unwrap().contains("SSL_CERT_FILE"));
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn pending(requests: &[PairRequest], style: &Style) -> String {
             &ago(style.now_ms, request.ts),
         ]);
     }
-    table.render()
+    table.keep_whole(0).render()
 }
 
 fn paired(devices: &[PairedDevice], style: &Style) -> String {
@@ -197,6 +197,21 @@ Kitchen iPad  bbbbbbbbbbbb  node      none    1 d ago (owner)   10 min ago
             render(&DevicePairListResult::default(), &style()),
             "no paired devices\n"
         );
+    }
+
+    #[test]
+    fn a_request_can_be_copied_on_a_narrow_terminal_too() {
+        let narrow = Style {
+            width: Some(80),
+            ..style()
+        };
+        let text = render(&list(), &narrow);
+        assert!(
+            text.contains("0f1e2d3c-aaaa-bbbb-cccc-000000000001"),
+            "{text}"
+        );
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "{text}");
     }
 
     #[test]

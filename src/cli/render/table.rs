@@ -1,6 +1,6 @@
 //! Aligned columns without borders.
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::Style;
 use super::text::{Tone, plain};
@@ -69,6 +69,14 @@ impl Columns {
         };
         let cells: Vec<Cell> = cells.iter().map(cell).collect();
         self.table.add_row(cells);
+        self
+    }
+
+    /// Never breaks the texts of a column: ids are copied by hand.
+    pub fn keep_whole(&mut self, column: usize) -> &mut Self {
+        if let Some(column) = self.table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         self
     }
 
