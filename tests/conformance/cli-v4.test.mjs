@@ -84,7 +84,7 @@ runFlows("openclaw 2026.9.6", {
       assert.equal(messages.length, 2);
       assert.match(JSON.stringify(messages[1]), new RegExp(c.reply));
     },
-    "gateway call with a password-less wrong token is refused by name": async (c) => {
+    "gateway call with a wrong token is refused by name": async (c) => {
       const args = ["gateway", "call", "health", "--json", "--url", c.daemon.url, "--token", "wrong"];
       const result = await c.blank.run(args);
       assert.notEqual(result.code, 0);
