@@ -104,7 +104,7 @@ async fn a_run_is_stopped_and_keeps_what_it_had_said() {
     let end = client.chat("k1", "aborted").await;
     assert_eq!(end["stopReason"], "rpc");
     assert_eq!(text_of(&end["message"]), "Once upon a time");
-    check_order(&client, &request, "k1", "aborted");
+    check_order(&mut client, &request, "k1", "aborted").await;
     // The model's answer is no longer paid for.
     asked.hung_up().await;
     let rows = history(&mut client, "main").await;

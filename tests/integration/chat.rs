@@ -53,8 +53,14 @@ pub(crate) fn text_of(message: &Value) -> String {
     }
 }
 
-/// What must hold for the frames of one run on one connection.
-pub(crate) fn check_order(client: &Socket, request: &str, run: &str, state: &str) {
+/// What must hold for the frames of one run on one connection, once it has ended.
+pub(crate) async fn check_order(client: &mut Socket, request: &str, run: &str, state: &str) {
+    // Everything of the run is out when its end is known, and on this socket before a later answer
+    // that takes the way of the events.
+    client.call("agent.wait", json!({ "runId": run })).await;
+    client
+        .call("chat.abort", json!({ "sessionKey": "nobody" }))
+        .await;
     let of_run = |frame: &Value| frame["payload"]["runId"] == run && frame["type"] == "event";
     let ack = client.places(|frame| frame["type"] == "res" && frame["id"] == request)[0];
     let events = client.places(of_run);
@@ -122,7 +128,7 @@ async fn a_message_is_acknowledged_then_answered_piece_by_piece_then_stored() {
     ask.done().await;
     let end = client.chat("k1", "final").await;
     assert_eq!(text_of(&end["message"]), "Hello!");
-    check_order(&client, &request, "k1", "final");
+    check_order(&mut client, &request, "k1", "final").await;
     let page = client
         .call("chat.history", json!({ "sessionKey": "main" }))
         .await;
@@ -297,7 +303,7 @@ async fn an_old_client_sees_the_session_key_that_it_wrote_and_no_key_that_it_doe
     ask.done().await;
     let end = old.chat("k1", "final").await;
     assert_eq!(end["sessionKey"], "main");
-    check_order(&old, &request, "k1", "final");
+    check_order(&mut old, &request, "k1", "final").await;
     assert_eq!(
         new.chat("k1", "final").await["sessionKey"],
         "agent:main:main"

@@ -152,14 +152,23 @@ async fn the_secret_of_the_mode_is_taken_from_either_field() {
             assert_eq!(hello["snapshot"]["authMode"], name, "{field}");
         }
     }
+    // Without any secret only a local program of the gateway's own comes in without a device.
     let open = Daemon::start(Plan::default().gate(AuthMode::None));
-    let mut socket = open.socket().await;
-    let hello = socket
-        .hello(with(4, |params| {
+    for (id, mode, admitted) in [("gateway-client", "backend", true), ("cli", "cli", false)] {
+        let mut socket = open.socket().await;
+        let params = with(4, |params| {
             params.as_object_mut().unwrap().remove("auth");
-        }))
-        .await;
-    assert_eq!(hello["snapshot"]["authMode"], "none");
+            params["client"]["id"] = json!(id);
+            params["client"]["mode"] = json!(mode);
+        });
+        if admitted {
+            let hello = socket.hello(params).await;
+            assert_eq!(hello["snapshot"]["authMode"], "none");
+        } else {
+            let (error, ..) = socket.turned_away(params).await;
+            assert_eq!(error["details"]["code"], "DEVICE_IDENTITY_REQUIRED");
+        }
+    }
 }
 
 #[tokio::test]

@@ -179,6 +179,13 @@ async fn sigterm_lets_a_run_end_and_keeps_its_answer() {
     client.chat("k1", "delta").await;
     gateway.terminate();
     client.until(|frame| frame["event"] == "shutdown").await;
+    // Reads are still served, and the run is still there.
+    for _ in 0..50 {
+        let page = client
+            .call("chat.history", json!({ "sessionKey": "main" }))
+            .await;
+        assert_eq!(page["inFlightRun"]["runId"], "k1", "{page}");
+    }
     ask.text(" done").await;
     ask.done().await;
     client.chat("k1", "final").await;

@@ -200,13 +200,17 @@ impl Socket {
         if let Some(index) = self.pending.iter().position(&mut fits) {
             return self.pending.remove(index).expect("it was just found");
         }
-        loop {
-            let frame = self.frame().await;
-            if fits(&frame) {
-                return frame;
+        // Ticks go on for ever; waiting does not.
+        soon("the frame that was waited for", async {
+            loop {
+                let frame = self.frame().await;
+                if fits(&frame) {
+                    return frame;
+                }
+                self.pending.push_back(frame);
             }
-            self.pending.push_back(frame);
-        }
+        })
+        .await
     }
 
     /// The answer to a request.
@@ -274,13 +278,16 @@ impl Socket {
 
     /// The close, whatever frames come before it; `None` when the connection ended without one.
     pub(crate) async fn closed_in_the_end(&mut self) -> Option<(u16, String)> {
-        loop {
-            match self.next().await {
-                Inbound::Close(code, reason) => return Some((code, reason)),
-                Inbound::Gone => return None,
-                Inbound::Frame(_) | Inbound::Pong(_) => {}
+        soon("the close", async {
+            loop {
+                match self.next().await {
+                    Inbound::Close(code, reason) => return Some((code, reason)),
+                    Inbound::Gone => return None,
+                    Inbound::Frame(_) | Inbound::Pong(_) => {}
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Positions in the log of the frames that fit.
