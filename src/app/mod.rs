@@ -4,7 +4,7 @@ pub mod run;
 pub mod settings;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix::Addr;
@@ -208,7 +208,9 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             gateway: gateway.clone(),
             views: views.clone(),
             reader: store.reader().clone(),
-            http: http_client().map_err(|error| error.to_string()),
+            http: Arc::new(LazyLock::new(|| {
+                http_client().map_err(|error| error.to_string())
+            })),
             ollama: setup.ollama,
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),

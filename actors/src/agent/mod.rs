@@ -13,7 +13,7 @@ pub mod model;
 pub mod run;
 pub mod state;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message};
@@ -49,8 +49,9 @@ pub struct RunnerDeps {
     pub views: Views,
     /// Reads transcripts.
     pub reader: StoreReader,
-    /// The HTTP client of the models, or why there is none.
-    pub http: Result<reqwest::Client, String>,
+    /// The HTTP client of the models, or why there is none. Made by the first run that needs it: it
+    /// loads every trusted certificate of the host.
+    pub http: Arc<LazyLock<Result<reqwest::Client, String>>>,
     /// Where Ollama listens while nothing is configured; `None` never looks.
     pub ollama: Option<String>,
     /// Time.
