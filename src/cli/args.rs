@@ -200,6 +200,19 @@ pub enum DevicesCommand {
     Approve(DecideArgs),
     /// Turn a device's request down.
     Reject(DecideArgs),
+    /// Forget a paired device: its tokens and connections end at once.
+    Remove(DeviceArgs),
+}
+
+/// A paired device.
+#[derive(Debug, Clone, Args)]
+pub struct DeviceArgs {
+    /// The device, or a beginning of its id that fits only one.
+    #[arg(value_name = "DEVICE")]
+    pub device: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
 }
 
 /// A decision about a pending request.

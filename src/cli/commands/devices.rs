@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use openclaw_client::{Connection, Error};
 use openclaw_protocol::methods::device::{
     DevicePairApprove, DevicePairApproveResult, DevicePairList, DevicePairReject,
-    DevicePairRejectResult,
+    DevicePairRejectResult, DevicePairRemove, DevicePairRemoveResult,
 };
 use openclaw_protocol::methods::system::EmptyParams;
 use openclaw_protocol::{ErrorCode, Method, Scope};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::cli::args::{DecideArgs, DevicesCommand, ReadArgs};
+use crate::cli::args::{DecideArgs, DeviceArgs, DevicesCommand, ReadArgs};
 use crate::cli::connect::{Wanted, open};
 use crate::cli::environment::Environment;
 use crate::cli::failure::Failure;
@@ -47,8 +47,36 @@ pub(crate) async fn run(
                 },
             )?;
         }
+        DevicesCommand::Remove(args) => {
+            let answer = remove(args, environment).await?;
+            super::show(
+                &answer,
+                args.read.form.json,
+                output,
+                |done: &DevicePairRemoveResult| format!("removed {}\n", short(&done.device_id)),
+            )?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Forgets a device, which takes an admin.
+async fn remove(args: &DeviceArgs, environment: &Environment) -> Result<Box<RawValue>, Failure> {
+    let target = environment.target(&args.read.target)?;
+    let connection = open(&target, wanted(&args.read, &[Scope::Pairing, Scope::Admin])).await?;
+    let list = connection
+        .request::<DevicePairList>(&EmptyParams {})
+        .await
+        .map_err(|error| Failure::request(&error, &target))?;
+    let device = render::find_paired(&list.paired, &args.device)
+        .map_err(|what| Failure::failed(what, Some("see `openclaw devices list`".into())))?;
+    let params = json!({ "deviceId": device });
+    let answer = connection
+        .client()
+        .request_raw(DevicePairRemove::NAME, &params)
+        .await;
+    connection.close().await;
+    answer.map_err(|error| Failure::request(&error, &target))
 }
 
 async fn list(args: &ReadArgs, environment: &Environment, output: &Output) -> Result<(), Failure> {

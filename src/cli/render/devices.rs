@@ -142,6 +142,21 @@ pub fn find<'a>(pending: &'a [PairRequest], wanted: &str) -> Result<&'a PairRequ
     }
 }
 
+/// The paired device whose id is `wanted`, or begins with it and is the only one.
+///
+/// # Errors
+///
+/// What to tell the person when none or several fit.
+pub fn find_paired(paired: &[PairedDevice], wanted: &str) -> Result<String, String> {
+    let fits = |device: &&PairedDevice| !wanted.is_empty() && device.device_id.starts_with(wanted);
+    let found: Vec<&PairedDevice> = paired.iter().filter(fits).collect();
+    match found.as_slice() {
+        [only] => Ok(only.device_id.clone()),
+        [] => Err(format!("no paired device `{wanted}`")),
+        _ => Err(format!("`{wanted}` fits {} paired devices", found.len())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
