@@ -25,3 +25,6 @@ pub mod settings;
 pub mod store;
 pub mod supervision;
 pub mod views;
+
+#[cfg(test)]
+mod tests;

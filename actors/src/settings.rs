@@ -60,6 +60,9 @@ pub enum ModelPlan {
     Broken(String),
     /// Nothing is configured at all: a local Ollama if one answers, else the echo agent.
     Unconfigured,
+    /// What a test makes of the newest message.
+    #[cfg(any(test, feature = "testing"))]
+    Scripted(fn(&str) -> crate::agent::model::ModelStream),
 }
 
 /// A model that can be called.
@@ -108,6 +111,8 @@ impl ModelPlan {
                 context_tokens: None,
             },
             Self::Broken(_) => ModelDefaults::default(),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Scripted(_) => ModelDefaults::default(),
         }
     }
 }

@@ -222,6 +222,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         &watch,
         DedupeDeps {
             keys: Kept::new(recovery.keys),
+            waiting: Kept::default(),
             store: store.clone(),
             clock: Arc::clone(&clock),
             chat_send: runner.clone().recipient(),

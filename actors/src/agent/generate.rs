@@ -114,6 +114,16 @@ pub async fn answer(
     let chain = match &ask.plan {
         ModelPlan::Chain(chain) => chain.clone(),
         ModelPlan::Broken(message) => return Err(NoAnswer::Setup(message.clone())),
+        #[cfg(any(test, feature = "testing"))]
+        ModelPlan::Scripted(script) => {
+            let last = ask
+                .conversation
+                .last()
+                .map_or("", |last| last.text.as_str());
+            return take(script(last), Answer::default(), emitter, text)
+                .await
+                .map_err(|(error, _)| NoAnswer::Model(error));
+        }
         ModelPlan::Unconfigured => {
             if let Some(model) = local_model(&ask).await {
                 vec![model]

@@ -34,6 +34,8 @@ const MAX_WAITING: usize = 32;
 pub struct DedupeDeps {
     /// The keys; survive a rebuild.
     pub keys: Kept<Keys>,
+    /// Callers that wait for a result under way; survive a rebuild.
+    pub waiting: Kept<Waiting>,
     /// The store, for results.
     pub store: StoreHandle,
     /// Time.
@@ -46,10 +48,13 @@ pub struct DedupeDeps {
     pub send: Recipient<Admitted<Send>>,
 }
 
+/// Callers that wait for the result of a request under way.
+#[derive(Default)]
+pub struct Waiting(HashMap<KeyId, Vec<Reply<Send>>>);
+
 /// The gate.
 pub struct Dedupe {
     deps: DedupeDeps,
-    waiting: HashMap<KeyId, Vec<Reply<Send>>>,
 }
 
 /// Reads the stored keys and gives those of an earlier process their end.
@@ -91,10 +96,9 @@ impl Rebuild for Dedupe {
                 .map(|recovery| recovery.keys)
                 .unwrap_or_default()
         });
-        Self {
-            deps,
-            waiting: HashMap::new(),
-        }
+        // Callers of a half-written list are answered by their replies, as they are dropped.
+        deps.waiting.recover(|_| Waiting::default());
+        Self { deps }
     }
 
     fn deps(&self) -> Self::Deps {
@@ -201,7 +205,8 @@ impl Handler<Settled> for Dedupe {
                 keys.release(&msg.id);
             }
         });
-        for reply in self.waiting.remove(&msg.id).unwrap_or_default() {
+        let waiting = self.deps.waiting.with(|waiting| waiting.0.remove(&msg.id));
+        for reply in waiting.unwrap_or_default() {
             if msg.done {
                 self.answer_stored(&msg.id, reply);
             } else {
@@ -290,15 +295,20 @@ impl Dedupe {
         true
     }
 
-    fn wait(&mut self, id: KeyId, reply: Reply<Send>) {
-        let waiting = self.waiting.entry(id).or_default();
-        if waiting.len() >= MAX_WAITING {
+    fn wait(&self, id: KeyId, reply: Reply<Send>) {
+        let refused = self.deps.waiting.with(|waiting| {
+            let waiting = waiting.0.entry(id).or_default();
+            if waiting.len() >= MAX_WAITING {
+                return Some(reply);
+            }
+            waiting.push(reply);
+            None
+        });
+        if let Some(reply) = refused {
             reply.error(
                 ErrorShape::unavailable("too many callers wait for this result; try again")
                     .retry_after(1_000),
             );
-        } else {
-            waiting.push(reply);
         }
     }
 

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler, Message, Recipient};
 use arc_swap::ArcSwap;
+use openclaw_protocol::Generation;
 
 use crate::call::{Caller, ConnKey};
-use crate::event::EventOut;
+use crate::event::{EventOut, Form};
 use crate::kept::Kept;
 use crate::presence::{Joined, Left};
 use crate::session::queue::{ComposeHello, HubItem, HubQueue, SnapshotParts};
@@ -59,18 +60,11 @@ impl Rebuild for Gateway {
     const MAILBOX: usize = 16_384;
 
     fn build(deps: Self::Deps) -> Self {
-        // Half-written only if a panic struck inside a change. Numbers and hubs are kept, the
-        // registry begins anew, and every client is sent away to connect again.
-        if deps.state.recover(GatewayState::without_connections) {
-            deps.state.with(|state| {
-                for hub in state.hubs() {
-                    hub.push(HubItem::CloseAll {
-                        code: 1012,
-                        reason: "service restart",
-                    });
-                }
-            });
-            tracing::error!("the connection registry was rebuilt empty; clients reconnect");
+        // Half-written only if a panic struck inside a change.
+        if deps.state.recover(GatewayState::salvaged) {
+            tracing::error!(
+                "the connection registry was half-changed by a failure; it was counted again"
+            );
         }
         Self { deps }
     }
@@ -169,19 +163,20 @@ impl Handler<Emit> for Gateway {
     type Result = ();
 
     fn handle(&mut self, msg: Emit, _: &mut Self::Context) {
-        self.deps.state.with(|state| {
-            let generation = openclaw_protocol::Generation::V4;
+        let (event, hubs) = self.deps.state.with(|state| {
             let (event, hubs) = state.order(msg.0);
-            let mut size = None;
-            for hub in hubs {
-                let size = *size.get_or_insert_with(|| {
-                    event
-                        .head(generation, crate::event::Form::Normal)
-                        .map_or(0, |head| head.bytes().len())
-                });
-                hub.push_event(&event, size);
-            }
+            (event, hubs.cloned().collect::<Vec<_>>())
         });
+        if hubs.is_empty() {
+            return;
+        }
+        // Outside the change: a payload that cannot be written must not cost the registry.
+        let size = event
+            .head(Generation::V4, Form::Normal)
+            .map_or(0, |head| head.bytes().len());
+        for hub in hubs {
+            hub.push_event(&event, size);
+        }
     }
 }
 
@@ -217,17 +212,19 @@ impl Handler<Kick> for Gateway {
     type Result = usize;
 
     fn handle(&mut self, msg: Kick, _: &mut Self::Context) -> usize {
-        self.deps.state.with(|state| {
-            let hit = state.connections().filter(|caller| (msg.matches)(caller));
-            hit.map(|caller| {
-                caller.hub.push(HubItem::Close {
-                    conn: caller.conn,
-                    code: msg.code,
-                    reason: msg.reason.clone(),
-                });
-            })
-            .count()
-        })
+        let mut hit = self
+            .deps
+            .state
+            .with(|state| state.connections().cloned().collect::<Vec<_>>());
+        hit.retain(|caller| (msg.matches)(caller));
+        for caller in &hit {
+            caller.hub.push(HubItem::Close {
+                conn: caller.conn,
+                code: msg.code,
+                reason: msg.reason.clone(),
+            });
+        }
+        hit.len()
     }
 }
 

@@ -36,18 +36,19 @@ impl GatewayState {
         }
     }
 
-    /// What can be trusted of a half-written state: its numbers, which never go back, and its hubs.
-    pub fn without_connections(broken: &Self) -> Self {
-        let hubs = broken.hubs.iter().map(|hub| HubEntry {
-            queue: Arc::clone(&hub.queue),
-            connections: 0,
-        });
-        Self {
-            connections: BTreeMap::new(),
-            hubs: hubs.collect(),
-            events: broken.events,
-            versions: broken.versions,
+    /// What is known for certain when a change was cut short: who is connected, and that numbers
+    /// and versions never go back. The hubs are counted again.
+    #[must_use]
+    pub fn salvaged(&self) -> Self {
+        let mut state = Self {
+            events: self.events,
+            versions: self.versions,
+            ..Self::default()
+        };
+        for caller in self.connections.values() {
+            state.join(caller);
         }
+        state
     }
 
     /// Adds a connection.

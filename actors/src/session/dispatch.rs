@@ -104,6 +104,15 @@ impl Dispatch {
         names
     }
 
+    /// Names of the methods that an owner answers.
+    pub fn routed_methods(&self) -> impl Iterator<Item = &'static str> {
+        let routed = |entry: &Entry| matches!(entry.kind, Kind::Routed(_));
+        self.entries
+            .iter()
+            .filter(move |(_, entry)| routed(entry))
+            .map(|(name, _)| *name)
+    }
+
     /// Serves one request.
     pub fn serve(
         &self,

@@ -236,7 +236,10 @@ impl Link {
             match change {
                 Listen::SessionIndex(on) => listening.session_index = on,
                 Listen::Session(key, false) => {
-                    listening.sessions.remove(&key);
+                    // Pieces that it misses from here on leave no other trace.
+                    if listening.sessions.remove(&key) {
+                        listening.whole.clear();
+                    }
                 }
                 Listen::Session(key, true) => {
                     if listening.sessions.len() < MAX_LISTENED {

@@ -107,9 +107,16 @@ struct Inner {
 }
 
 /// A hub's queue.
-#[derive(Default)]
 pub struct HubQueue {
     inner: Mutex<Inner>,
+    max_events: usize,
+    max_event_bytes: usize,
+}
+
+impl Default for HubQueue {
+    fn default() -> Self {
+        Self::with_bounds(MAX_EVENTS, MAX_EVENT_BYTES)
+    }
 }
 
 impl fmt::Debug for HubQueue {
@@ -119,6 +126,15 @@ impl fmt::Debug for HubQueue {
 }
 
 impl HubQueue {
+    /// A queue in which this many events and this many bytes of them may wait.
+    pub fn with_bounds(max_events: usize, max_event_bytes: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            max_events,
+            max_event_bytes,
+        }
+    }
+
     /// Adds anything but an event.
     pub fn push(&self, item: HubItem) {
         self.add(|inner| inner.items.push_back(item));
@@ -127,7 +143,7 @@ impl HubQueue {
     /// Adds an event, or marks the hub as lagged when it is full.
     pub fn push_event(&self, event: &Arc<Event>, bytes: usize) {
         self.add(|inner| {
-            if inner.events >= MAX_EVENTS || inner.event_bytes + bytes > MAX_EVENT_BYTES {
+            if inner.events >= self.max_events || inner.event_bytes + bytes > self.max_event_bytes {
                 inner.dropped += 1;
                 if !matches!(inner.items.back(), Some(HubItem::Lagged)) {
                     inner.items.push_back(HubItem::Lagged);

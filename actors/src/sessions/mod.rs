@@ -1,7 +1,7 @@
 //! Conversations: the session index and the transcripts. The only writer of both.
 //!
-//! Replaceable: the index outlives a panic in its slot, and is read again from the store when it
-//! was half-written. **Invariant:** what an [`Append`] answers is committed.
+//! Replaceable: the index outlives a panic in its slot, and so do appends that are being committed.
+//! **Invariant:** what an [`Append`] answers is committed.
 
 pub mod history;
 pub mod keys;
@@ -83,8 +83,9 @@ impl Rebuild for Sessions {
     const MAILBOX: usize = 8_192;
 
     fn build(deps: Self::Deps) -> Self {
-        let reader = deps.store.reader().clone();
-        deps.index.recover(|_| load(&reader).unwrap_or_default());
+        // Not read from the store: rows may be on their way there, and their numbers are spent.
+        deps.index
+            .recover(|index| Index::of(index.records().cloned()));
         Self { deps }
     }
 

@@ -12,6 +12,7 @@ use actix::prelude::*;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::SharedClock;
+use crate::kept::Kept;
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier, fail};
 
@@ -28,9 +29,20 @@ const RETRY_FIRST: Duration = Duration::from_millis(250);
 /// The longest such wait.
 const RETRY_MAX: Duration = Duration::from_secs(15);
 
-/// What survives a rebuild of the actor: the locked file and the database that is open on it.
+/// What survives a rebuild of the actor: the locked file, the database that is open on it, and the
+/// commits that wait.
 #[derive(Clone)]
-pub struct StoreDeps(Arc<Shared>);
+pub struct StoreDeps {
+    shared: Arc<Shared>,
+    waiting: Kept<Waiting>,
+}
+
+/// Commits that wait for the next flush.
+#[derive(Default)]
+struct Waiting {
+    waiters: Vec<Waiter>,
+    bytes: usize,
+}
 
 impl std::fmt::Debug for StoreDeps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,17 +58,20 @@ impl StoreDeps {
     /// [`StoreError::AlreadyOpen`], [`StoreError::Corrupt`], [`StoreError::Newer`], or
     /// [`StoreError::Unavailable`]; each names the file and what to do.
     pub fn open(config: &StoreConfig, clock: SharedClock) -> Result<Self, StoreError> {
-        Shared::open(config, clock).map(|shared| Self(Arc::new(shared)))
+        Shared::open(config, clock).map(|shared| Self {
+            shared: Arc::new(shared),
+            waiting: Kept::default(),
+        })
     }
 
     /// Reads, also before the actor runs.
     pub fn reader(&self) -> StoreReader {
-        StoreReader::new(Arc::clone(&self.0))
+        StoreReader::new(Arc::clone(&self.shared))
     }
 
     /// The status and its changes.
     pub fn status(&self) -> watch::Receiver<StoreStatus> {
-        self.0.status()
+        self.shared.status()
     }
 
     /// The handle for the other actors, once the store runs.
@@ -68,8 +83,7 @@ impl StoreDeps {
 /// The writing actor.
 pub struct Store {
     shared: Arc<Shared>,
-    waiting: Vec<Waiter>,
-    waiting_bytes: usize,
+    waiting: Kept<Waiting>,
     /// Attempts to open the file again since the last commit that worked.
     attempts: u32,
 }
@@ -82,7 +96,7 @@ struct Waiter {
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")
-            .field("waiting", &self.waiting.len())
+            .field("attempts", &self.attempts)
             .finish_non_exhaustive()
     }
 }
@@ -90,16 +104,15 @@ impl std::fmt::Debug for Store {
 impl Store {
     fn new(deps: StoreDeps) -> Self {
         Self {
-            shared: deps.0,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
+            shared: deps.shared,
+            waiting: deps.waiting,
             attempts: 0,
         }
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        let waiting = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
+        // Whoever waits is out of the slot before the disk is touched: a panic there fails these.
+        let waiting = self.waiting.with(std::mem::take).waiters;
         if waiting.is_empty() {
             return;
         }
@@ -170,7 +183,10 @@ impl Rebuild for Store {
     }
 
     fn deps(&self) -> StoreDeps {
-        StoreDeps(Arc::clone(&self.shared))
+        StoreDeps {
+            shared: Arc::clone(&self.shared),
+            waiting: self.waiting.clone(),
+        }
     }
 }
 
@@ -206,14 +222,17 @@ impl Handler<Commit> for Store {
             Ok(bytes) => bytes,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
-        if self.waiting.is_empty() {
+        let (answer, answered) = oneshot::channel();
+        let first = self.waiting.with(|waiting| {
+            waiting.bytes += bytes;
+            waiting.waiters.push(Waiter { ops, answer });
+            waiting.waiters.len() == 1
+        });
+        if first {
             // Queued behind every commit that waits already, so that one flush takes them all. It
             // must not be refused: at most one is on its way for each round of commits.
             ctx.address().do_send(Flush);
         }
-        let (answer, answered) = oneshot::channel();
-        self.waiting_bytes += bytes;
-        self.waiting.push(Waiter { ops, answer });
         Box::pin(async move {
             answered.await.unwrap_or_else(|_| {
                 Err(StoreError::Unavailable(
@@ -230,13 +249,15 @@ impl Store {
             return Err(refusal);
         }
         let bytes = check_size(ops)?;
-        if self.waiting_bytes + bytes > MAX_WAITING_BYTES {
-            return Err(StoreError::Busy {
-                commits: self.waiting.len(),
-                bytes: self.waiting_bytes,
-            });
-        }
-        Ok(bytes)
+        self.waiting.with(|waiting| {
+            if waiting.bytes + bytes > MAX_WAITING_BYTES {
+                return Err(StoreError::Busy {
+                    commits: waiting.waiters.len(),
+                    bytes: waiting.bytes,
+                });
+            }
+            Ok(bytes)
+        })
     }
 }
 

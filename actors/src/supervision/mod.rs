@@ -41,7 +41,7 @@ use actix::{Actor, ActorContext, Addr, Context, Supervised};
 
 pub use panics::{catch, install_panic_hook};
 #[cfg(any(test, feature = "testing"))]
-pub use poison::{Poison, PoisonKind, Wedge};
+pub use poison::{Poison, PoisonKind, Poisoned, Wedge};
 pub use report::{ActorState, ActorVitals, Fatal, LastFailure, Notice, Totals};
 pub use state::{Cause, Failures, HangLimits, RestartPolicy, Tier, Verdict};
 pub use watch::DeathWatch;
@@ -140,6 +140,21 @@ macro_rules! supervised {
                 ctx: &mut ::actix::Context<Self>,
             ) {
                 poison.take(ctx);
+            }
+        }
+
+        #[cfg(any(test, feature = "testing"))]
+        impl<M: ::openclaw_protocol::Method> ::actix::Handler<$crate::supervision::Poisoned<M>>
+            for $actor
+        {
+            type Result = ();
+
+            fn handle(
+                &mut self,
+                poisoned: $crate::supervision::Poisoned<M>,
+                _: &mut ::actix::Context<Self>,
+            ) {
+                poisoned.take();
             }
         }
     };

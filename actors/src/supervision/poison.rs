@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, AsyncContext, Context, Message};
+use openclaw_protocol::Method;
+
+use crate::call::Call;
 
 /// Makes the actor that handles it fail.
 #[derive(Debug, Message)]
@@ -53,5 +56,18 @@ impl Poison {
             PoisonKind::Hang(Wedge::Forever) => ctx.wait(wrap_future(std::future::pending())),
             PoisonKind::Hang(Wedge::Thread(release)) => release.iter().for_each(drop),
         }
+    }
+}
+
+/// A request whose handling panics, wherever its owner stands.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Poisoned<M: Method>(pub Call<M>);
+
+impl<M: Method> Poisoned<M> {
+    /// Takes effect; called by the handlers that `supervised!` writes.
+    #[expect(clippy::panic, reason = "a panic is what was ordered")]
+    pub fn take(self) {
+        panic!("poisoned {}", M::NAME);
     }
 }

@@ -246,7 +246,7 @@ async fn retention_deletes_in_bounded_commits() {
 }
 
 #[actix::test]
-async fn a_panic_fails_nothing_but_what_waited_and_the_third_is_fatal() {
+async fn a_panic_fails_nothing_else_and_the_third_is_fatal() {
     tokio::time::pause();
     let world = start(&StoreConfig::memory());
     world.handle.commit(vec![put("before")]).await.unwrap();

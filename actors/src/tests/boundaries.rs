@@ -1,0 +1,121 @@
+//! What the code may not grow into: a Gateway that works, a method that nobody serves.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use openclaw_protocol::{events, methods};
+
+use super::world::{Setup, paused};
+use crate::gateway::router;
+use crate::settings::ModelPlan;
+
+/// Everything that the Gateway may be told; it routes, orders and registers, and does no work.
+const GATEWAY_HANDLES: [&str; 7] = [
+    "CloseAll",
+    "Deliver",
+    "Emit",
+    "Kick",
+    "Register",
+    "Route",
+    "Unregister",
+];
+
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            found.push((path.display().to_string(), text));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_gateway_handles_nothing_outside_its_list() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut handled = BTreeSet::new();
+    for (path, text) in sources(&source) {
+        if path.contains("tests") {
+            continue;
+        }
+        // Line breaks inside an `impl` header do not matter.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (at, _) in text.match_indices("Handler<") {
+            let Some((message, rest)) = text[at + "Handler<".len()..].split_once(" for ") else {
+                continue;
+            };
+            let target: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == ':')
+                .collect();
+            if target.rsplit(':').next() == Some("Gateway") && message.len() < 80 {
+                handled.insert(message.trim_end_matches('>').to_owned());
+            }
+        }
+        if path.replace('\\', "/").contains("/gateway/") {
+            for forbidden in [
+                ".await",
+                "async ",
+                "actix_rt::spawn",
+                "tokio::spawn",
+                "spawn_blocking",
+                "std::fs",
+                "StoreHandle",
+            ] {
+                assert!(
+                    !text.contains(forbidden),
+                    "{path} contains `{forbidden}`: the Gateway never waits and does no IO"
+                );
+            }
+        }
+    }
+    let allowed: BTreeSet<String> = GATEWAY_HANDLES
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
+    assert_eq!(
+        handled, allowed,
+        "the Gateway routes; work belongs to an owner"
+    );
+}
+
+#[test]
+fn every_method_has_exactly_one_place_that_answers_it() {
+    let all: BTreeSet<&str> = methods::ALL.iter().map(|spec| spec.name).collect();
+    let dispatch = router::dispatch();
+    assert_eq!(dispatch.methods().into_iter().collect::<BTreeSet<_>>(), all);
+    paused(async {
+        let world = Setup::here(ModelPlan::Unconfigured).start().await;
+        let table = router::table(&world.owners);
+        let routed: BTreeSet<&str> = table.methods().collect();
+        let expected: BTreeSet<&str> = dispatch.routed_methods().collect();
+        assert_eq!(routed, expected);
+    });
+}
+
+#[test]
+fn only_methods_without_effect_are_answered_from_snapshots() {
+    let routed: BTreeSet<&str> = router::dispatch().routed_methods().collect();
+    for spec in methods::ALL.iter().filter(|spec| spec.effect) {
+        assert!(
+            routed.contains(spec.name),
+            "{} changes state and has no owner",
+            spec.name
+        );
+    }
+}
+
+#[test]
+fn the_announced_events_are_those_of_the_protocol() {
+    // Nothing beats yet.
+    let all: Vec<&str> = events::ALL
+        .iter()
+        .map(|spec| spec.name)
+        .filter(|name| *name != "heartbeat")
+        .collect();
+    assert_eq!(router::EVENTS, all);
+}

@@ -1,0 +1,10 @@
+//! The actors together: whole turns, faults and interleavings, without sockets and processes.
+
+mod boundaries;
+mod exact;
+mod peer;
+mod poison;
+mod runs;
+mod turn;
+mod units;
+mod world;
