@@ -15,8 +15,6 @@ use serde::{Deserialize, Serialize};
 
 /// The name of the lock of a folder.
 pub const LOCK_FILE: &str = "gateway.lock";
-/// The exit code of a start that met another gateway: systemd does not restart on it.
-pub const EXIT_CODE: u8 = 78;
 
 /// Who holds a lock, for the one who does not get it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +79,7 @@ impl fmt::Display for Utc {
     }
 }
 
-/// Why a lock was not taken. Both end the start with [`EXIT_CODE`].
+/// Why a lock was not taken. Both end the start with [`crate::app::run::EXIT_REFUSED`].
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Somebody else has it.

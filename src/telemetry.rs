@@ -1,6 +1,7 @@
 //! Logs: lines for people or JSON on stdout, and a bounded JSON file that `logs.tail` reads.
 //!
-//! Message bodies and phone numbers never appear above `debug`, tokens never.
+//! Message bodies and phone numbers never appear above `debug`, tokens never. Lines are written by
+//! threads of their own: a full pipe or a hung disk costs lines, which are counted, never a turn.
 
 mod line;
 
@@ -8,10 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -21,6 +20,34 @@ use crate::config::logging::{ConsoleStyle, LogLevel};
 
 /// Size at which the file begins anew, when the configuration names none, bytes.
 const DEFAULT_MAX_BYTES: u64 = 10 * 1024 * 1024;
+
+/// Lines that wait for the disk or the terminal; further ones are dropped.
+const MAX_WAITING_LINES: usize = 8_192;
+
+/// Logging of this process; what waits is written when it is dropped.
+pub struct Logging {
+    dropped: Vec<ErrorCounter>,
+    _writers: [WorkerGuard; 2],
+}
+
+impl Logging {
+    /// Lines that were dropped because nothing took them.
+    pub fn dropped(&self) -> usize {
+        self.dropped.iter().map(ErrorCounter::dropped_lines).sum()
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let dropped = self.dropped();
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "log lines were lost: the disk or the terminal was too slow"
+            );
+        }
+    }
+}
 
 /// The file that this gateway logs to.
 pub fn log_file(loaded: &Loaded) -> PathBuf {
@@ -47,7 +74,7 @@ pub struct Wish {
 /// # Errors
 ///
 /// When the file cannot be opened, or something logs already.
-pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<()> {
+pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<Logging> {
     let logging = &loaded.config.logging;
     let file_level = logging.level.unwrap_or(LogLevel::Info);
     let console_level = if wish.verbose {
@@ -57,6 +84,12 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<()> {
     };
     let path = log_file(loaded);
     let sink = LogSink::open(&path, logging.max_file_bytes.unwrap_or(DEFAULT_MAX_BYTES))?;
+    let (sink, file_guard) = background("log-file", sink);
+    let (stdout, stdout_guard) = background("log-stdout", io::stdout());
+    let handle = Logging {
+        dropped: vec![sink.error_counter(), stdout.error_counter()],
+        _writers: [file_guard, stdout_guard],
+    };
     let file = fmt::layer()
         .event_format(line::FileLine)
         .with_ansi(false)
@@ -66,7 +99,7 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<()> {
         .json
         .unwrap_or(logging.console_style == ConsoleStyle::Json);
     let console = fmt::layer()
-        .with_writer(io::stdout)
+        .with_writer(stdout)
         .with_ansi(wish.colour)
         .with_target(false);
     let console = if json {
@@ -78,7 +111,17 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<()> {
         .with(file)
         .with(console.with_filter(filter(console_level)))
         .try_init()
-        .map_err(io::Error::other)
+        .map_err(io::Error::other)?;
+    Ok(handle)
+}
+
+/// Writes on a thread of its own.
+fn background(name: &str, sink: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .thread_name(name)
+        .lossy(true)
+        .buffered_lines_limit(MAX_WAITING_LINES)
+        .finish(sink)
 }
 
 /// Our own modules at the level asked for, libraries only when they warn.
@@ -98,10 +141,7 @@ fn filter(level: LogLevel) -> EnvFilter {
 }
 
 /// A file that is moved aside when it is full; one older file is kept.
-#[derive(Clone)]
-struct LogSink(Arc<Mutex<Sink>>);
-
-struct Sink {
+struct LogSink {
     file: File,
     path: PathBuf,
     size: u64,
@@ -115,12 +155,21 @@ impl LogSink {
         }
         let file = append(path)?;
         let size = file.metadata()?.len();
-        Ok(Self(Arc::new(Mutex::new(Sink {
+        Ok(Self {
             file,
             path: path.to_owned(),
             size,
             max,
-        }))))
+        })
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(".1");
+        std::fs::rename(&self.path, aside)?;
+        self.file = append(&self.path)?;
+        self.size = 0;
+        Ok(())
     }
 }
 
@@ -132,39 +181,19 @@ fn append(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-impl Sink {
-    fn rotate(&mut self) -> io::Result<()> {
-        let mut aside = self.path.clone().into_os_string();
-        aside.push(".1");
-        std::fs::rename(&self.path, aside)?;
-        self.file = append(&self.path)?;
-        self.size = 0;
-        Ok(())
-    }
-}
-
 impl Write for LogSink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if sink.size > 0 && sink.size + line.len() as u64 > sink.max {
+        if self.size > 0 && self.size + line.len() as u64 > self.max {
             // A folder that cannot be written to costs the rotation, not the line.
-            let _ = sink.rotate();
+            let _ = self.rotate();
         }
-        sink.file.write_all(line)?;
-        sink.size += line.len() as u64;
+        self.file.write_all(line)?;
+        self.size += line.len() as u64;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for LogSink {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self.clone()
     }
 }
 

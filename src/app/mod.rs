@@ -1,5 +1,6 @@
 //! The composition root: opens the store, starts actors and HTTP in order, drains in reverse.
 
+mod recovery;
 pub mod run;
 pub mod settings;
 
@@ -14,8 +15,7 @@ use openclaw_actors::agent::model::http_client;
 use openclaw_actors::agent::state::RunnerState;
 use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
-use openclaw_actors::dedupe::state::Interrupted;
-use openclaw_actors::dedupe::{self, Dedupe, DedupeDeps};
+use openclaw_actors::dedupe::{Dedupe, DedupeDeps};
 use openclaw_actors::event::{Audience, EventOut, Plain};
 use openclaw_actors::gate::GateSettings;
 use openclaw_actors::gateway::router::{self, Owners};
@@ -31,14 +31,12 @@ use openclaw_actors::presence::{Presence, PresenceDeps};
 use openclaw_actors::session::hello::{self, ServerFacts};
 use openclaw_actors::session::preauth::PreAuth;
 use openclaw_actors::session::socket::{SessionLimits, SessionShared};
-use openclaw_actors::sessions::state::Draft;
-use openclaw_actors::sessions::{self, Append, Sessions, SessionsDeps};
+use openclaw_actors::sessions::{Sessions, SessionsDeps};
 use openclaw_actors::settings::Settings;
 use openclaw_actors::store::{Close, Store, StoreConfig, StoreDeps, StoreError, StoreHandle};
 use openclaw_actors::supervision::{DeathWatch, RestartPolicy, Watchdog, supervise};
 use openclaw_actors::views::{Places, Views};
 use openclaw_protocol::events::{SHUTDOWN, ShutdownEvent};
-use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::presence::PresenceEntry;
 
 use crate::http::{self, HttpState, Readiness};
@@ -130,7 +128,7 @@ impl Readiness for Ready {
 ///
 /// # Errors
 ///
-/// [`StartError`]; nothing is left running.
+/// [`StartError`]. Threads and actors that were started before it end with the process.
 pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let Setup {
         settings,
@@ -148,10 +146,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let store_deps = StoreDeps::open(&setup.store, Arc::clone(&clock))?;
     let store_addr = supervise::<Store>(&threads.store, policy, &watch, store_deps.clone());
     let store = store_deps.handle(store_addr.clone().recipient());
-    let recovery = dedupe::recover(store.reader(), clock.now())?;
-    if !recovery.ops.is_empty() {
-        store.commit(recovery.ops).await?;
-    }
+    let recovered = recovery::recover(&store, &settings, &clock, &entropy).await?;
 
     let max_concurrent = settings.max_concurrent;
     let places = Places::new(setup.config_path, setup.state_dir, Arc::clone(&clock));
@@ -190,7 +185,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         policy,
         &watch,
         SessionsDeps {
-            index: Kept::new(sessions::load(store.reader())?),
+            index: Kept::new(recovered.index),
             gateway: gateway.clone(),
             store: store.clone(),
             views: views.clone(),
@@ -221,7 +216,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         policy,
         &watch,
         DedupeDeps {
-            keys: Kept::new(recovery.keys),
+            keys: Kept::new(recovered.keys),
             waiting: Kept::default(),
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -257,7 +252,6 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         },
     );
 
-    note_interrupted(&sessions, &views, recovery.interrupted, &clock).await;
     let owners = Owners {
         dedupe,
         runner,
@@ -369,50 +363,6 @@ async fn within(step: &str, limit: Duration, work: impl Future) {
             seconds = limit.as_secs(),
             "the shutdown goes on without waiting any longer"
         );
-    }
-}
-
-/// Tells the sessions of interrupted runs what happened to them.
-async fn note_interrupted(
-    sessions: &Addr<Sessions>,
-    views: &Views,
-    interrupted: Vec<Interrupted>,
-    clock: &SharedClock,
-) {
-    for run in interrupted {
-        let settings = views.settings.load();
-        let Ok(key) = sessions::keys::canonical(&run.session, None, &settings) else {
-            continue;
-        };
-        let text = "interrupted by a gateway restart";
-        let mut row = Message::text(
-            MessageRole::Custom,
-            "",
-            u64::try_from(clock.now().get()).unwrap_or_default(),
-        );
-        row.custom_type = Some("run-failed-before-reply".into());
-        row.error_message = Some(text.into());
-        row.is_error = Some(true);
-        row.meta.get_or_insert_default().run_id = Some(run.run_id.clone());
-        let draft = Draft {
-            key: key.canonical,
-            agent_id: key.agent,
-            messages: vec![row],
-            last_run: None,
-            ops: Vec::new(),
-        };
-        tracing::warn!(run_id = %run.run_id, session = %run.session, "a run was interrupted by the restart");
-        if sessions
-            .send(Append {
-                draft,
-                run_id: Some(run.run_id),
-                reason: "interrupted",
-            })
-            .await
-            .is_err()
-        {
-            tracing::warn!("an interrupted run could not be noted in its session");
-        }
     }
 }
 

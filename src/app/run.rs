@@ -20,7 +20,9 @@ use crate::telemetry::{self, Wish};
 
 /// How long runs may go on after the gateway was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
-/// Exit code of a start that its surroundings refuse: configuration, port, another gateway.
+
+/// Exit code of a start that its surroundings refuse: configuration, port, another gateway
+/// (`EX_CONFIG`). systemd does not restart on it.
 pub const EXIT_REFUSED: u8 = 78;
 
 /// How to run.
@@ -98,7 +100,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
     }) {
         tracing::warn!(%error, "the lock file does not name the port");
     }
-    telemetry::start(&loaded, options.log).map_err(|error| {
+    // Lives until the end of this function: what waits to be written is written then.
+    let _logging = telemetry::start(&loaded, options.log).map_err(|error| {
         Failure::failed(format!(
             "cannot open the log file {}: {error}",
             telemetry::log_file(&loaded).display()

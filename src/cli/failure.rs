@@ -21,7 +21,7 @@ pub enum Exit {
     /// Credentials or pairing refused (`EX_NOPERM`).
     Refused = 77,
     /// The configuration cannot be used (`EX_CONFIG`).
-    Config = 78,
+    Config = crate::app::run::EXIT_REFUSED,
     /// Ctrl-C.
     Interrupted = 130,
 }

@@ -190,7 +190,10 @@ impl AgentRunner {
                 text: Arc::default(),
                 stop,
             };
-            // Stored and acknowledged: it must not get lost on a full mailbox.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "stored and acknowledged: it must not get lost on a full mailbox"
+            )]
             runner.do_send(Submit {
                 turn: Box::new(turn),
                 stopper,
@@ -208,6 +211,7 @@ impl AgentRunner {
             let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
             actix_rt::spawn(async move {
                 let ended = run::drive_safely(turn, deps).await;
+                #[expect(clippy::disallowed_methods, reason = "one per run that was let in")]
                 runner.do_send(RunDone { serial, key, ended });
             });
         }
@@ -238,6 +242,7 @@ impl AgentRunner {
             let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
             actix_rt::spawn(async move {
                 let ended = run::drive_safely(turn, deps).await;
+                #[expect(clippy::disallowed_methods, reason = "one per run that was let in")]
                 runner.do_send(QueuedEnded { serial, key, ended });
             });
         }

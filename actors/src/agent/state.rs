@@ -28,8 +28,8 @@ pub enum Known {
     Ended(Ended),
     /// It will; this is told.
     Waiting(tokio::sync::oneshot::Receiver<Ended>),
-    /// Nobody heard of it.
-    Unknown,
+    /// Nobody heard of it yet, or too many wait for it; this tells when another run came or ended.
+    Unknown(watch::Receiver<()>),
 }
 
 /// Lanes, runs under way, and the last that ended.
@@ -41,6 +41,7 @@ pub struct RunnerState {
     next_serial: u64,
     draining: bool,
     active: watch::Sender<usize>,
+    arrivals: watch::Sender<()>,
 }
 
 impl RunnerState {
@@ -53,6 +54,7 @@ impl RunnerState {
             next_serial: 0,
             draining: false,
             active: watch::Sender::new(0),
+            arrivals: watch::Sender::new(()),
         }
     }
 
@@ -96,6 +98,7 @@ impl RunnerState {
             .set_max_running(if self.draining { 0 } else { max });
         let key = Arc::clone(&turn.session.canonical);
         let started = self.lanes.submit(&key, turn);
+        self.arrivals.send_replace(());
         self.count();
         started
     }
@@ -123,6 +126,7 @@ impl RunnerState {
         if self.ended.len() > MAX_ENDED {
             self.ended.pop_front();
         }
+        self.arrivals.send_replace(());
         self.count();
         held
     }
@@ -134,17 +138,16 @@ impl RunnerState {
         if let Some(run) = self.runs.values_mut().find(|run| *run.id == *run_id) {
             run.waiters.retain(|waiter| !waiter.is_closed());
             if run.waiters.len() >= MAX_WAITERS {
-                return Known::Unknown;
+                return Known::Unknown(self.arrivals.subscribe());
             }
             let (tell, told) = tokio::sync::oneshot::channel();
             run.waiters.push(tell);
             return Known::Waiting(told);
         }
-        self.ended
-            .iter()
-            .rev()
-            .find(|ended| ended.run_id == run_id)
-            .map_or(Known::Unknown, |ended| Known::Ended(ended.clone()))
+        match self.ended.iter().rev().find(|ended| ended.run_id == run_id) {
+            Some(ended) => Known::Ended(ended.clone()),
+            None => Known::Unknown(self.arrivals.subscribe()),
+        }
     }
 
     /// Tells runs of a session to stop; gives back their ids, and the queued ones among them.

@@ -135,7 +135,10 @@ impl Handler<Unregister> for Gateway {
         if caller.is_present()
             && let Some(presence) = &self.deps.doors.load().left
         {
-            // A death notice: one per connection, and a lost one would leave a ghost.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a death notice: one per connection, and a lost one would leave a ghost"
+            )]
             presence.do_send(Left(caller));
         }
     }
@@ -273,13 +276,19 @@ impl GatewayPort {
         self.0.try_send(Route(call)).is_ok()
     }
 
-    /// Emits an event. Never refused: producers are bounded (one delta per run and pacing interval,
-    /// one presence list per 250 ms), and an event lost here would leave no gap in anyone's `seq`.
+    /// Emits an event. Never refused: an event lost here would leave no gap in anyone's `seq`. Producers
+    /// are bounded: a delta per run and pacing interval, a presence list per 250 ms, a health per
+    /// refresh, and otherwise one or two per request that was let in.
+    #[expect(clippy::disallowed_methods, reason = "bounded by what is said above")]
     pub fn emit(&self, event: EventOut) {
         self.0.do_send(Emit(event));
     }
 
-    /// Delivers an ordered reply. Bounded by the requests that were let in, so never refused.
+    /// Delivers an ordered reply; never refused.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "bounded by the requests that were let in"
+    )]
     pub fn deliver(&self, hub: Arc<HubQueue>, item: HubItem) {
         self.0.do_send(Deliver { hub, item });
     }
@@ -290,6 +299,7 @@ impl GatewayPort {
     }
 
     /// Reports a closed connection: a death notice, never refused.
+    #[expect(clippy::disallowed_methods, reason = "one per connection")]
     pub fn unregister(&self, conn: ConnKey) {
         self.0.do_send(Unregister(conn));
     }

@@ -389,12 +389,16 @@ pub(crate) fn close_connections(
             reason: reason.to_owned(),
         }
     };
-    // As rare as owners' decisions, and never to be lost: not bounded by the mailbox.
-    gateway.addr().do_send(kick());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "as rare as owners' decisions, and never to be lost"
+    )]
+    let look = move |gateway: &GatewayPort| gateway.addr().do_send(kick());
+    look(gateway);
     let gateway = gateway.clone();
     actix_rt::spawn(async move {
         tokio::time::sleep(SECOND_LOOK).await;
-        gateway.addr().do_send(kick());
+        look(&gateway);
     });
 }
 

@@ -180,6 +180,7 @@ impl Handler<Append> for Sessions {
             session_id,
             rows,
             ops,
+            record,
         } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Box::pin(async move { Err(error) }),
@@ -189,7 +190,11 @@ impl Handler<Append> for Sessions {
         let commit = self.deps.store.commit(ops);
         let deps = self.deps.clone();
         Box::pin(async move {
-            commit.await?;
+            if let Err(error) = commit.await {
+                deps.retract(&record);
+                return Err(error);
+            }
+            deps.index.with(|index| index.confirm(record));
             deps.publish();
             let last_seq = rows.last().map_or(0, |(seq, _)| *seq);
             let events = deps.events(&key, rows, run_id, reason);
@@ -258,6 +263,18 @@ impl SessionsDeps {
                 .class(Class::Droppable),
         );
         events
+    }
+
+    /// Shows again what is stored of a session whose commit failed. Where that cannot be read either,
+    /// the index keeps what it has until a commit succeeds.
+    fn retract(&self, failed: &Record) {
+        let key = crate::store::keys::text(&failed.key);
+        match self.store.reader().get_json(Table::Sessions, &key) {
+            Ok(stored) => self.index.with(|index| index.retract(failed, stored)),
+            Err(error) => {
+                tracing::debug!(%error, "a session that could not be stored is shown as if it were");
+            }
+        }
     }
 
     /// Publishes the digest for `health` and `status`.

@@ -89,6 +89,8 @@ pub struct Prepared {
     pub rows: Vec<(u64, Message)>,
     /// Everything to commit.
     pub ops: Vec<Op>,
+    /// The session as the commit writes it.
+    pub record: Record,
 }
 
 /// The index.
@@ -211,12 +213,38 @@ impl Index {
             &record,
         )?);
         let session_id = Arc::clone(&record.session_id);
-        self.put(record);
+        self.put(record.clone());
         Ok(Prepared {
             session_id,
             rows,
             ops,
+            record,
         })
+    }
+
+    /// A commit of this record is on the disk. Puts it back where the failure of an earlier commit
+    /// took it away.
+    pub fn confirm(&mut self, record: Record) {
+        let known = self.records.get(&record.key);
+        if known.is_none_or(|known| known.next_seq < record.next_seq) {
+            self.put(record);
+        }
+    }
+
+    /// A commit of this record failed: shows again what is on the disk. The numbers stay spent.
+    pub fn retract(&mut self, failed: &Record, stored: Option<Record>) {
+        let Some(known) = self.records.get(&failed.key) else {
+            return;
+        };
+        if let Some(mut stored) = stored {
+            stored.next_seq = known.next_seq;
+            self.records.insert(Arc::clone(&stored.key), stored);
+        } else {
+            // A later session of this key has a transcript of its own.
+            self.by_id.remove(&known.session_id);
+            self.records.remove(&failed.key);
+            self.recent.retain(|key| *key != failed.key);
+        }
     }
 }
 
@@ -265,4 +293,48 @@ impl Record {
 fn shorten(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.chars().take(PREVIEW_CHARS).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(index: &mut Index, text: &str) -> Prepared {
+        let draft = Draft {
+            key: "agent:main:main".into(),
+            agent_id: "main".into(),
+            messages: vec![Message::text(MessageRole::User, text, 0)],
+            last_run: None,
+            ops: Vec::new(),
+        };
+        index.prepare(draft, || "id".into(), Millis(1)).unwrap()
+    }
+
+    #[test]
+    fn a_failed_commit_leaves_the_index_as_stored_but_for_the_spent_numbers() {
+        let mut index = Index::default();
+        let lost = append(&mut index, "lost");
+        index.retract(&lost.record, None);
+        assert!(index.is_empty() && index.by_id("id").is_none());
+        assert_eq!(index.recent().count(), 0);
+
+        let kept = append(&mut index, "kept").record;
+        let lost = append(&mut index, "lost").record;
+        index.retract(&lost, Some(kept.clone()));
+        let shown = index.get("agent:main:main").unwrap();
+        assert_eq!(shown.preview.as_deref(), Some("kept"));
+        assert_eq!(shown.next_seq, lost.next_seq);
+    }
+
+    #[test]
+    fn a_commit_that_succeeds_after_an_earlier_one_failed_is_shown() {
+        let mut index = Index::default();
+        let lost = append(&mut index, "lost").record;
+        let kept = append(&mut index, "kept").record;
+        index.retract(&lost, None);
+        index.confirm(kept.clone());
+        assert_eq!(index.by_id("id"), Some(&kept));
+        index.confirm(lost);
+        assert_eq!(index.by_id("id"), Some(&kept));
+    }
 }

@@ -229,8 +229,11 @@ impl Handler<Commit> for Store {
             waiting.waiters.len() == 1
         });
         if first {
-            // Queued behind every commit that waits already, so that one flush takes them all. It
-            // must not be refused: at most one is on its way for each round of commits.
+            // Queued behind every commit that waits already, so that one flush takes them all.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "must not be refused: at most one is on its way for each round of commits"
+            )]
             ctx.address().do_send(Flush);
         }
         Box::pin(async move {

@@ -12,8 +12,6 @@ use crate::call::Call;
 
 /// Time to wait when the client names none, milliseconds.
 const DEFAULT_WAIT_MS: u64 = 30_000;
-/// How often a run that nobody knows is looked for.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Longest time to wait, milliseconds.
 const MAX_WAIT_MS: u64 = 600_000;
 
@@ -41,9 +39,11 @@ impl Handler<Call<AgentWait>> for AgentRunner {
                             }
                         }
                         // It may still be on its way: being stored, or not sent yet.
-                        Known::Unknown => {}
+                        Known::Unknown(mut arrivals) => {
+                            // An error is a runner that was rebuilt: it is asked again.
+                            let _ = arrivals.changed().await;
+                        }
                     }
-                    tokio::time::sleep(LOOK_AGAIN).await;
                 }
             });
             let ended = ended.await.ok();

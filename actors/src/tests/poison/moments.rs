@@ -26,7 +26,7 @@ fn victims(world: &World) -> Vec<Victim> {
         let addr = addr.clone();
         (
             name,
-            Box::new(move || addr.do_send(Poison(PoisonKind::Panic))),
+            Box::new(move || drop(addr.try_send(Poison(PoisonKind::Panic)))),
         )
     }
     vec![
