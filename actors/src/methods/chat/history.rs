@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use actix::Handler;
-use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::chat::{
     ChatHistory, ChatHistoryParams, ChatHistoryResult, InFlightRun, PendingInputs,
 };
+use openclaw_protocol::{ErrorShape, Method};
 
-use crate::call::Call;
+use crate::call::{Call, Reply};
 use crate::methods::store_error;
 use crate::sessions::history::{self, Page};
 use crate::sessions::{self, Sessions, keys};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreReader};
 use crate::views::Views;
 
 impl Handler<Call<ChatHistory>> for Sessions {
@@ -24,22 +24,14 @@ impl Handler<Call<ChatHistory>> for Sessions {
             Err(error) => return call.reply.error(error),
         };
         let reply = call.reply.alias(&key, &call.params.session_key);
-        // Bounded by the connection's own cap on requests in flight.
-        actix_rt::spawn(async move {
-            reply.settle(
-                looked_up
-                    .read(call.params)
-                    .await
-                    .map_err(|error| store_error(&error)),
-            );
-        });
+        looked_up.answer(call.params, reply, |history| history);
     }
 }
 
 /// A session whose history is about to be read.
 pub(crate) struct LookedUp {
     views: Views,
-    reader: crate::store::StoreReader,
+    reader: StoreReader,
     record: Option<sessions::state::Record>,
 }
 
@@ -68,9 +60,27 @@ impl Sessions {
 }
 
 impl LookedUp {
-    /// Reads the page on the blocking pool.
-    pub(crate) async fn read(
+    /// Reads the page and writes the answer on the blocking pool: megabytes of JSON would hold up
+    /// every event on the thread of the owners. Bounded by the connection's own cap on requests in
+    /// flight.
+    pub(crate) fn answer<M: Method>(
         self,
+        params: ChatHistoryParams,
+        reply: Reply<M>,
+        finish: impl FnOnce(ChatHistoryResult) -> M::Result + Send + 'static,
+    ) {
+        let reader = self.reader.clone();
+        // Nobody waits for it: a reply that is dropped on the way answers for itself.
+        drop(reader.offload(move |reader| {
+            let result = self.read(reader, params);
+            reply.settle(result.map(finish).map_err(|error| store_error(&error)));
+            Ok(())
+        }));
+    }
+
+    fn read(
+        self,
+        reader: &StoreReader,
         params: ChatHistoryParams,
     ) -> Result<ChatHistoryResult, StoreError> {
         let defaults = Some(self.views.settings.load().model_defaults());
@@ -95,10 +105,7 @@ impl LookedUp {
             messages,
             next_offset,
             total,
-        } = self
-            .reader
-            .offload(move |reader| history::read(reader, &session_id, next_seq, &params))
-            .await?;
+        } = history::read(reader, &session_id, next_seq, &params)?;
         let runs = self.views.runs.load();
         let in_flight_run = runs
             .get(&record.key)

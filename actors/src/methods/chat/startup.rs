@@ -5,7 +5,7 @@ use openclaw_protocol::methods::chat::{ChatStartup, ChatStartupResult};
 
 use super::metadata;
 use crate::call::Call;
-use crate::methods::{agents, store_error};
+use crate::methods::agents;
 use crate::sessions::Sessions;
 
 impl Handler<Call<ChatStartup>> for Sessions {
@@ -18,15 +18,10 @@ impl Handler<Call<ChatStartup>> for Sessions {
         };
         let reply = call.reply.alias(&key, &call.params.session_key);
         let views = self.deps.views.clone();
-        actix_rt::spawn(async move {
-            let history = looked_up.read(call.params).await;
-            reply.settle(history.map_err(|error| store_error(&error)).map(|history| {
-                ChatStartupResult {
-                    history,
-                    agents_list: Some(agents::list::list(&views)),
-                    metadata: Some(metadata::metadata(&views)),
-                }
-            }));
+        looked_up.answer(call.params, reply, move |history| ChatStartupResult {
+            history,
+            agents_list: Some(agents::list::list(&views)),
+            metadata: Some(metadata::metadata(&views)),
         });
     }
 }
