@@ -13,6 +13,7 @@ pub mod gate;
 pub mod gateway;
 pub mod health;
 pub mod kept;
+pub mod limiter;
 pub mod logs;
 pub mod methods;
 pub mod pairing;

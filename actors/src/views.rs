@@ -10,6 +10,7 @@ use openclaw_protocol::presence::PresenceEntry;
 use crate::clock::SharedClock;
 use crate::gate::GateSettings;
 use crate::health;
+use crate::limiter::counts::Counts;
 use crate::published::{Published, Rendered};
 use crate::sessions::{ActiveRuns, SessionsDigest, keys};
 use crate::settings::{ModelPlan, Settings};
@@ -71,6 +72,8 @@ pub struct Views {
     pub settings: Published<Settings>,
     /// What handshakes are judged by. Owner: composition root.
     pub gate: Published<GateSettings>,
+    /// What the limits refused, delayed and dropped. Written by whoever meets a bound.
+    pub counts: Arc<Counts>,
     /// Where this gateway lives.
     pub places: Arc<Places>,
 }
@@ -85,6 +88,7 @@ impl Views {
             runs: Published::new(ActiveRuns::default()),
             settings: Published::new(settings),
             gate: Published::new(gate),
+            counts: Arc::default(),
             places: Arc::new(places),
         };
         let now = views.places.now_ms();

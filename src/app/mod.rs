@@ -23,13 +23,14 @@ use openclaw_actors::gateway::state::GatewayState;
 use openclaw_actors::gateway::{CloseAll, Doors, Gateway, GatewayDeps, GatewayPort};
 use openclaw_actors::health::{Health, HealthDeps};
 use openclaw_actors::kept::Kept;
+use openclaw_actors::limiter::Limiter;
+use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::logs::Logs;
 use openclaw_actors::pairing::{PairingDeps, PairingRegistry};
 use openclaw_actors::placement::Places as Threads;
 use openclaw_actors::presence::state::PresenceState;
 use openclaw_actors::presence::{Presence, PresenceDeps};
 use openclaw_actors::session::hello::{self, ServerFacts};
-use openclaw_actors::session::preauth::PreAuth;
 use openclaw_actors::session::socket::{SessionLimits, SessionShared};
 use openclaw_actors::sessions::{Sessions, SessionsDeps};
 use openclaw_actors::settings::Settings;
@@ -41,8 +42,6 @@ use openclaw_protocol::presence::PresenceEntry;
 
 use crate::http::{self, HttpState, Readiness};
 
-/// Sockets before their handshake, from all addresses together.
-const MAX_PREAUTH_IN_ALL: u32 = 1_024;
 /// Largest inbound frame of a v3 client, bytes: the figure that it expects.
 const MAX_PAYLOAD_V3: usize = 512 * 1024;
 
@@ -62,8 +61,8 @@ pub struct Setup {
     pub store: StoreConfig,
     /// Limits of connections.
     pub limits: SessionLimits,
-    /// Sockets before their handshake, per address.
-    pub max_preauth_per_ip: u32,
+    /// Bounds of sockets before their handshake.
+    pub arrivals: ArrivalLimits,
     /// HTTP threads.
     pub workers: usize,
     /// Where Ollama listens while no model is configured; `None` never looks.
@@ -278,6 +277,11 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         views: views.clone(),
         dispatch,
         pairing: pairing.recipient(),
+        limiter: Limiter::new(
+            setup.arrivals,
+            Arc::clone(&clock),
+            Arc::clone(&views.counts),
+        ),
         clock: Arc::clone(&clock),
         entropy,
         facts,
@@ -285,7 +289,6 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     };
     let state = HttpState {
         sessions: shared,
-        preauth: PreAuth::new(setup.max_preauth_per_ip, MAX_PREAUTH_IN_ALL),
         readiness: Arc::new(Ready {
             store,
             views: views.clone(),

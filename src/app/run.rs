@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use openclaw_actors::clock::{SystemClock, SystemEntropy};
+use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::session::socket::SessionLimits;
 use openclaw_actors::store::StoreConfig;
 use openclaw_actors::supervision::install_panic_hook;
@@ -142,7 +143,12 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
             handshake: Duration::from_millis(limits.handshake_timeout_ms),
             tick: Duration::from_millis(limits.tick_interval_ms),
         },
-        max_preauth_per_ip: limits.max_preauth_connections_per_ip,
+        arrivals: ArrivalLimits {
+            open_per_client: limits.max_preauth_connections_per_ip,
+            open_in_all: limits.max_preauth_connections,
+            rate_per_client: limits.handshakes_per_second_per_ip,
+            rate_in_all: limits.handshakes_per_second,
+        },
         workers: workers(),
         ollama: Some(openclaw_actors::agent::model::ollama::base_url(
             env("OLLAMA_HOST").as_deref(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
 use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
+use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::settings::{AgentSettings, ModelPlan, ResolvedModel, Settings};
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
 use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::config::agents::AgentEntry;
 use crate::config::auth::ResolvedAuth;
-use crate::config::gateway::AuthMode;
+use crate::config::gateway::{AuthMode, RateLimit as RateLimitConfig};
 use crate::config::models::{AuthProfiles, Input, ModelSources, choice, is_unconfigured, resolve};
 use crate::config::redact::ConfigSnapshot;
 use crate::config::session::SessionScope;
@@ -228,5 +229,15 @@ pub fn gate(loaded: &Loaded, auth: &ResolvedAuth) -> Result<GateSettings, String
         mode,
         allowed_origins: gateway.control_ui.allowed_origins.clone(),
         auto_approve_local: gateway.nodes.pairing.auto_approve_local,
+        rate_limit: rate_limit(&gateway.auth.rate_limit),
     })
+}
+
+const fn rate_limit(config: &RateLimitConfig) -> RateLimit {
+    RateLimit {
+        max_attempts: config.max_attempts,
+        window: Duration::from_millis(config.window_ms),
+        lockout: Duration::from_millis(config.lockout_ms),
+        exempt_loopback: config.exempt_loopback,
+    }
 }

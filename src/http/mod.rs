@@ -11,7 +11,6 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, guard, web};
 use openclaw_actors::clock::SharedClock;
 use openclaw_actors::session::hub::{Hub, Links};
-use openclaw_actors::session::preauth::PreAuth;
 use openclaw_actors::session::queue::HubQueue;
 use openclaw_actors::session::socket::{SessionShared, Worker};
 
@@ -22,8 +21,6 @@ pub use probes::Readiness;
 pub struct HttpState {
     /// What sessions share.
     pub sessions: SessionShared,
-    /// Bounds sockets before their handshake.
-    pub preauth: PreAuth,
     /// Answers the readiness probe.
     pub readiness: Arc<dyn Readiness>,
     /// Time.

@@ -9,6 +9,8 @@ use actix_web::guard::GuardContext;
 use actix_web::http::{StatusCode, header};
 use actix_web::rt::net::TcpStream as ActixTcpStream;
 use actix_web::{HttpRequest, HttpResponse, web};
+use openclaw_actors::limiter::arrivals::TurnedAway;
+use openclaw_actors::limiter::client::Client;
 use openclaw_actors::session::handshake::Peer;
 use openclaw_actors::session::socket::{self, Worker};
 use serde_json::json;
@@ -48,17 +50,17 @@ pub(super) async fn upgrade(
     if let Some(name) = forwarding_header(&request) {
         return Ok(refuse_proxy(&name));
     }
-    let Some(slot) = state.preauth.admit(address.ip()) else {
-        tracing::warn!(peer = %address.ip(), "too many sockets before their handshake");
-        return Ok(HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
-            .insert_header((header::RETRY_AFTER, "1"))
-            .body("too many connections before their handshake; try again"));
-    };
     let peer = Peer {
         ip: address.ip(),
         local: is_local(address.ip()),
         origin: text_of(&request, header::ORIGIN),
         host: text_of(&request, header::HOST),
+    };
+    let sessions = &state.sessions;
+    let client = Client::of(&peer, &sessions.views.gate.load().allowed_origins);
+    let slot = match sessions.limiter.arrive(client) {
+        Ok(slot) => slot,
+        Err(why) => return Ok(turn_away(&peer, why)),
     };
     let socket = request
         .conn_data::<Socket>()
@@ -69,9 +71,27 @@ pub(super) async fn upgrade(
         peer,
         socket,
         slot,
-        state.sessions.clone(),
+        sessions.clone(),
         Worker::clone(&worker),
     )
+}
+
+/// The answer to a socket for which there is no room before its handshake.
+fn turn_away(peer: &Peer, why: TurnedAway) -> HttpResponse {
+    let (seconds, message) = match why {
+        TurnedAway::TooMany => (
+            1,
+            "too many connections before their handshake; try again (gateway.limits.maxPreauthConnectionsPerIp, maxPreauthConnections)",
+        ),
+        TurnedAway::TooFast { retry_after } => (
+            retry_after.as_secs() + 1,
+            "too many connections a second; try again (gateway.limits.handshakesPerSecondPerIp, handshakesPerSecond)",
+        ),
+    };
+    tracing::debug!(peer = %peer.client_ip(), ?why, "a socket was turned away");
+    HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
+        .insert_header((header::RETRY_AFTER, seconds))
+        .body(message)
 }
 
 /// A peer on this machine. Forwarded requests never get here.

@@ -10,10 +10,9 @@ use crate::harness::socket::{Socket, connect_params, upgrade};
 
 #[tokio::test]
 async fn sockets_before_their_handshake_are_bounded_per_address() {
-    let daemon = Daemon::start(Plan {
-        max_preauth_per_ip: 2,
-        ..Plan::default()
-    });
+    let mut plan = Plan::default();
+    plan.arrivals.open_per_client = 2;
+    let daemon = Daemon::start(plan);
     let mut first = daemon.socket().await;
     let _second = daemon.socket().await;
     let (status, body) = upgrade(daemon.address, &[]).await.expect_err("no place");

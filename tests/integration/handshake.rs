@@ -173,7 +173,7 @@ async fn the_secret_of_the_mode_is_taken_from_either_field() {
 
 #[tokio::test]
 async fn a_wrong_or_missing_secret_is_refused_with_what_to_do() {
-    let daemon = Daemon::start(Plan::default());
+    let daemon = Daemon::start(Plan::default().patient());
     let device = Device::new(1);
     // (auth, with a device, code, details.code, next step, retry with a device token)
     let cases = [
@@ -288,7 +288,7 @@ async fn nobody_but_the_local_command_line_comes_in_without_a_device() {
 
 #[tokio::test]
 async fn a_device_is_paired_here_gets_a_token_and_comes_back_with_it() {
-    let daemon = Daemon::start(Plan::default());
+    let daemon = Daemon::start(Plan::default().patient());
     for generation in [3, 4] {
         let device = Device::new(u8::try_from(generation).unwrap());
         let ui = |auth: Value| {
@@ -329,7 +329,7 @@ async fn a_device_is_paired_here_gets_a_token_and_comes_back_with_it() {
 
 #[tokio::test]
 async fn a_device_whose_proof_fails_is_told_which_part_failed() {
-    let daemon = Daemon::start(Plan::default());
+    let daemon = Daemon::start(Plan::default().patient());
     let device = Device::new(5);
     let cases: [(Change, &str); 6] = [
         (

@@ -11,6 +11,7 @@ mod http;
 mod idempotency;
 mod kill;
 mod lanes;
+mod lockout;
 mod models;
 mod process;
 mod slow;

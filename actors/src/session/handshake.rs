@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 use super::origin;
 use crate::gate::{AuthFailure, Credential, GateSettings, SharedAuth};
+use crate::limiter::failures::AuthScope;
+use crate::limiter::{Guesses, Locks};
 
 /// What is known of the peer before it says anything.
 #[derive(Debug, Clone)]
@@ -28,6 +30,13 @@ pub struct Peer {
     pub host: Option<String>,
 }
 
+impl Peer {
+    /// The address that limits are counted by: the client's own, in its plain form.
+    pub fn client_ip(&self) -> IpAddr {
+        self.ip.to_canonical()
+    }
+}
+
 /// Why a handshake ends; the error goes out first where there is a request to answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refusal {
@@ -37,6 +46,8 @@ pub struct Refusal {
     pub code: u16,
     /// Close reason.
     pub reason: String,
+    /// Credentials that were wrong; the limiter counts them.
+    pub guesses: Guesses,
 }
 
 impl Refusal {
@@ -46,6 +57,7 @@ impl Refusal {
             code: 1008,
             reason: error.message.to_string(),
             error: Some(error),
+            guesses: Guesses::default(),
         }
     }
 
@@ -54,6 +66,7 @@ impl Refusal {
             error: None,
             code: 1008,
             reason: reason.to_owned(),
+            guesses: Guesses::default(),
         }
     }
 }
@@ -173,7 +186,7 @@ pub enum GateOne {
     DeviceToken {
         /// What was presented.
         token: String,
-        /// The answer when it is not one.
+        /// The answer when it is not one; the registry gives it then, and only then.
         otherwise: Box<ErrorShape>,
     },
 }
@@ -193,9 +206,11 @@ pub struct Candidate {
     pub gate: GateOne,
     /// Whether a new device may be approved without asking.
     pub silent: bool,
+    /// What was wrong although the gate may still open; it counts once the gate stays shut.
+    pub guesses: Guesses,
 }
 
-/// Decides a connect up to the pairing registry.
+/// Decides a connect up to the pairing registry. Nothing that is locked is compared.
 ///
 /// # Errors
 ///
@@ -204,6 +219,7 @@ pub fn evaluate(
     params: &ConnectParams,
     peer: &Peer,
     gate: &GateSettings,
+    locks: Locks,
     nonce: &str,
     now_ms: u64,
 ) -> Result<Candidate, Refusal> {
@@ -220,7 +236,7 @@ pub fn evaluate(
         is_browser_class(client.0, client.1),
     )
     .map_err(Refusal::answered)?;
-    let shared = gate.check_shared(params.auth.as_ref());
+    let shared = gate.check_shared(params.auth.as_ref(), locks.get(AuthScope::SharedSecret));
 
     let Some(claim) = &params.device else {
         return without_device(params, peer, &shared, generation, role, scopes);
@@ -237,7 +253,7 @@ pub fn evaluate(
     };
     let device =
         device::verify(claim, &context).map_err(|error| Refusal::answered(error.to_error()))?;
-    let gate_one = gate_one(&shared, params, peer)?;
+    let gate_one = gate_one(&shared, params, peer, locks)?;
     let with_secret = matches!(gate_one, GateOne::Shared(method) if method != "none");
     let silent = peer.local && with_secret && gate.auto_approve_local && own_page;
     Ok(Candidate {
@@ -247,6 +263,7 @@ pub fn evaluate(
         device: Some(device),
         gate: gate_one,
         silent,
+        guesses: shared.guesses(),
     })
 }
 
@@ -297,7 +314,10 @@ fn without_device(
     if let SharedAuth::Failed(reason) = shared
         && reason.was_presented()
     {
-        return Err(Refusal::answered(reason.to_error(id, peer.local, false)));
+        return Err(Refusal {
+            guesses: shared.guesses(),
+            ..Refusal::answered(reason.to_error(id, peer.local, false))
+        });
     }
     if let SharedAuth::Ok(method) = shared
         && role == Role::Operator
@@ -314,6 +334,7 @@ fn without_device(
             device: None,
             gate: GateOne::Shared(method),
             silent: false,
+            guesses: Guesses::default(),
         });
     }
     Err(Refusal::answered(ErrorShape::new(ErrorCode::NotPaired, "device identity required").with_details(json!({
@@ -322,25 +343,44 @@ fn without_device(
     }))))
 }
 
-/// The shared secret, or a token that the pairing registry may know as the device's own.
-fn gate_one(shared: &SharedAuth, params: &ConnectParams, peer: &Peer) -> Result<GateOne, Refusal> {
+/// The shared secret, or a token that the pairing registry may know as the device's own. A lock of
+/// the shared secret does not stand in the way of a device's token, nor the other way round.
+fn gate_one(
+    shared: &SharedAuth,
+    params: &ConnectParams,
+    peer: &Peer,
+    locks: Locks,
+) -> Result<GateOne, Refusal> {
     let reason = match shared {
         SharedAuth::Ok(method) => return Ok(GateOne::Shared(method)),
         SharedAuth::Failed(reason) => *reason,
     };
-    let refusal = |reason: AuthFailure| reason.to_error(params.client.id, peer.local, true);
+    let error = |reason: AuthFailure| reason.to_error(params.client.id, peer.local, true);
+    let refuse = |reason: AuthFailure| Refusal {
+        guesses: shared.guesses(),
+        ..Refusal::answered(error(reason))
+    };
     let (token, otherwise) = match params.auth.as_ref() {
         Some(AuthClaim {
             device_token: Some(token),
             ..
-        }) => (token, refusal(Credential::DeviceToken.mismatch())),
+        }) if !token.is_empty() => (token, Credential::DeviceToken.mismatch()),
         Some(AuthClaim {
             token: Some(token), ..
-        }) if !token.is_empty() => (token, refusal(reason)),
-        _ => return Err(Refusal::answered(refusal(reason))),
+        }) if !token.is_empty() => (token, reason),
+        _ => return Err(refuse(reason)),
+    };
+    if let Some(left) = locks.get(AuthScope::DeviceToken) {
+        return Err(refuse(Credential::DeviceToken.locked(left)));
+    }
+    // Whoever is locked out learns no more than that, also with a made-up token beside it.
+    let otherwise = if reason.is_locked() {
+        reason
+    } else {
+        otherwise
     };
     Ok(GateOne::DeviceToken {
         token: token.clone(),
-        otherwise: Box::new(otherwise),
+        otherwise: Box::new(error(otherwise)),
     })
 }

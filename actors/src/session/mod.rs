@@ -5,6 +5,7 @@
 //! is written by the hub (or by the session itself, on the same thread) into the connection's
 //! outbox, which the socket drains.
 
+mod admission;
 pub mod dispatch;
 pub mod guard;
 pub mod handshake;
@@ -12,6 +13,5 @@ pub mod hello;
 pub mod hub;
 pub mod link;
 pub mod origin;
-pub mod preauth;
 pub mod queue;
 pub mod socket;

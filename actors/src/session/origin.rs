@@ -47,6 +47,15 @@ pub fn check(peer: &Peer, allowed: &[String], browser_class: bool) -> Result<boo
     Err(refusal("origin not allowed"))
 }
 
+/// Whether the page was served by this gateway to a browser on this machine.
+pub fn is_own_loopback_page(peer: &Peer) -> bool {
+    peer.origin
+        .as_deref()
+        .and_then(authority)
+        .zip(peer.host.as_deref())
+        .is_some_and(|(page, host)| page.eq_ignore_ascii_case(host) && is_loopback(host_of(page)))
+}
+
 fn refusal(reason: &str) -> ErrorShape {
     ErrorShape::invalid(
         "origin not allowed (open the page from the gateway host or allow it in gateway.controlUi.allowedOrigins)",

@@ -12,41 +12,39 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, AsyncContext as _, Recipient, StreamHandler,
-    WrapFuture as _,
-};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Recipient, StreamHandler};
 use actix_http::ws::{Codec, Item, Message, ProtocolError};
 use actix_web::web::Payload;
 use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, WebsocketContext};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
-use openclaw_protocol::connect::{Challenge, Policy};
-use openclaw_protocol::frame::{
-    FrameError, RequestFrame, response_error, response_error_id, to_bytes,
-};
-use openclaw_protocol::{ErrorShape, Generation};
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::connect::Challenge;
+use openclaw_protocol::frame::{FrameError, RequestFrame, response_error_id, to_bytes};
 use serde_json::{Value, json};
 
 use super::dispatch::{Dispatch, Outcome};
 use super::guard::{FrameGuard, PREAUTH_MAX};
-use super::handshake::{self, Candidate, ConnectRequest, Peer, Refusal};
-use super::hello::{self, ServerFacts};
+use super::handshake::Peer;
+use super::hello::ServerFacts;
 use super::hub::Links;
 use super::link::{Delivery, Link, Opcode};
-use super::preauth::Slot;
 use super::queue::HubQueue;
 use crate::call::{Caller, ConnKey};
 use crate::clock::{SharedClock, SharedEntropy};
-use crate::gateway::{GatewayPort, Register};
-use crate::pairing::{Admission, Admit, NodeClaims};
+use crate::gateway::GatewayPort;
+use crate::limiter::client::Client;
+use crate::limiter::counts::Count;
+use crate::limiter::{Delayed, Limiter, Slot};
+use crate::pairing::Admit;
 use crate::views::Views;
 
 /// Consecutive calls outside the connection's role after which it is closed.
 const MAX_ROLE_STRIKES: u8 = 10;
-/// How long pairing and registration may take together.
-const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
+
+/// The context that drives a session.
+pub(super) type Ctx = WebsocketContext<WsSession>;
 
 /// What every session of a worker shares.
 #[derive(Clone)]
@@ -59,6 +57,8 @@ pub struct SessionShared {
     pub dispatch: Arc<Dispatch>,
     /// The pairing registry.
     pub pairing: Recipient<Admit>,
+    /// Failed attempts and places before the handshake.
+    pub limiter: Limiter,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.
@@ -93,11 +93,13 @@ pub struct Worker {
     pub queue: Arc<HubQueue>,
 }
 
-enum Phase {
+pub(super) enum Phase {
     /// Waits for `connect`.
     Greeting { nonce: String, slot: Slot },
     /// Being admitted; inbound frames wait.
     Admission { _slot: Slot },
+    /// Refused; the answer is held back for a while.
+    Refused { _held: Delayed },
     /// Serves requests.
     Open(Arc<Caller>),
     /// Being closed.
@@ -106,17 +108,20 @@ enum Phase {
 
 /// One client connection.
 pub struct WsSession {
-    conn: ConnKey,
-    shared: SessionShared,
-    worker: Worker,
-    link: Rc<Link>,
-    peer: Peer,
-    phase: Phase,
-    limit: Rc<Cell<usize>>,
+    pub(super) conn: ConnKey,
+    pub(super) shared: SessionShared,
+    pub(super) worker: Worker,
+    pub(super) link: Rc<Link>,
+    pub(super) peer: Peer,
+    /// Whose attempts its attempts count among.
+    pub(super) client: Client,
+    pub(super) phase: Phase,
+    /// Largest inbound frame now, bytes.
+    pub(super) limit: Rc<Cell<usize>>,
     fragments: Option<BytesMut>,
     strikes: u8,
     /// The Gateway knows this connection and has to be told of its end.
-    registered: bool,
+    pub(super) registered: bool,
 }
 
 /// Answers an upgrade request and starts its session.
@@ -145,6 +150,7 @@ pub fn upgrade(
     let codec = Codec::new().max_size(shared.limits.max_payload);
     let session = WsSession {
         conn,
+        client: slot.client().clone(),
         phase: Phase::Greeting {
             nonce: shared.entropy.uuid().to_string(),
             slot,
@@ -204,6 +210,7 @@ impl Actor for WsSession {
                 session.phase,
                 Phase::Greeting { .. } | Phase::Admission { .. }
             ) {
+                session.shared.views.counts.add(Count::HandshakeTimeouts);
                 session.close(
                     ctx,
                     1008,
@@ -261,7 +268,7 @@ impl WsSession {
         }
     }
 
-    fn bytes(&mut self, bytes: &[u8], ctx: &mut WebsocketContext<Self>) {
+    fn bytes(&mut self, bytes: &[u8], ctx: &mut Ctx) {
         match std::str::from_utf8(bytes) {
             Ok(text) => self.text(text, ctx),
             Err(_) => self.close(ctx, 1007, "frames must be UTF-8 text"),
@@ -269,7 +276,7 @@ impl WsSession {
     }
 
     /// Puts a fragmented message together, within the same limit as a whole one.
-    fn fragment(&mut self, item: Item, ctx: &mut WebsocketContext<Self>) {
+    fn fragment(&mut self, item: Item, ctx: &mut Ctx) {
         let (piece, last) = match item {
             Item::FirstText(piece) | Item::FirstBinary(piece) => {
                 self.fragments = Some(BytesMut::new());
@@ -290,7 +297,7 @@ impl WsSession {
         }
     }
 
-    fn text(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
+    fn text(&mut self, text: &str, ctx: &mut Ctx) {
         if self.link.is_closed() {
             return;
         }
@@ -300,11 +307,11 @@ impl WsSession {
                 self.request(text, &caller, ctx);
             }
             Phase::Greeting { .. } => self.connect(text, ctx),
-            Phase::Admission { .. } | Phase::Over => {}
+            Phase::Admission { .. } | Phase::Refused { .. } | Phase::Over => {}
         }
     }
 
-    fn request(&mut self, text: &str, caller: &Arc<Caller>, ctx: &mut WebsocketContext<Self>) {
+    fn request(&mut self, text: &str, caller: &Arc<Caller>, ctx: &mut Ctx) {
         let frame = match RequestFrame::parse(text) {
             Ok(frame) => frame,
             Err(FrameError::NotJson) => {
@@ -334,231 +341,32 @@ impl WsSession {
                 self.answer(&frame, ctx);
                 self.strikes += 1;
                 if self.strikes > MAX_ROLE_STRIKES {
+                    self.shared.views.counts.add(Count::FloodsClosed);
                     self.close(ctx, 1008, "repeated unauthorized calls");
                 }
             }
         }
     }
 
-    fn answer(&mut self, frame: &[u8], ctx: &mut WebsocketContext<Self>) {
+    fn answer(&mut self, frame: &[u8], ctx: &mut Ctx) {
         if self.link.write_reply(frame) == Delivery::Overrun {
+            self.shared.views.counts.add(Count::SlowClosed);
             self.close(ctx, 1008, "slow consumer");
         }
     }
 
-    fn connect(&mut self, text: &str, ctx: &mut WebsocketContext<Self>) {
-        let Phase::Greeting { nonce, slot } = std::mem::replace(&mut self.phase, Phase::Over)
-        else {
-            return;
-        };
-        let request = match handshake::read_connect(text) {
-            Ok(request) => request,
-            Err(rejected) => {
-                return self.refuse(rejected.id.as_deref(), None, rejected.refusal, ctx);
-            }
-        };
-        if request.ignored > 0 {
-            tracing::debug!(
-                count = request.ignored,
-                client = request.params.client.id.as_str(),
-                "ignored unknown keys in connect"
-            );
-        }
-        let gate = self.shared.views.gate.load();
-        match handshake::evaluate(
-            &request.params,
-            &self.peer,
-            &gate,
-            &nonce,
-            epoch_ms(&self.shared.clock),
-        ) {
-            Ok(candidate) => {
-                self.phase = Phase::Admission { _slot: slot };
-                self.admit(request, candidate, ctx);
-            }
-            Err(refusal) => {
-                let generation =
-                    Generation::negotiate(request.params.min_protocol, request.params.max_protocol);
-                self.refuse(Some(&request.id), generation, refusal, ctx);
-            }
-        }
-    }
-
-    /// Asks the pairing registry about a device, or lets the device-less exception pass.
-    fn admit(
-        &mut self,
-        request: ConnectRequest,
-        candidate: Candidate,
-        ctx: &mut WebsocketContext<Self>,
-    ) {
-        let Some(device) = candidate.device.clone() else {
-            let method = match &candidate.gate {
-                handshake::GateOne::Shared(method) => (*method).to_owned(),
-                handshake::GateOne::DeviceToken { .. } => "device-token".to_owned(),
-            };
-            let admission = Admission {
-                scopes: candidate.scopes,
-                method,
-                token: None,
-            };
-            return self.register(request, &candidate, admission, ctx);
-        };
-        let ask = Admit {
-            device,
-            role: candidate.role,
-            scopes: candidate.scopes,
-            gate: candidate.gate.clone(),
-            silent: candidate.silent,
-            client: request.params.client.clone(),
-            generation: candidate.generation,
-            remote_ip: self.remote_ip(),
-            claims: NodeClaims {
-                caps: request.params.caps.clone(),
-                commands: request.params.commands.clone(),
-            },
-        };
-        let answer = self.shared.pairing.send(ask);
-        let answer = async move { tokio::time::timeout(ADMISSION_LIMIT, answer).await };
-        ctx.wait(answer.into_actor(self).map(move |answer, session, ctx| {
-            let generation = Some(candidate.generation);
-            match answer {
-                Ok(Ok(Ok(admission))) => session.register(request, &candidate, admission, ctx),
-                Ok(Ok(Err(error))) => {
-                    let refusal = pairing_refusal(error, candidate.generation);
-                    session.refuse(Some(&request.id), generation, refusal, ctx);
-                }
-                Ok(Err(_)) | Err(_) => {
-                    let error =
-                        ErrorShape::unavailable("the pairing registry is restarting; try again")
-                            .retry_after(1_000);
-                    let refusal = Refusal {
-                        code: 1013,
-                        ..Refusal::answered(error)
-                    };
-                    session.refuse(Some(&request.id), generation, refusal, ctx);
-                }
-            }
-        }));
-    }
-
-    /// Joins the order of events; requests are served once hello-ok is in the outbox.
-    fn register(
-        &mut self,
-        request: ConnectRequest,
-        candidate: &Candidate,
-        admission: Admission,
-        ctx: &mut WebsocketContext<Self>,
-    ) {
-        let ConnectRequest { id, params, .. } = request;
-        let limits = self.shared.limits;
-        let max_payload = if candidate.generation == Generation::V3 {
-            limits.max_payload_v3
-        } else {
-            limits.max_payload
-        };
-        let caller = Arc::new(Caller {
-            conn: self.conn,
-            conn_id: self.shared.entropy.uuid().to_string(),
-            role: candidate.role,
-            scopes: admission.scopes,
-            generation: candidate.generation,
-            client: params.client,
-            caps: params.caps,
-            device_id: candidate.device.as_ref().map(|device| device.id.clone()),
-            remote_ip: self.remote_ip(),
-            hub: Arc::clone(&self.worker.queue),
-            in_flight: std::sync::atomic::AtomicU32::new(0),
-        });
-        let policy = Policy {
-            max_payload: max_payload as u64,
-            max_buffered_bytes: limits.max_buffered as u64,
-            tick_interval_ms: u64::try_from(limits.tick.as_millis()).unwrap_or(u64::MAX),
-        };
-        tracing::debug!(
-            conn = caller.conn_id,
-            client = ?caller.client.id,
-            auth = admission.method,
-            "connected"
-        );
-        let compose = hello::compose(
-            id.clone(),
-            &caller,
-            admission.token,
-            Arc::clone(&self.shared.facts),
-            self.shared.views.clone(),
-            policy,
-        );
-        let (joined, joining) = tokio::sync::oneshot::channel();
-        self.worker.links.identify(Arc::clone(&caller));
-        let generation = Some(candidate.generation);
-        if !self.shared.gateway.register(Register {
-            caller: Arc::clone(&caller),
-            compose,
-            joined,
-        }) {
-            let error =
-                ErrorShape::unavailable("the gateway is busy; try again").retry_after(1_000);
-            return self.refuse(
-                Some(&id),
-                generation,
-                Refusal {
-                    code: 1013,
-                    ..Refusal::answered(error)
-                },
-                ctx,
-            );
-        }
-        self.registered = true;
-        let joining = async move { tokio::time::timeout(ADMISSION_LIMIT, joining).await };
-        ctx.wait(joining.into_actor(self).map(move |joined, session, ctx| {
-            // From here on the Gateway knows the connection, also when it never joined.
-            session.phase = Phase::Open(Arc::clone(&caller));
-            session.limit.set(max_payload);
-            if matches!(joined, Ok(Ok(()))) {
-                tracing::debug!(conn_id = %caller.conn_id, client = caller.client.id.as_str(), role = caller.role.as_str(), "client connected");
-            } else {
-                session.close(ctx, 1013, "gateway restarting; try again");
-            }
-        }));
-    }
-
-    fn remote_ip(&self) -> Option<String> {
-        (!self.peer.local).then(|| self.peer.ip.to_canonical().to_string())
-    }
-
-    fn refuse(
-        &mut self,
-        id: Option<&str>,
-        generation: Option<Generation>,
-        refusal: Refusal,
-        ctx: &mut WebsocketContext<Self>,
-    ) {
-        let code = refusal
-            .error
-            .as_ref()
-            .and_then(|error| error.details.as_ref())
-            .and_then(|details| details["code"].as_str())
-            .unwrap_or_default()
-            .to_owned();
-        tracing::info!(peer = %self.peer.ip, code, reason = %refusal.reason, "connection refused");
-        if let (Some(id), Some(error)) = (id, refusal.error) {
-            let error = error.for_generation(generation.unwrap_or(Generation::V4));
-            self.link.write_text(&[&response_error(id, &error, None)]);
-        }
-        self.close(ctx, refusal.code, &refusal.reason);
-    }
-
-    fn too_large(&mut self, ctx: &mut WebsocketContext<Self>) {
+    fn too_large(&mut self, ctx: &mut Ctx) {
+        self.shared.views.counts.add(Count::OversizedFrames);
         let reason = format!("frame too large: at most {} bytes", self.limit.get());
         self.close(ctx, 1009, &reason);
     }
 
-    fn close(&mut self, ctx: &mut WebsocketContext<Self>, code: u16, reason: &str) {
+    pub(super) fn close(&mut self, ctx: &mut Ctx, code: u16, reason: &str) {
         self.link.close(code, reason);
         self.finish(ctx);
     }
 
-    fn finish(&mut self, ctx: &mut WebsocketContext<Self>) {
+    fn finish(&mut self, ctx: &mut Ctx) {
         self.unregister();
         self.phase = Phase::Over;
         self.link.end();
@@ -566,21 +374,6 @@ impl WsSession {
     }
 }
 
-/// The request id belongs into the close reason, for people who only see that; v3 clients look for
-/// the bare words.
-fn pairing_refusal(error: ErrorShape, generation: Generation) -> Refusal {
-    let request_id = error
-        .details
-        .as_ref()
-        .and_then(|details| details["requestId"].as_str())
-        .map(str::to_owned);
-    let mut refusal = Refusal::answered(error);
-    if let (Generation::V4, Some(id)) = (generation, request_id) {
-        refusal.reason = format!("{} (requestId: {id})", refusal.reason);
-    }
-    refusal
-}
-
-fn epoch_ms(clock: &SharedClock) -> u64 {
+pub(super) fn epoch_ms(clock: &SharedClock) -> u64 {
     u64::try_from(clock.now().get()).unwrap_or_default()
 }

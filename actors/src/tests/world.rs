@@ -305,6 +305,7 @@ fn views(settings: Settings, clock: &SharedClock) -> Views {
         mode: AuthMode::None,
         allowed_origins: Vec::new(),
         auto_approve_local: true,
+        rate_limit: crate::limiter::failures::RateLimit::default(),
     };
     let places = Places::new(String::new(), String::new(), Arc::clone(clock));
     Views::new(settings, gate, places)

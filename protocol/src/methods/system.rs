@@ -216,6 +216,45 @@ pub struct StatusGateway {
     pub connections: u64,
     /// Runs under way.
     pub active_runs: u64,
+    /// What the limits refused, delayed and dropped since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitCounts>,
+}
+
+/// What the limits refused, delayed and dropped since the start: one number per bound.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LimitCounts {
+    /// Sockets refused because too many were open before their handshake.
+    pub too_many_before_handshake: u64,
+    /// Sockets refused because they came too fast.
+    pub too_fast_connects: u64,
+    /// Sockets closed because no `connect` came in time.
+    pub handshake_timeouts: u64,
+    /// Wrong tokens, passwords and setup codes.
+    pub failed_attempts: u64,
+    /// Clients locked out after too many of them.
+    pub lockouts: u64,
+    /// Connects refused because their client was locked out.
+    pub refused_while_locked: u64,
+    /// Refusals that were held back, to slow down guessing on this machine.
+    pub delayed_answers: u64,
+    /// Frames refused for their size.
+    pub oversized_frames: u64,
+    /// Frames refused because they were nested too deeply.
+    pub deep_frames: u64,
+    /// Frames refused because their connection sent too many a second.
+    pub too_fast_requests: u64,
+    /// Requests refused because too many were under way.
+    pub busy_requests: u64,
+    /// Connections closed because they went on sending what was refused.
+    pub floods_closed: u64,
+    /// Events dropped because their reader was too slow.
+    pub dropped_events: u64,
+    /// Events dropped for all readers of a worker thread that could not keep up.
+    pub lagged_events: u64,
+    /// Connections closed because they read too slowly.
+    pub slow_closed: u64,
 }
 
 /// Heartbeat of each agent.

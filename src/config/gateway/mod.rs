@@ -265,6 +265,15 @@ pub struct Limits {
     /// Most sockets of one address that have not finished the handshake.
     #[schemars(range(min = 1, max = 65_536))]
     pub max_preauth_connections_per_ip: u32,
+    /// Most such sockets of all addresses together; those of this machine do not count.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub max_preauth_connections: u32,
+    /// New sockets a second of one address; five seconds' worth may come at once.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub handshakes_per_second_per_ip: u32,
+    /// New sockets a second of all addresses together; those of this machine do not count.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub handshakes_per_second: u32,
 }
 
 impl Default for Limits {
@@ -275,6 +284,9 @@ impl Default for Limits {
             max_buffered_bytes: 52_428_800,
             handshake_timeout_ms: 15_000,
             max_preauth_connections_per_ip: 32,
+            max_preauth_connections: 1_024,
+            handshakes_per_second_per_ip: 100,
+            handshakes_per_second: 1_000,
         }
     }
 }

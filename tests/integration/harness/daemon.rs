@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use openclaw::app::{self, Setup};
 use openclaw_actors::agent::model::{ApiKind, Endpoint};
-use openclaw_actors::clock::{SystemClock, SystemEntropy};
+use openclaw_actors::clock::{SharedClock, SystemClock, SystemEntropy};
 use openclaw_actors::gate::{AuthMode, GateSettings};
+use openclaw_actors::limiter::arrivals::ArrivalLimits;
+use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::session::socket::SessionLimits;
 use openclaw_actors::settings::testing::settings;
 use openclaw_actors::settings::{ModelPlan, ResolvedModel, Settings};
@@ -26,12 +28,14 @@ pub(crate) struct Plan {
     pub(crate) gate: GateSettings,
     /// Limits of connections.
     pub(crate) limits: SessionLimits,
-    /// Sockets before their handshake, per address.
-    pub(crate) max_preauth_per_ip: u32,
+    /// Bounds of sockets before their handshake.
+    pub(crate) arrivals: ArrivalLimits,
     /// What the actors need of the configuration.
     pub(crate) settings: Settings,
     /// HTTP threads.
     pub(crate) workers: usize,
+    /// Time, for the gateway's own decisions; timers run on the system's.
+    pub(crate) clock: SharedClock,
 }
 
 impl Default for Plan {
@@ -41,6 +45,7 @@ impl Default for Plan {
                 mode: AuthMode::Token(TOKEN.into()),
                 allowed_origins: Vec::new(),
                 auto_approve_local: true,
+                rate_limit: RateLimit::default(),
             },
             limits: SessionLimits {
                 max_payload: 26_214_400,
@@ -49,9 +54,13 @@ impl Default for Plan {
                 handshake: Duration::from_secs(15),
                 tick: Duration::from_secs(30),
             },
-            max_preauth_per_ip: 256,
+            arrivals: ArrivalLimits {
+                open_per_client: 256,
+                ..ArrivalLimits::default()
+            },
             settings: settings(),
             workers: 2,
+            clock: SystemClock::shared(),
         }
     }
 }
@@ -65,6 +74,13 @@ impl Plan {
     /// With this plan for the agent's model.
     pub(crate) fn model(mut self, plan: ModelPlan) -> Self {
         self.settings.agents[0].model = plan;
+        self
+    }
+
+    /// For tests that fail on purpose: wrong secrets are neither delayed nor locked out.
+    pub(crate) fn patient(mut self) -> Self {
+        self.gate.rate_limit.exempt_loopback = false;
+        self.gate.rate_limit.max_attempts = 1_000;
         self
     }
 
@@ -130,10 +146,10 @@ impl Daemon {
             listener,
             store: StoreConfig::file(gateway_dir.join("gateway.redb")),
             limits: plan.limits,
-            max_preauth_per_ip: plan.max_preauth_per_ip,
+            arrivals: plan.arrivals,
             workers: plan.workers,
             ollama: None,
-            clock: SystemClock::shared(),
+            clock: plan.clock,
             entropy: SystemEntropy::shared(),
         };
         let (ready, started) = std::sync::mpsc::channel();

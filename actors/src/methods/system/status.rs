@@ -81,6 +81,7 @@ fn status(views: &Views) -> StatusResult {
                 .values()
                 .map(|runs| runs.len() as u64)
                 .sum(),
+            limits: Some(views.counts.report()),
         }),
     }
 }

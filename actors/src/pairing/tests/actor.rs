@@ -48,6 +48,7 @@ pub(super) fn gate(secret: &str) -> GateSettings {
         mode: AuthMode::Token(secret.to_owned().into()),
         allowed_origins: vec![],
         auto_approve_local: true,
+        rate_limit: crate::limiter::failures::RateLimit::default(),
     }
 }
 

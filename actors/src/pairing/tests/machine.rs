@@ -311,6 +311,7 @@ fn tokens_of_a_silent_approval_end_with_the_shared_secret() {
             mode: crate::gate::AuthMode::Token(secret.to_owned().into()),
             allowed_origins: vec![],
             auto_approve_local: true,
+            rate_limit: crate::limiter::failures::RateLimit::default(),
         };
         crate::pairing::records::SecretMark::of(&gate, b"salt").unwrap()
     };
