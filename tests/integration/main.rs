@@ -3,6 +3,7 @@
 
 mod admission;
 mod agent;
+mod audit;
 mod chat;
 mod connections;
 mod handshake;
