@@ -10,7 +10,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -105,7 +107,8 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<Logging> {
     let console = if json {
         console.json().flatten_event(true).boxed()
     } else {
-        console.compact().boxed()
+        let fields = debug_fn(line::console_field).delimited(" ");
+        console.compact().fmt_fields(fields).boxed()
     };
     tracing_subscriber::registry()
         .with(file)

@@ -48,9 +48,10 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
             .map_err(|error| invalid(&paths, vec![Issue::new("", error.to_string())]))
     };
     let value = merge(value)?;
+    let display = merge(display)?;
     let (fatal, harmless) = sort_missing(missing, &SCHEMA.unknown_keys(&value, &[]));
     warnings.extend(harmless);
-    issues.extend(wrong_values(&value, &fatal, &env));
+    issues.extend(wrong_values(&value, &display, &fatal, &env));
     issues.extend(fatal);
     if !issues.is_empty() {
         return Err(invalid(&paths, issues));
@@ -65,7 +66,7 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
     warnings.extend(unknown_warning(&value));
     Ok(Loaded {
         config,
-        display: merge(display)?,
+        display,
         value,
         parsed: file.parsed,
         hash: hash(file.raw.as_deref().unwrap_or_default()),
@@ -228,9 +229,14 @@ fn sort_missing(missing: Vec<Missing>, unused_places: &[String]) -> (Vec<Issue>,
 }
 
 /// Values that the schema does not allow; one that comes from a variable names it.
-fn wrong_values(value: &Value, missing: &[Issue], env: &Environment<'_>) -> Vec<Issue> {
+fn wrong_values(
+    value: &Value,
+    written: &Value,
+    missing: &[Issue],
+    env: &Environment<'_>,
+) -> Vec<Issue> {
     let unset = |issue: &Issue| missing.iter().any(|other| other.path == issue.path);
-    let mut issues = SCHEMA.issues(value);
+    let mut issues = SCHEMA.issues(value, written);
     issues.retain(|issue| !unset(issue));
     for issue in &mut issues {
         if let Some(variable) = layers::variable_for(&issue.path, env) {

@@ -42,11 +42,17 @@ impl ConfigSchema {
         &self.document
     }
 
-    /// Every value that is not allowed.
-    pub(crate) fn issues(&self, value: &Value) -> Vec<Issue> {
+    /// Every value that is not allowed. `written` is the same before variables were put in: what came
+    /// from a variable is shown as the variable, because it may be a secret in the wrong place.
+    pub(crate) fn issues(&self, value: &Value, written: &Value) -> Vec<Issue> {
         let mut issues = Vec::new();
+        let looked_at = LookedAt {
+            root: &self.document,
+            value,
+            written,
+        };
         for error in self.validator.iter_errors(value) {
-            collect(&error, &self.document, value, &mut issues);
+            collect(&error, &looked_at, &mut issues);
         }
         issues.sort_by(|a, b| a.path.cmp(&b.path));
         issues.dedup();
@@ -103,8 +109,20 @@ fn forbid_null(schema: &mut Value) {
     }
 }
 
+/// A configuration, the schema it is checked by, and how it was written.
+struct LookedAt<'a> {
+    root: &'a Value,
+    value: &'a Value,
+    written: &'a Value,
+}
+
 /// Turns one error into issues; of alternatives, the one whose type fits speaks.
-fn collect(error: &ValidationError<'_>, root: &Value, value: &Value, issues: &mut Vec<Issue>) {
+fn collect(error: &ValidationError<'_>, looked_at: &LookedAt<'_>, issues: &mut Vec<Issue>) {
+    let LookedAt {
+        root,
+        value,
+        written,
+    } = *looked_at;
     let pointer = error.instance_path().to_string();
     let schema_path = error.schema_path().to_string();
     if let ValidationErrorKind::AnyOf { context } = error.kind() {
@@ -117,7 +135,7 @@ fn collect(error: &ValidationError<'_>, root: &Value, value: &Value, issues: &mu
         if let Some(errors) = fitting {
             return errors
                 .iter()
-                .for_each(|inner| collect(inner, root, value, issues));
+                .for_each(|inner| collect(inner, looked_at, issues));
         }
     }
     let place = to_place(value, &pointer);
@@ -125,7 +143,12 @@ fn collect(error: &ValidationError<'_>, root: &Value, value: &Value, issues: &mu
         .rsplit_once('/')
         .and_then(|(node, _)| root.pointer(node))
         .unwrap_or(root);
-    let found = value.pointer(&pointer).unwrap_or(&Value::Null);
+    let from_variable = |text: &&Value| text.as_str().is_some_and(|text| text.contains("${"));
+    let found = written
+        .pointer(&pointer)
+        .filter(from_variable)
+        .or_else(|| value.pointer(&pointer))
+        .unwrap_or(&Value::Null);
     let message = match error.kind() {
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The HTTP surface: one port for `WebSockets`, probes and the chat page.
 
+mod paths;
 mod probes;
 pub mod webchat;
 mod ws;
@@ -8,6 +9,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, guard, web};
 use openclaw_actors::clock::SharedClock;
 use openclaw_actors::session::hub::{Hub, Links};
@@ -51,6 +53,7 @@ pub fn serve(
         App::new()
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(worker))
+            .wrap(from_fn(paths::refuse_undecodable))
             .service(
                 web::resource("{path:.*}")
                     .guard(guard::fn_guard(ws::is_upgrade))

@@ -3,6 +3,7 @@
 //! Official clients show `time`, `level`, `subsystem` and `message` of a line and nothing else, so the fields of an
 //! event stand in its message as `key=value`.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
@@ -57,6 +58,46 @@ where
     }
 }
 
+/// Longest text of a value in a line, characters: names and headers are the client's, of any length.
+const MAX_VALUE: usize = 1_024;
+
+/// A value as a line may show it: on one line, with nothing in it that a terminal obeys, and not long.
+pub(super) fn clean(value: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let long = value.len() > MAX_VALUE && value.chars().nth(MAX_VALUE).is_some();
+    if !long && !value.contains(obeyed) {
+        return Cow::Borrowed(value);
+    }
+    let mut text = String::with_capacity(value.len().min(MAX_VALUE) + 16);
+    for c in value.chars().take(MAX_VALUE) {
+        if obeyed(c) {
+            text.extend(c.escape_default());
+        } else {
+            text.push(c);
+        }
+    }
+    if long {
+        text.push('…');
+    }
+    Cow::Owned(text)
+}
+
+/// Writes a field of an event on the console: its message bare, the others as `key=value`.
+pub(super) fn console_field(
+    writer: &mut Writer<'_>,
+    field: &Field,
+    value: &dyn fmt::Debug,
+) -> fmt::Result {
+    let value = format!("{value:?}");
+    match field.name() {
+        "message" => write!(writer, "{}", clean(&value)),
+        name => write!(writer, "{name}={}", clean(&value)),
+    }
+}
+
 /// An event's message, and its fields behind it.
 #[derive(Default)]
 struct Text {
@@ -71,6 +112,7 @@ impl Text {
     }
 
     fn field(&mut self, name: &str, value: &str) {
+        let value = clean(value);
         let bare = !value.is_empty() && !value.contains([' ', '"', '=']);
         // Writing to a String cannot fail.
         let _ = if bare {
@@ -84,7 +126,7 @@ impl Text {
 impl Visit for Text {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "message" {
-            value.clone_into(&mut self.message);
+            self.message = clean(value).into_owned();
         } else {
             self.field(field.name(), value);
         }
@@ -115,6 +157,14 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_value_stays_on_its_line_and_has_an_end() {
+        assert!(matches!(clean("a plain näme"), Cow::Borrowed(_)));
+        assert_eq!(clean("a\nb\u{1b}[2J\u{202e}c"), "a\\nb\\u{1b}[2J\\u{202e}c");
+        assert_eq!(clean(&"ä".repeat(5_000)).chars().count(), MAX_VALUE + 1);
+        assert_eq!(clean(&"ä".repeat(MAX_VALUE)), "ä".repeat(MAX_VALUE));
     }
 
     #[test]

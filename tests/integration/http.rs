@@ -1,57 +1,10 @@
 //! The HTTP surface: probes, the page, headers, and upgrades on any path.
 
-use std::net::SocketAddr;
-
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::harness::daemon::{Daemon, Plan};
+use crate::harness::http::ask;
 use crate::harness::socket::{Socket, connect_params, upgrade_at};
-use crate::harness::soon;
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (key, value) = line.split_once(':')?;
-            key.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
-    }
-}
-
-async fn ask(address: SocketAddr, method: &str, path: &str, headers: &str) -> Answer {
-    let mut stream = TcpStream::connect(address)
-        .await
-        .expect("the gateway listens");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n"
-    );
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("it reads");
-    let mut bytes = Vec::new();
-    soon("the answer", stream.read_to_end(&mut bytes))
-        .await
-        .expect("an answer");
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    Answer {
-        status: head
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok())
-            .expect("a status"),
-        head: head.to_owned(),
-        body: body.to_owned(),
-    }
-}
 
 #[tokio::test]
 async fn every_probe_answers_under_both_names_and_to_head() {

@@ -3,9 +3,10 @@
 
 mod admission;
 mod agent;
-mod audit;
+mod attacks;
 mod chat;
 mod connections;
+mod corpora;
 mod handshake;
 mod harness;
 mod http;
@@ -14,5 +15,7 @@ mod kill;
 mod lanes;
 mod lockout;
 mod models;
+mod openssl;
 mod process;
+mod refusals;
 mod slow;

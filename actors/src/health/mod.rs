@@ -140,11 +140,15 @@ impl Health {
     }
 }
 
+/// Where sessions lie, relative to the state directory: every connection reads this snapshot, and only
+/// an admin may learn where that directory is.
+const SESSION_STORE: &str = "gateway/gateway.redb";
+
 /// The snapshot of what owners publish now.
 pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary {
     let settings = views.settings.load();
     let sessions = views.sessions.load();
-    let path = views.places.state_dir.clone();
+    let path = SESSION_STORE.to_owned();
     let recent = |agent: Option<&str>| -> Vec<RecentSession> {
         let rows = sessions
             .recent

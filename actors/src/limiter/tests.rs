@@ -202,7 +202,6 @@ fn limiter() -> (Limiter, Arc<TestClock>, Arc<Counts>) {
         ArrivalLimits::default(),
         Arc::<TestClock>::clone(&clock),
         Arc::clone(&counts),
-        AuditPort::new(Arc::<TestClock>::clone(&clock)),
     );
     (limiter, clock, counts)
 }

@@ -9,11 +9,10 @@ use openclaw_protocol::methods::device::{
 use openclaw_protocol::{ErrorShape, Generation, Role, Scopes};
 
 use super::authority::Authority;
-use super::effects::{Effects, Step};
+use super::effects::{Effects, Note, Step};
 use super::records::{Grant, SecretMark, wire};
 use super::state::PairingState;
 use super::tokens;
-use crate::audit::{AuditRow, Kind};
 use crate::clock::{Entropy, Millis};
 use crate::store::Table;
 
@@ -30,12 +29,10 @@ impl PairingState {
         if !by.reaches(id) {
             return denied(id, "device pairing removal denied");
         }
-        let Some(device) = self.devices.remove(id) else {
+        if self.devices.remove(id).is_none() {
             return denied(id, "unknown deviceId");
-        };
-        let mut effects = Effects::about(id);
-        let row = AuditRow::new(Kind::DeviceRemoved).by(&by.name);
-        effects.note(device.about.to_audit(row));
+        }
+        let mut effects = noted(id, "removed", by);
         effects.delete(Table::Devices, id);
         if let Some(pending) = self.pending.remove(id) {
             effects.delete(Table::PairingPending, id);
@@ -64,8 +61,7 @@ impl PairingState {
             return denied(id, "unknown deviceId");
         };
         device.label = Some(label.to_owned());
-        let mut effects = Effects::about(id);
-        effects.note(AuditRow::new(Kind::DeviceRenamed).name(label).by(&by.name));
+        let mut effects = noted(id, "renamed", by);
         effects.put_device(id, device);
         effects.with(Ok(DevicePairRenameResult {
             device_id: id.clone(),
@@ -107,9 +103,7 @@ impl PairingState {
         } else {
             TokenDelivery::WithheldCrossDevice
         };
-        let mut effects = Effects::about(id);
-        let row = AuditRow::new(Kind::TokenRotated).by(&by.name);
-        effects.note(row.role(role).scopes(scopes));
+        let mut effects = noted(id, "tokens rotated", by);
         self.write(&mut effects, id);
         effects.with(Ok(DeviceTokenRotateResult {
             device_id: id.clone(),
@@ -134,9 +128,7 @@ impl PairingState {
         };
         grant.tokens.clear();
         grant.revoked_at_ms = Some(now);
-        let mut effects = Effects::about(id);
-        let row = AuditRow::new(Kind::TokenRevoked).by(&by.name);
-        effects.note(row.role(role));
+        let mut effects = noted(id, "role revoked", by);
         self.write(&mut effects, id);
         effects.with(Ok(DeviceTokenRevokeResult {
             device_id: id.clone(),
@@ -156,6 +148,15 @@ impl PairingState {
             effects.put_device(id, device);
         }
     }
+}
+
+fn noted(id: &str, what: &'static str, by: &Authority) -> Effects {
+    let mut effects = Effects::about(id);
+    effects.notes.push(Note::Decided {
+        what,
+        by: by.name.clone(),
+    });
+    effects
 }
 
 fn denied<T>(id: &str, why: &'static str) -> Decision<T> {

@@ -9,16 +9,14 @@ use super::records::About;
 /// missing is not another claim: what counts for policy stays what was approved.
 pub(super) fn differs(approved: &About, ask: &Admit) -> bool {
     let native = is_native_app(ask.client.id, ask.client.mode);
-    other(
-        approved
-            .platform
-            .as_deref()
-            .map(|text| platform(text, native)),
-        Some(platform(&ask.client.platform, native)),
-    ) || other(
-        approved.device_family.as_deref().map(plain),
-        ask.client.device_family.as_deref().map(plain),
-    )
+    // The claim within the bounds in which it would be kept, so that a longer one can be approved.
+    let claimed = About::of(ask);
+    let system = |about: &About| {
+        let text = about.platform.as_deref()?;
+        Some(platform(text, native))
+    };
+    let family = |about: &About| about.device_family.as_deref().map(plain);
+    other(system(approved), system(&claimed)) || other(family(approved), family(&claimed))
 }
 
 /// An app of a phone or a desktop, whose operating system is updated now and then.

@@ -31,7 +31,6 @@ use openclaw_protocol::methods::system::GatewayIdentity;
 use openclaw_protocol::{ErrorShape, Generation, Method, Role, Scopes};
 use serde::de::DeserializeOwned;
 
-use crate::audit::AuditPort;
 use crate::call::{ConnKey, Reply};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::gate::GateSettings;
@@ -289,15 +288,14 @@ impl PairingRegistry {
             Some(self.deps.writes.begin(&effects.device, commit))
         };
         let gateway = self.deps.gateway.clone();
-        let audit = self.deps.views.audit.clone();
         let Some(ticket) = ticket else {
-            tell(&gateway, &audit, &effects);
+            tell(&gateway, &effects);
             return Response::reply(answer);
         };
         Response::fut(async move {
             match ticket.done().await {
                 Ok(()) => {
-                    tell(&gateway, &audit, &effects);
+                    tell(&gateway, &effects);
                     answer
                 }
                 Err(error) => Err(store_error(&error)),
@@ -318,7 +316,6 @@ impl PairingRegistry {
         } = step;
         let ops = std::mem::take(&mut effects.ops);
         let gateway = self.deps.gateway.clone();
-        let audit = self.deps.views.audit.clone();
         if ops.is_empty() {
             return reply.settle(answer);
         }
@@ -327,7 +324,7 @@ impl PairingRegistry {
         actix_rt::spawn(async move {
             match ticket.done().await {
                 Ok(()) => {
-                    tell(&gateway, &audit, &effects);
+                    tell(&gateway, &effects);
                     reply.settle(answer);
                     then(&gateway);
                 }
@@ -357,10 +354,7 @@ impl PairingRegistry {
         if self.deps.writes.trustworthy() != Trustworthy::Yes {
             return;
         }
-        let (ops, ended) = self.decide(|state, now| (state.flush(now), state.take_ended()));
-        for row in &ended {
-            self.deps.views.audit.record(row);
-        }
+        let ops = self.decide(PairingState::flush);
         if ops.is_empty() {
             return;
         }
@@ -408,12 +402,12 @@ pub(crate) fn close_connections(
     });
 }
 
-fn tell(gateway: &GatewayPort, audit: &AuditPort, effects: &Effects) {
+fn tell(gateway: &GatewayPort, effects: &Effects) {
     for event in &effects.events {
         gateway.emit(event.to_out());
     }
-    for row in &effects.notes {
-        audit.record(row);
+    for note in &effects.notes {
+        note.log(&effects.device);
     }
 }
 

@@ -2,7 +2,6 @@
 //! tests are what a person sees.
 
 pub mod agent;
-pub mod audit;
 pub mod devices;
 pub mod health;
 pub mod json;

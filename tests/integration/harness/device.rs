@@ -34,37 +34,13 @@ impl Device {
     /// Adds the proof to connect parameters: the challenge of `socket`, signed in payload version 3
     /// for a v4 client and version 2 for a v3 client.
     pub(crate) fn sign(&self, mut params: Value, socket: &Socket) -> Value {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let scopes: Vec<String> = params["scopes"]
-            .as_array()
-            .map(|scopes| scopes.iter().map(&text).collect())
-            .unwrap_or_default();
-        let auth = &params["auth"];
-        let token = ["token", "deviceToken", "bootstrapToken"]
-            .iter()
-            .find_map(|key| auth[*key].as_str())
-            .unwrap_or_default();
-        let v4 = params["maxProtocol"] == 4;
-        let mut fields = vec![
-            if v4 { "v3" } else { "v2" }.to_owned(),
-            self.id.clone(),
-            text(&params["client"]["id"]),
-            text(&params["client"]["mode"]),
-            params["role"].as_str().unwrap_or("operator").to_owned(),
-            scopes.join(","),
-            socket.ts.to_string(),
-            token.to_owned(),
-            socket.nonce.clone(),
-        ];
-        if v4 {
-            fields.push(text(&params["client"]["platform"]).trim().to_lowercase());
-            fields.push(
-                text(&params["client"]["deviceFamily"])
-                    .trim()
-                    .to_lowercase(),
-            );
-        }
-        let signature = self.key.sign(fields.join("|").as_bytes());
+        let version = if params["maxProtocol"] == 4 {
+            "v3"
+        } else {
+            "v2"
+        };
+        let payload = payload(version, &self.id, &params, socket.ts, &socket.nonce);
+        let signature = self.key.sign(payload.as_bytes());
         params["device"] = json!({
             "id": self.id,
             "publicKey": self.public_key(),
@@ -74,4 +50,35 @@ impl Device {
         });
         params
     }
+}
+
+/// The string that a device signs, in payload version `v2` or `v3`.
+pub(crate) fn payload(version: &str, id: &str, params: &Value, ts: u64, nonce: &str) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let scopes: Vec<String> = params["scopes"]
+        .as_array()
+        .map(|scopes| scopes.iter().map(&text).collect())
+        .unwrap_or_default();
+    let auth = &params["auth"];
+    let token = ["token", "deviceToken", "bootstrapToken"]
+        .iter()
+        .find_map(|key| auth[*key].as_str())
+        .unwrap_or_default();
+    let mut fields = vec![
+        version.to_owned(),
+        id.to_owned(),
+        text(&params["client"]["id"]),
+        text(&params["client"]["mode"]),
+        params["role"].as_str().unwrap_or("operator").to_owned(),
+        scopes.join(","),
+        ts.to_string(),
+        token.to_owned(),
+        nonce.to_owned(),
+    ];
+    if version == "v3" {
+        for key in ["platform", "deviceFamily"] {
+            fields.push(text(&params["client"][key]).trim().to_lowercase());
+        }
+    }
+    fields.join("|")
 }

@@ -5,8 +5,10 @@ pub(crate) mod child;
 pub(crate) mod daemon;
 pub(crate) mod device;
 pub(crate) mod frames;
+pub(crate) mod http;
 pub(crate) mod model;
 pub(crate) mod socket;
+pub(crate) mod trust;
 
 use std::time::Duration;
 

@@ -1,0 +1,236 @@
+//! Published attacks on gateways of this kind, by the number of their list: each that touches
+//! something that is here is a test named after it, anywhere in this binary (`attack_14_...`);
+//! [`NOT_HERE`] says of every other one where its test is, or why there is none.
+
+mod guessing;
+mod handshake;
+mod http;
+mod leaks;
+mod pairing;
+mod tokens;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// How many attacks the list has.
+const ATTACKS: u8 = 47;
+
+/// What there is in place of a test in this binary.
+enum Instead {
+    /// A test under another name: its file, and words of the name.
+    Test(&'static str, &'static str),
+    /// The surface does not exist yet; what brings it brings the test.
+    Waits(&'static str),
+    /// There is no such surface by design.
+    Never(&'static str),
+}
+
+use Instead::{Never, Test, Waits};
+
+/// Every attack without a test in this binary.
+const NOT_HERE: &[(u8, &str, Instead)] = &[
+    (
+        1,
+        "the page is told another gateway in its address",
+        Test("tests/browser/attacks.test.mjs", "attack 1:"),
+    ),
+    (
+        2,
+        "a cross-site page opens a socket behind a trusted proxy",
+        Waits("trusted proxies"),
+    ),
+    (
+        4,
+        "one address in two notations has two buckets",
+        Test(
+            "actors/src/limiter/client.rs",
+            "fn an_address_has_one_bucket_however_it_is_written",
+        ),
+    ),
+    (
+        7,
+        "a trusted-proxy client declares admin before it is bound",
+        Waits("auth mode trusted-proxy"),
+    ),
+    (
+        10,
+        "thousands of sockets before their handshake",
+        Test(
+            "actors/src/limiter/arrivals.rs",
+            "fn places_are_bounded_per_client_and_in_all_and_given_back",
+        ),
+    ),
+    (
+        12,
+        "an oversized first frame",
+        Test(
+            "tests/integration/process.rs",
+            "an_unknown_peer_that_announces_a_gibibyte",
+        ),
+    ),
+    (
+        13,
+        "a large webhook body before its secret",
+        Waits("webhooks"),
+    ),
+    (
+        16,
+        "a setup code is used several times",
+        Waits("setup codes"),
+    ),
+    (
+        17,
+        "a setup code holds a lasting secret",
+        Waits("setup codes"),
+    ),
+    (
+        18,
+        "a stranger in a chat runs /pair",
+        Waits("channels: chat has no pairing command"),
+    ),
+    (
+        20,
+        "a node is approved with write scope only",
+        Waits("approval of a node's surface"),
+    ),
+    (
+        25,
+        "an old secret works after it was rotated by reload",
+        Waits("config reload"),
+    ),
+    (
+        27,
+        "a neighbour behind the same NAT reads the canvas",
+        Waits("the canvas host"),
+    ),
+    (
+        30,
+        "a Tailscale login header on an HTTP route",
+        Waits("Tailscale identities"),
+    ),
+    (
+        32,
+        "the HTTP twin of a method checks less",
+        Waits("HTTP twins of methods"),
+    ),
+    (
+        33,
+        "POST /tools/invoke reaches session tools",
+        Waits("tools over HTTP"),
+    ),
+    (
+        34,
+        "a forged mDNS record steers a client",
+        Never(
+            "nothing here browses mDNS: clients go where they are told, and pin what they were given",
+        ),
+    ),
+    (
+        35,
+        "a client path skips the TLS pin",
+        Waits("TLS and its pins"),
+    ),
+    (
+        36,
+        "markup in a message runs in the page",
+        Test("tests/browser/attacks.test.mjs", "attack 36:"),
+    ),
+    (
+        42,
+        "a run reaches the owner's tools",
+        Waits("tools of the agent"),
+    ),
+    (
+        43,
+        "message.action with another's requester id",
+        Waits("message.action"),
+    ),
+    (
+        44,
+        "hook names and completions pass as trusted events",
+        Waits("hooks"),
+    ),
+    (
+        45,
+        "approval fields inside node.invoke params",
+        Waits("node.invoke"),
+    ),
+    (
+        46,
+        "an approval is used for another command",
+        Waits("exec approvals"),
+    ),
+    (
+        47,
+        "an MCP client sets the owner header",
+        Waits("the MCP server"),
+    ),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust source below a folder.
+fn sources(folder: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder of the tests") {
+        let path = entry.expect("its entry").path();
+        if path.is_dir() {
+            texts.extend(sources(&path));
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            texts.push(std::fs::read_to_string(&path).expect("its text"));
+        }
+    }
+    texts
+}
+
+/// Numbers of the attacks that have a test in this binary.
+fn tested() -> BTreeSet<u8> {
+    let texts = sources(&root().join("tests/integration"));
+    texts
+        .iter()
+        .flat_map(|text| text.split("async fn attack_").skip(1))
+        .filter_map(|rest| rest.split('_').next()?.parse().ok())
+        .collect()
+}
+
+#[test]
+fn every_known_attack_has_a_test_or_a_reason() {
+    let tested = tested();
+    let mut elsewhere = BTreeMap::new();
+    for (number, what, instead) in NOT_HERE {
+        assert!(
+            elsewhere.insert(*number, instead).is_none(),
+            "attack {number} is listed twice"
+        );
+        match instead {
+            Test(file, name) => {
+                let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+                assert!(
+                    text.contains(name),
+                    "attack {number} ({what}): {file} has no test named {name:?}"
+                );
+            }
+            Waits(reason) | Never(reason) => {
+                assert!(!reason.is_empty(), "attack {number} needs a reason");
+                assert!(
+                    !tested.contains(number),
+                    "attack {number} ({what}) has a test now: take it out of NOT_HERE"
+                );
+            }
+        }
+    }
+    for number in 1..=ATTACKS {
+        assert!(
+            tested.contains(&number) || elsewhere.contains_key(&number),
+            "attack {number} has neither a test nor a reason"
+        );
+    }
+    assert!(
+        tested
+            .iter()
+            .chain(elsewhere.keys())
+            .all(|number| (1..=ATTACKS).contains(number))
+    );
+}
