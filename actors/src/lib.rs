@@ -5,6 +5,7 @@
 //! everything up.
 
 pub mod agent;
+pub mod audit;
 pub mod call;
 pub mod clock;
 pub mod dedupe;
@@ -25,6 +26,7 @@ pub mod sessions;
 pub mod settings;
 pub mod store;
 pub mod supervision;
+pub mod sweep;
 pub mod views;
 
 #[cfg(test)]

@@ -32,10 +32,30 @@ pub struct Settings {
     pub models: Vec<ModelChoice>,
     /// The answer of `config.get`, secrets redacted.
     pub config_get: Value,
+    /// How long rows are kept.
+    pub retention: Retention,
     /// Folder of this gateway's own files.
     pub gateway_dir: PathBuf,
     /// The log file that `logs.tail` reads.
     pub log_file: Option<PathBuf>,
+}
+
+/// How long rows are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// The audit trail.
+    pub audit: Duration,
+    /// Most rows of it.
+    pub audit_rows: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            audit: Duration::from_hours(30 * 24),
+            audit_rows: 20_000,
+        }
+    }
 }
 
 /// One agent.
@@ -121,7 +141,9 @@ impl ModelPlan {
 pub mod testing {
     //! Settings for tests.
 
-    use super::{AgentSettings, AgentSummary, Duration, ModelPlan, PathBuf, Settings, Value};
+    use super::{
+        AgentSettings, AgentSummary, Duration, ModelPlan, PathBuf, Retention, Settings, Value,
+    };
     use openclaw_protocol::methods::agents::AgentModel;
 
     /// One agent `main` without a model.
@@ -151,6 +173,7 @@ pub mod testing {
             run_timeout: Duration::from_mins(10),
             models: Vec::new(),
             config_get: Value::Null,
+            retention: Retention::default(),
             gateway_dir: PathBuf::new(),
             log_file: None,
         }

@@ -7,6 +7,7 @@ use openclaw_protocol::connect::SessionDefaults;
 use openclaw_protocol::methods::system::HealthSummary;
 use openclaw_protocol::presence::PresenceEntry;
 
+use crate::audit::AuditPort;
 use crate::clock::SharedClock;
 use crate::gate::GateSettings;
 use crate::health;
@@ -76,12 +77,16 @@ pub struct Views {
     pub counts: Arc<Counts>,
     /// Where this gateway lives.
     pub places: Arc<Places>,
+    /// Where every owner notes what it decided about trust.
+    pub audit: AuditPort,
 }
 
 impl Views {
     /// The snapshots of a gateway that starts now.
     pub fn new(settings: Settings, gate: GateSettings, places: Places) -> Self {
+        let audit = AuditPort::new(Arc::clone(&places.clock));
         let views = Self {
+            audit,
             presence: Published::new(Rendered::new(Vec::new())),
             health: Published::new(Rendered::new(HealthSummary::default())),
             sessions: Published::new(SessionsDigest::default()),

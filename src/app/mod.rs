@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use openclaw_actors::agent::model::http_client;
 use openclaw_actors::agent::state::RunnerState;
 use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
+use openclaw_actors::audit::{Audit, AuditDeps};
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
 use openclaw_actors::dedupe::{Dedupe, DedupeDeps};
 use openclaw_actors::event::{Audience, EventOut, Plain};
@@ -36,6 +37,7 @@ use openclaw_actors::sessions::{Sessions, SessionsDeps};
 use openclaw_actors::settings::Settings;
 use openclaw_actors::store::{Close, Store, StoreConfig, StoreDeps, StoreError, StoreHandle};
 use openclaw_actors::supervision::{DeathWatch, RestartPolicy, Watchdog, supervise};
+use openclaw_actors::sweep::{Sweeper, SweeperDeps};
 use openclaw_actors::views::{Places, Views};
 use openclaw_protocol::events::{SHUTDOWN, ShutdownEvent};
 use openclaw_protocol::presence::PresenceEntry;
@@ -102,6 +104,7 @@ pub struct Running {
     threads: Threads,
     _watchdog: Watchdog,
     _health: Addr<Health>,
+    _sweeper: Addr<Sweeper>,
 }
 
 /// Says what the readiness probe answers.
@@ -237,6 +240,25 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         ),
     );
     let logs = supervise::<Logs>(&threads.work, policy, &watch, views.clone());
+    let audit = supervise::<Audit>(
+        &threads.work,
+        policy,
+        &watch,
+        AuditDeps {
+            store: store.clone(),
+            views: views.clone(),
+        },
+    );
+    let sweeper = supervise::<Sweeper>(
+        &threads.work,
+        policy,
+        &watch,
+        SweeperDeps {
+            store: store.clone(),
+            views: views.clone(),
+            clock: Arc::clone(&clock),
+        },
+    );
     let health = supervise::<Health>(
         &threads.work,
         policy,
@@ -258,6 +280,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         presence: presence.clone(),
         pairing: pairing.clone(),
         logs,
+        audit,
     };
     table.store(Arc::new(router::table(&owners)));
     doors.store(Arc::new(Doors {
@@ -281,6 +304,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             setup.arrivals,
             Arc::clone(&clock),
             Arc::clone(&views.counts),
+            views.audit.clone(),
         ),
         clock: Arc::clone(&clock),
         entropy,
@@ -310,6 +334,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         threads,
         _watchdog: watchdog,
         _health: health,
+        _sweeper: sweeper,
     })
 }
 

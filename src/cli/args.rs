@@ -45,6 +45,8 @@ pub enum Command {
     Agent(AgentArgs),
     /// List, approve and reject devices that want to connect.
     Devices(DevicesArgs),
+    /// Show what was decided about trust: who came in, who did not, who allowed it.
+    Audit(AuditArgs),
     /// Open the chat page, or print its address.
     Dashboard(DashboardArgs),
     /// Show the gateway's log.
@@ -226,6 +228,45 @@ pub struct DecideArgs {
     pub read: ReadArgs,
 }
 
+/// `openclaw audit`.
+#[derive(Debug, Clone, Args)]
+pub struct AuditArgs {
+    /// What to do with the trail.
+    #[command(subcommand)]
+    pub command: AuditCommand,
+}
+
+/// The commands about the trail.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AuditCommand {
+    /// Show the newest decisions: who, what, from where, why.
+    List(AuditListArgs),
+}
+
+/// `openclaw audit list`.
+#[derive(Debug, Clone, Args)]
+pub struct AuditListArgs {
+    /// How many to show.
+    #[arg(short = 'n', long, value_name = "ROWS", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub limit: u32,
+    /// Only those about this device: its id, or a beginning of it.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// Only those of this kind, e.g. connect.refused, or of a family such as pairing or token.
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Only those since then, e.g. 30m, 2h or 7d ago.
+    #[arg(long, value_name = "TIME", value_parser = parse_back)]
+    pub since: Option<Duration>,
+    /// Only those before this number; the end of a list names it.
+    #[arg(long, value_name = "NUMBER")]
+    pub before: Option<u64>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
 /// `openclaw dashboard`.
 #[derive(Debug, Clone, Args)]
 pub struct DashboardArgs {
@@ -266,6 +307,15 @@ fn parse_millis(text: &str) -> Result<Duration, String> {
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     parse_duration(text, Duration::from_secs(1))
+}
+
+/// Reads how far to look back: as other times, and days.
+fn parse_back(text: &str) -> Result<Duration, String> {
+    match text.strip_suffix('d') {
+        Some(days) => parse_duration(days, Duration::from_hours(24)),
+        None => parse_seconds(text),
+    }
+    .map_err(|_| format!("`{text}` is not a time such as 30m, 2h or 7d"))
 }
 
 /// Reads `90`, `500ms`, `10s`, `2m` or `1h`; `bare` is the unit of a number without one. Upstream's
@@ -314,6 +364,9 @@ mod tests {
         assert_eq!(millis("10s"), Ok(10_000));
         assert_eq!(millis("2m"), Ok(120_000));
         assert_eq!(parse_seconds("600"), Ok(Duration::from_mins(10)));
+        assert_eq!(parse_back("7d"), Ok(Duration::from_hours(168)));
+        assert_eq!(parse_back("90"), Ok(Duration::from_secs(90)));
+        assert!(parse_back("7 days").is_err());
         for wrong in ["", "s", "1.5s", "-1", "10 s", "0", "10d", "99999999999"] {
             assert!(parse_millis(wrong).is_err(), "{wrong}");
         }

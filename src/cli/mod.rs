@@ -43,6 +43,9 @@ pub fn main() -> ExitCode {
         Command::Devices(args) => {
             block_on(commands::devices::run(&args.command, &environment, &output))
         }
+        Command::Audit(args) => {
+            block_on(commands::audit::run(&args.command, &environment, &output))
+        }
         Command::Logs(args) => block_on(commands::logs::run(&args, &environment, &output)),
     };
     done.unwrap_or_else(|failure| {

@@ -4,6 +4,7 @@
 mod admission;
 mod agent;
 mod attacks;
+mod audit;
 mod chat;
 mod connections;
 mod corpora;

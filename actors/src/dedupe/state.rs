@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::Millis;
-use crate::store::{Op, StoreError, Table, keys};
+use crate::store::{Op, StoreError, Table, keys, rows};
 
 /// Most keys that are kept; the oldest go first, but never one in flight.
 pub const MAX_KEYS: usize = 10_000;
@@ -60,6 +60,12 @@ impl KeyRow {
     pub fn into_result(self) -> Option<Stored> {
         self.result
     }
+}
+
+/// When a key was first used, for retention; `None` while its request is under way.
+pub(crate) fn age(row: &[u8]) -> Option<Millis> {
+    let row: KeyRow = rows::decode(Table::Idempotency, row).ok()?;
+    row.result.is_some().then_some(Millis(row.at))
 }
 
 impl KeyId {

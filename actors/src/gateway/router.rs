@@ -2,11 +2,13 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, channels, chat, config, device, logs, messaging, models, node, sessions, system,
+    agent, agents, audit, channels, chat, config, device, logs, messaging, models, node, sessions,
+    system,
 };
 
 use super::table::Table;
 use crate::agent::AgentRunner;
+use crate::audit::Audit;
 use crate::dedupe::Dedupe;
 use crate::logs::Logs;
 use crate::pairing::PairingRegistry;
@@ -46,6 +48,7 @@ pub fn dispatch() -> Dispatch {
         .routed::<sessions::SessionsResolve>()
         .routed::<sessions::SessionsPreview>()
         .routed::<logs::LogsTail>()
+        .routed::<audit::AuditList>()
         .routed::<device::DevicePairList>()
         .routed::<device::DevicePairApprove>()
         .routed::<device::DevicePairReject>()
@@ -69,6 +72,8 @@ pub struct Owners {
     pub pairing: Addr<PairingRegistry>,
     /// The log file.
     pub logs: Addr<Logs>,
+    /// The trail of trust decisions.
+    pub audit: Addr<Audit>,
 }
 
 /// Who serves what.
@@ -80,6 +85,7 @@ pub fn table(owners: &Owners) -> Table {
         presence,
         pairing,
         logs,
+        audit: trail,
     } = owners;
     Table::default()
         .on::<system::SystemEvent>(presence.clone())
@@ -100,6 +106,7 @@ pub fn table(owners: &Owners) -> Table {
         .on::<sessions::SessionsResolve>(sessions.clone())
         .on::<sessions::SessionsPreview>(sessions.clone())
         .on::<logs::LogsTail>(logs.clone())
+        .on::<audit::AuditList>(trail.clone())
         .on::<device::DevicePairList>(pairing.clone())
         .on::<device::DevicePairApprove>(pairing.clone())
         .on::<device::DevicePairReject>(pairing.clone())

@@ -23,6 +23,7 @@ use client::Client;
 use counts::{Count, Counts};
 use failures::{AuthScope, Consequence, Failures, RateLimit};
 
+use crate::audit::{AuditPort, AuditRow, Kind};
 use crate::clock::SharedClock;
 
 /// Most answers that are held back at one time. Full: a further one leaves at once. Its sender is on
@@ -40,6 +41,7 @@ struct Inner {
     delayed: AtomicUsize,
     clock: SharedClock,
     counts: Arc<Counts>,
+    audit: AuditPort,
 }
 
 /// A place of a socket before its handshake; given back when it is dropped.
@@ -61,13 +63,19 @@ pub struct Guesses([bool; AuthScope::ALL.len()]);
 
 impl Limiter {
     /// A limiter that has seen nobody.
-    pub fn new(limits: ArrivalLimits, clock: SharedClock, counts: Arc<Counts>) -> Self {
+    pub fn new(
+        limits: ArrivalLimits,
+        clock: SharedClock,
+        counts: Arc<Counts>,
+        audit: AuditPort,
+    ) -> Self {
         Self(Arc::new(Inner {
             failures: Mutex::default(),
             arrivals: Mutex::new(Arrivals::new(limits)),
             delayed: AtomicUsize::new(0),
             clock,
             counts,
+            audit,
         }))
     }
 
@@ -120,13 +128,15 @@ impl Limiter {
                 Consequence::Delayed(by) => delay = delay.max(Some(by)),
                 Consequence::Locked { failures } => {
                     self.0.counts.add(Count::Lockouts);
-                    // One line per lock; what is refused meanwhile is only counted.
-                    tracing::warn!(
-                        client = %client,
-                        scope = scope.as_str(),
-                        failures,
-                        seconds = limit.lockout.as_secs(),
-                        "locked out after too many failed attempts; it may try again when the time is over"
+                    // One row per lock; what is refused meanwhile is only counted.
+                    self.0.audit.record(
+                        &AuditRow::new(Kind::Lockout)
+                            .address(client.to_string())
+                            .code(scope.as_str())
+                            .reason(format!(
+                                "{failures} failed attempts; it may try again in {} s",
+                                limit.lockout.as_secs()
+                            )),
                     );
                 }
             }

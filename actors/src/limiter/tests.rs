@@ -202,6 +202,7 @@ fn limiter() -> (Limiter, Arc<TestClock>, Arc<Counts>) {
         ArrivalLimits::default(),
         Arc::<TestClock>::clone(&clock),
         Arc::clone(&counts),
+        AuditPort::new(Arc::<TestClock>::clone(&clock)),
     );
     (limiter, clock, counts)
 }

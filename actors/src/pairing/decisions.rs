@@ -7,9 +7,10 @@ use openclaw_protocol::methods::device::{
 };
 
 use super::authority::Authority;
-use super::effects::{Effects, Note, Step};
+use super::effects::{Effects, Step};
 use super::records::ApprovedVia;
 use super::state::PairingState;
+use crate::audit::Kind;
 use crate::clock::Millis;
 use crate::store::Table;
 
@@ -65,10 +66,17 @@ impl PairingState {
         effects.put_device(&id, device);
         effects.delete(Table::PairingPending, &id);
         effects.resolved(&id, request_id, PairDecision::Approved, now);
-        effects.notes.push(Note::Decided {
-            what: "approved",
-            by: by.name.clone(),
-        });
+        let kind = if request.is_repair {
+            Kind::UpgradeApproved
+        } else {
+            Kind::PairingApproved
+        };
+        effects.note(
+            request
+                .to_audit(kind)
+                .via(ApprovedVia::Owner.as_str())
+                .by(&by.name),
+        );
         let device = device.to_wire(&id);
         self.pending.remove(&id);
         effects.with(Ok(DevicePairApproveResult {
@@ -91,14 +99,12 @@ impl PairingState {
             let denied = ErrorShape::invalid("device pairing rejection denied");
             return Step::answer(&id, Err(denied));
         }
-        self.pending.remove(&id);
         let mut effects = Effects::about(&id);
         effects.delete(Table::PairingPending, &id);
         effects.resolved(&id, request_id, PairDecision::Rejected, now);
-        effects.notes.push(Note::Decided {
-            what: "rejected",
-            by: by.name.clone(),
-        });
+        if let Some(request) = self.pending.remove(&id) {
+            effects.note(request.to_audit(Kind::PairingRejected).by(&by.name));
+        }
         effects.with(Ok(DevicePairRejectResult {
             request_id: request_id.to_owned(),
             device_id: id,

@@ -8,6 +8,7 @@ use openclaw_protocol::methods::device::PairRequest;
 use serde::Serialize;
 
 use super::records::{Device, Pending, wire};
+use crate::audit::AuditRow;
 use crate::clock::Millis;
 use crate::event::{Audience, Class, EventOut, Plain};
 use crate::store::{Op, Table};
@@ -30,8 +31,8 @@ pub struct Effects {
     pub ops: Vec<Op>,
     /// What owners are told, once committed.
     pub events: Vec<PairEvent>,
-    /// What the log is told, once committed.
-    pub notes: Vec<Note>,
+    /// What the audit trail and the log are told, once committed.
+    pub notes: Vec<AuditRow>,
 }
 
 /// An event for owners.
@@ -41,36 +42,6 @@ pub enum PairEvent {
     Requested(Box<PairRequest>),
     /// A request is over.
     Resolved(DevicePairResolvedEvent),
-}
-
-/// A fact for the log.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Note {
-    /// A device was approved without asking.
-    Silent {
-        /// What it calls itself.
-        name: String,
-        /// Why it needed an approval.
-        reason: &'static str,
-    },
-    /// A device waits.
-    Waiting {
-        /// What it calls itself.
-        name: String,
-        /// Its request.
-        request_id: String,
-        /// Why it needs an approval.
-        reason: &'static str,
-        /// Why nobody approved it without asking.
-        why_not_silent: &'static str,
-    },
-    /// An owner decided.
-    Decided {
-        /// What was done.
-        what: &'static str,
-        /// By whom: a device or a client program.
-        by: String,
-    },
 }
 
 impl<T> Step<T> {
@@ -98,6 +69,12 @@ impl Effects {
             answer,
             effects: self,
         }
+    }
+
+    /// Notes a decision about the device for the audit trail; the caller adds what it knows.
+    pub fn note(&mut self, row: AuditRow) {
+        let row = row.device(&self.device);
+        self.notes.push(row);
     }
 
     /// Writes the device's row.
@@ -151,33 +128,5 @@ impl PairEvent {
             }
         };
         out.class(Class::Droppable)
-    }
-}
-
-impl Note {
-    /// Writes the log line. What a device calls itself is escaped by the debug form.
-    pub fn log(&self, device: &str) {
-        match self {
-            Self::Silent { name, reason } => tracing::info!(
-                device,
-                name = ?name,
-                reason,
-                "paired without asking: it is on this machine and knew the shared secret; undo: `openclaw devices remove {device}`"
-            ),
-            Self::Waiting {
-                name,
-                request_id,
-                reason,
-                why_not_silent,
-            } => tracing::warn!(
-                device,
-                name = ?name,
-                request_id,
-                reason,
-                why_not_silent,
-                "a device waits for approval: `openclaw devices approve {request_id}`"
-            ),
-            Self::Decided { what, by } => tracing::info!(device, by = ?by, "device {what}"),
-        }
     }
 }

@@ -9,10 +9,11 @@ use openclaw_protocol::methods::device::{
 use openclaw_protocol::{ErrorShape, Generation, Role, Scopes};
 
 use super::authority::Authority;
-use super::effects::{Effects, Note, Step};
+use super::effects::{Effects, Step};
 use super::records::{Grant, SecretMark, wire};
 use super::state::PairingState;
 use super::tokens;
+use crate::audit::{AuditRow, Kind};
 use crate::clock::{Entropy, Millis};
 use crate::store::Table;
 
@@ -29,10 +30,12 @@ impl PairingState {
         if !by.reaches(id) {
             return denied(id, "device pairing removal denied");
         }
-        if self.devices.remove(id).is_none() {
+        let Some(device) = self.devices.remove(id) else {
             return denied(id, "unknown deviceId");
-        }
-        let mut effects = noted(id, "removed", by);
+        };
+        let mut effects = Effects::about(id);
+        let row = AuditRow::new(Kind::DeviceRemoved).by(&by.name);
+        effects.note(device.about.to_audit(row));
         effects.delete(Table::Devices, id);
         if let Some(pending) = self.pending.remove(id) {
             effects.delete(Table::PairingPending, id);
@@ -61,7 +64,8 @@ impl PairingState {
             return denied(id, "unknown deviceId");
         };
         device.label = Some(label.to_owned());
-        let mut effects = noted(id, "renamed", by);
+        let mut effects = Effects::about(id);
+        effects.note(AuditRow::new(Kind::DeviceRenamed).name(label).by(&by.name));
         effects.put_device(id, device);
         effects.with(Ok(DevicePairRenameResult {
             device_id: id.clone(),
@@ -103,7 +107,9 @@ impl PairingState {
         } else {
             TokenDelivery::WithheldCrossDevice
         };
-        let mut effects = noted(id, "tokens rotated", by);
+        let mut effects = Effects::about(id);
+        let row = AuditRow::new(Kind::TokenRotated).by(&by.name);
+        effects.note(row.role(role).scopes(scopes));
         self.write(&mut effects, id);
         effects.with(Ok(DeviceTokenRotateResult {
             device_id: id.clone(),
@@ -128,7 +134,9 @@ impl PairingState {
         };
         grant.tokens.clear();
         grant.revoked_at_ms = Some(now);
-        let mut effects = noted(id, "role revoked", by);
+        let mut effects = Effects::about(id);
+        let row = AuditRow::new(Kind::TokenRevoked).by(&by.name);
+        effects.note(row.role(role));
         self.write(&mut effects, id);
         effects.with(Ok(DeviceTokenRevokeResult {
             device_id: id.clone(),
@@ -148,15 +156,6 @@ impl PairingState {
             effects.put_device(id, device);
         }
     }
-}
-
-fn noted(id: &str, what: &'static str, by: &Authority) -> Effects {
-    let mut effects = Effects::about(id);
-    effects.notes.push(Note::Decided {
-        what,
-        by: by.name.clone(),
-    });
-    effects
 }
 
 fn denied<T>(id: &str, why: &'static str) -> Decision<T> {

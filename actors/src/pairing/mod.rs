@@ -31,6 +31,7 @@ use openclaw_protocol::methods::system::GatewayIdentity;
 use openclaw_protocol::{ErrorShape, Generation, Method, Role, Scopes};
 use serde::de::DeserializeOwned;
 
+use crate::audit::AuditPort;
 use crate::call::{ConnKey, Reply};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::gate::GateSettings;
@@ -288,14 +289,15 @@ impl PairingRegistry {
             Some(self.deps.writes.begin(&effects.device, commit))
         };
         let gateway = self.deps.gateway.clone();
+        let audit = self.deps.views.audit.clone();
         let Some(ticket) = ticket else {
-            tell(&gateway, &effects);
+            tell(&gateway, &audit, &effects);
             return Response::reply(answer);
         };
         Response::fut(async move {
             match ticket.done().await {
                 Ok(()) => {
-                    tell(&gateway, &effects);
+                    tell(&gateway, &audit, &effects);
                     answer
                 }
                 Err(error) => Err(store_error(&error)),
@@ -316,6 +318,7 @@ impl PairingRegistry {
         } = step;
         let ops = std::mem::take(&mut effects.ops);
         let gateway = self.deps.gateway.clone();
+        let audit = self.deps.views.audit.clone();
         if ops.is_empty() {
             return reply.settle(answer);
         }
@@ -324,7 +327,7 @@ impl PairingRegistry {
         actix_rt::spawn(async move {
             match ticket.done().await {
                 Ok(()) => {
-                    tell(&gateway, &effects);
+                    tell(&gateway, &audit, &effects);
                     reply.settle(answer);
                     then(&gateway);
                 }
@@ -354,7 +357,10 @@ impl PairingRegistry {
         if self.deps.writes.trustworthy() != Trustworthy::Yes {
             return;
         }
-        let ops = self.decide(PairingState::flush);
+        let (ops, ended) = self.decide(|state, now| (state.flush(now), state.take_ended()));
+        for row in &ended {
+            self.deps.views.audit.record(row);
+        }
         if ops.is_empty() {
             return;
         }
@@ -402,12 +408,12 @@ pub(crate) fn close_connections(
     });
 }
 
-fn tell(gateway: &GatewayPort, effects: &Effects) {
+fn tell(gateway: &GatewayPort, audit: &AuditPort, effects: &Effects) {
     for event in &effects.events {
         gateway.emit(event.to_out());
     }
-    for note in &effects.notes {
-        note.log(&effects.device);
+    for row in &effects.notes {
+        audit.record(row);
     }
 }
 

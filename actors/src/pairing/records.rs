@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Admit;
+use crate::audit::{AuditRow, Kind};
 use crate::clock::Millis;
 use crate::gate::{AuthMode, GateSettings};
 
@@ -31,7 +32,7 @@ pub enum ApprovedVia {
 }
 
 impl ApprovedVia {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",
             Self::Silent => "silent",
@@ -243,6 +244,15 @@ impl About {
     }
 }
 
+impl About {
+    /// Adds what the device says about itself.
+    pub fn to_audit(&self, row: AuditRow) -> AuditRow {
+        row.name(&self.display_name)
+            .program(format!("{}/{}", self.client_id, self.client_mode))
+            .address(&self.remote_ip)
+    }
+}
+
 impl Pending {
     /// A new request.
     pub fn new(request_id: String, ask: &Admit, is_repair: bool, now: Millis) -> Self {
@@ -268,6 +278,16 @@ impl Pending {
             self.scopes = self.scopes.union(older.scopes);
         }
         self
+    }
+
+    /// What the audit trail is told about this request.
+    pub fn to_audit(&self, kind: Kind) -> AuditRow {
+        let mut row = AuditRow::new(kind)
+            .request(&self.request_id)
+            .role(self.role)
+            .scopes(self.scopes);
+        row = self.about.to_audit(row);
+        row
     }
 
     /// Whether what `ask` wants is part of this request already.

@@ -12,12 +12,13 @@ use openclaw_protocol::client::{ClientId, ClientMode};
 use openclaw_protocol::events::device::PairDecision;
 use openclaw_protocol::{ErrorShape, Generation, Role};
 
-use super::effects::{Effects, Note, PairEvent, Step};
+use super::effects::{Effects, PairEvent, Step};
 use super::metadata;
 use super::records::{About, ApprovedVia, Device, Grant, Pending, SecretMark};
 use super::refusal::{Gap, pairing_required, scope_mismatch, too_many_devices, why_not_silent};
 use super::tokens;
 use super::{Admission, Admit, IssuedToken};
+use crate::audit::{AuditRow, Kind};
 use crate::clock::{Entropy, Millis};
 use crate::session::handshake::GateOne;
 use crate::store::{Op, Table};
@@ -38,6 +39,9 @@ pub struct PairingState {
     touched: BTreeSet<String>,
     /// Requests whose row differs from the store only in when they were refreshed, or is gone.
     stale_requests: BTreeSet<String>,
+    /// Requests that ended by themselves and are not told yet; there are at most [`MAX_PENDING`]
+    /// requests, and the registry takes these twice a minute.
+    ended: Vec<AuditRow>,
 }
 
 type Verdict = Step<Result<Admission, ErrorShape>>;
@@ -182,6 +186,13 @@ impl PairingState {
             let handed = tokens::hand_out(grant, ask.scopes, mark, now, entropy);
             if handed.minted {
                 effects.put_device(id, device);
+                let row = AuditRow::new(Kind::TokenIssued).client(&ask.client);
+                effects.note(
+                    row.role(ask.role)
+                        .scopes(ask.scopes)
+                        .via(method)
+                        .address(&ask.remote_ip),
+                );
             }
             Some(handed)
         });
@@ -230,13 +241,18 @@ impl PairingState {
         if waiting.is_some() {
             effects.delete(Table::PairingPending, id);
         }
-        let name = request.about.name().to_owned();
+        let kind = match gap {
+            Gap::NotPaired => Kind::PairingApproved,
+            Gap::Role | Gap::Scopes | Gap::Metadata => Kind::UpgradeApproved,
+        };
+        let row = request
+            .to_audit(kind)
+            .via(ApprovedVia::Silent.as_str())
+            .code(gap.as_str())
+            .reason("it is on this machine and knew the shared secret");
         let request_id = waiting.unwrap_or(request).request_id;
         effects.resolved(id, &request_id, PairDecision::Approved, now);
-        effects.notes.push(Note::Silent {
-            name,
-            reason: gap.as_str(),
-        });
+        effects.note(row.request(&request_id));
         effects.with(answer)
     }
 
@@ -337,6 +353,7 @@ impl PairingState {
     ) -> String {
         if let Some(older) = self.pending.remove(id) {
             effects.resolved(id, &older.request_id, PairDecision::Rejected, now);
+            effects.note(older.to_audit(Kind::PairingSuperseded));
             new = new.merged_with(&older);
         } else if self.pending.len() >= MAX_PENDING {
             self.drop_oldest(effects, now);
@@ -346,12 +363,15 @@ impl PairingState {
         effects
             .events
             .push(PairEvent::Requested(Box::new(new.to_wire(id))));
-        effects.notes.push(Note::Waiting {
-            name: new.about.name().to_owned(),
-            request_id: request_id.clone(),
-            reason: gap.as_str(),
-            why_not_silent: why_not_silent(ask, gap),
-        });
+        let kind = if gap == Gap::NotPaired {
+            Kind::PairingRequested
+        } else {
+            Kind::UpgradeRequested
+        };
+        effects.note(new.to_audit(kind).code(gap.as_str()).reason(format!(
+            "not approved without asking, because {}",
+            why_not_silent(ask, gap)
+        )));
         self.stale_requests.remove(id);
         self.pending.insert(id.to_owned(), new);
         request_id
@@ -368,6 +388,8 @@ impl PairingState {
         {
             effects.delete(Table::PairingPending, &id);
             effects.resolved(&id, &pending.request_id, PairDecision::Rejected, now);
+            let row = pending.to_audit(Kind::PairingExpired).device(&id);
+            effects.notes.push(row.reason("too many requests wait"));
         }
     }
 
@@ -380,9 +402,21 @@ impl PairingState {
             .map(|(id, _)| id.clone())
             .collect();
         for id in ended {
-            self.pending.remove(&id);
+            if let Some(pending) = self.pending.remove(&id) {
+                self.ended.push(
+                    pending
+                        .to_audit(Kind::PairingExpired)
+                        .device(&id)
+                        .reason("nobody decided in time"),
+                );
+            }
             self.stale_requests.insert(id);
         }
+    }
+
+    /// Requests that ended by themselves since the last call, for the audit trail.
+    pub fn take_ended(&mut self) -> Vec<AuditRow> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Rows that need not be on the disk before an answer: last use, refreshes, ended requests.

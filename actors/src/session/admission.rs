@@ -11,6 +11,7 @@ use openclaw_protocol::{ErrorCode, ErrorShape, Generation};
 
 use super::handshake::{self, Candidate, ConnectRequest, GateOne, Refusal};
 use super::hello;
+use super::notes::{self, Claimed};
 use super::socket::{Ctx, Phase, WsSession, epoch_ms};
 use crate::call::Caller;
 use crate::gateway::Register;
@@ -49,6 +50,7 @@ impl WsSession {
                 "ignored unknown keys in connect"
             );
         }
+        self.claimed = Some(Claimed::of(&request.params));
         let gate = self.shared.views.gate.load();
         let claimed = request.params.device.as_ref().map(|device| &*device.id);
         let locks = self.shared.limiter.locks(&self.client, claimed);
@@ -191,12 +193,7 @@ impl WsSession {
             max_buffered_bytes: limits.max_buffered as u64,
             tick_interval_ms: u64::try_from(limits.tick.as_millis()).unwrap_or(u64::MAX),
         };
-        tracing::debug!(
-            conn = caller.conn_id,
-            client = ?caller.client.id,
-            auth = admission.method,
-            "connected"
-        );
+        let accepted = notes::accepted(&self.peer, &caller, &admission.method);
         let compose = hello::compose(
             id.clone(),
             &caller,
@@ -224,6 +221,7 @@ impl WsSession {
             session.phase = Phase::Open(Arc::clone(&caller));
             session.limit.set(max_payload);
             if matches!(joined, Ok(Ok(()))) {
+                session.shared.views.audit.record(&accepted);
                 tracing::debug!(conn_id = %caller.conn_id, client = caller.client.id.as_str(), role = caller.role.as_str(), "client connected");
             } else {
                 session.close(ctx, 1013, "gateway restarting; try again");
@@ -267,21 +265,11 @@ impl WsSession {
         refusal: Refusal,
         ctx: &mut Ctx,
     ) {
-        let code = refusal
-            .error
-            .as_ref()
-            .and_then(|error| error.details.as_ref())
-            .and_then(|details| details["code"].as_str())
-            .unwrap_or_default()
-            .to_owned();
-        let (peer, reason) = (self.peer.client_ip(), &refusal.reason);
-        if code == "AUTH_RATE_LIMITED" {
-            // The lock has had its line; its victims are counted.
+        let row = notes::refused(&self.peer, self.claimed.as_ref(), &refusal);
+        if row.is_code("AUTH_RATE_LIMITED") {
             self.shared.views.counts.add(Count::RefusedWhileLocked);
-            tracing::debug!(%peer, code, %reason, "connection refused");
-        } else {
-            tracing::info!(%peer, code, %reason, "connection refused");
         }
+        self.shared.views.audit.record(&row);
         if let (Some(id), Some(error)) = (id, refusal.error) {
             let error = error.for_generation(generation.unwrap_or(Generation::V4));
             self.link.write_text(&[&response_error(id, &error, None)]);

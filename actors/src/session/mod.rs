@@ -12,6 +12,7 @@ pub mod handshake;
 pub mod hello;
 pub mod hub;
 pub mod link;
+mod notes;
 pub mod origin;
 pub mod queue;
 pub mod socket;

@@ -30,6 +30,7 @@ use super::handshake::Peer;
 use super::hello::ServerFacts;
 use super::hub::Links;
 use super::link::{Delivery, Link, Opcode};
+use super::notes::Claimed;
 use super::queue::HubQueue;
 use crate::call::{Caller, ConnKey};
 use crate::clock::{SharedClock, SharedEntropy};
@@ -120,6 +121,8 @@ pub struct WsSession {
     pub(super) limit: Rc<Cell<usize>>,
     fragments: Option<BytesMut>,
     strikes: u8,
+    /// What the client said about itself, for the audit trail.
+    pub(super) claimed: Option<Claimed>,
     /// The Gateway knows this connection and has to be told of its end.
     pub(super) registered: bool,
 }
@@ -162,6 +165,7 @@ pub fn upgrade(
         limit: Rc::clone(&limit),
         fragments: None,
         strikes: 0,
+        claimed: None,
         registered: false,
     };
     let actor = WebsocketContext::with_codec(session, FrameGuard::new(payload, limit), codec);

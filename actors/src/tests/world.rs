@@ -11,6 +11,7 @@ use tokio::task::LocalSet;
 use super::peer::Worker;
 use crate::agent::state::RunnerState;
 use crate::agent::{AgentRunner, RunnerDeps};
+use crate::audit::{Audit, AuditDeps};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::dedupe::{self, Dedupe, DedupeDeps};
 use crate::gate::{AuthMode, GateSettings};
@@ -254,6 +255,15 @@ fn owners(
         presence,
         pairing: supervise::<PairingRegistry>(&threads.core, policy, watch, pairing),
         logs: supervise::<Logs>(&threads.work, policy, watch, views.clone()),
+        audit: supervise::<Audit>(
+            &threads.work,
+            policy,
+            watch,
+            AuditDeps {
+                store: store.clone(),
+                views: views.clone(),
+            },
+        ),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::method::{Method, MethodSpec};
 
 pub mod agent;
 pub mod agents;
+pub mod audit;
 pub mod channels;
 pub mod chat;
 pub mod common;
@@ -46,6 +47,7 @@ table![
     agents::AgentIdentityGet,
     agent::AgentWait,
     agents::AgentsList,
+    audit::AuditList,
     channels::ChannelsStatus,
     chat::ChatAbort,
     chat::ChatHistory,

@@ -2,6 +2,7 @@
 //! tests are what a person sees.
 
 pub mod agent;
+pub mod audit;
 pub mod devices;
 pub mod health;
 pub mod json;

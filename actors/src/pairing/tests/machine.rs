@@ -5,7 +5,8 @@ use openclaw_protocol::{ErrorCode, Generation, Role, Scope, Scopes};
 use serde_json::json;
 
 use super::*;
-use crate::pairing::effects::{Note, PairEvent};
+use crate::audit::{AuditRow, Kind};
+use crate::pairing::effects::PairEvent;
 use crate::pairing::state::{MAX_PENDING, PENDING_TTL};
 use crate::pairing::tokens::MAX_TOKENS;
 
@@ -20,7 +21,11 @@ fn a_local_device_is_paired_without_asking_and_told_only_that() {
     );
     assert_eq!(admission.token.unwrap().issued_at_ms, 1_000_000);
     assert!(matches!(step.effects.events[..], [PairEvent::Resolved(_)]));
-    assert!(matches!(step.effects.notes[..], [Note::Silent { .. }]));
+    let noted = step.effects.notes.iter().map(AuditRow::kind);
+    assert_eq!(
+        noted.collect::<Vec<_>>(),
+        [Kind::TokenIssued, Kind::PairingApproved]
+    );
     assert_eq!(step.effects.ops.len(), 1, "one row holds all of it");
     let listed = machine.state.devices["device-1"].to_wire("device-1");
     assert_eq!(listed.approved_via.as_deref(), Some("silent"));

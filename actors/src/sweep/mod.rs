@@ -1,0 +1,147 @@
+//! Sweeper: lets rows go whose time is over, so that the file stays bounded for years.
+//!
+//! Replaceable; it holds nothing. Owners of a table say what may go; nobody waits for it.
+
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message};
+use actix::{ResponseActFuture, WrapFuture as _};
+
+use crate::audit::read as audit;
+use crate::clock::{Millis, SharedClock};
+use crate::dedupe::state as dedupe;
+use crate::settings::Retention;
+use crate::store::retention::{Keep, Pruned, prune};
+use crate::store::{StoreError, StoreHandle, StoreReader, Table};
+use crate::supervised;
+use crate::supervision::{Rebuild, Tier};
+use crate::views::Views;
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_mins(10);
+/// Rows that go in one commit.
+const BATCH: usize = 1_000;
+
+/// What the sweeper works with.
+#[derive(Clone)]
+pub struct SweeperDeps {
+    /// The store.
+    pub store: StoreHandle,
+    /// How long rows are kept.
+    pub views: Views,
+    /// Time.
+    pub clock: SharedClock,
+}
+
+/// The owner of nothing: it deletes what others let go.
+pub struct Sweeper {
+    deps: SweeperDeps,
+}
+
+impl Rebuild for Sweeper {
+    type Deps = SweeperDeps;
+    const NAME: &'static str = "sweeper";
+    const TIER: Tier = Tier::Replaceable;
+    const MAILBOX: usize = 16;
+
+    fn build(deps: Self::Deps) -> Self {
+        Self { deps }
+    }
+
+    fn deps(&self) -> Self::Deps {
+        self.deps.clone()
+    }
+}
+
+supervised!(Sweeper);
+
+impl Actor for Sweeper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(INTERVAL, |_, ctx| ctx.notify(Sweep));
+    }
+}
+
+/// Looks now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Sweep;
+
+impl Handler<Sweep> for Sweeper {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Sweep, _: &mut Self::Context) -> Self::Result {
+        let store = self.deps.store.clone();
+        let keep = self.deps.views.settings.load().retention;
+        let now = self.deps.clock.now();
+        let sweep = async move {
+            for rule in RULES {
+                if let Err(error) = apply(&store, *rule, keep, now).await {
+                    // The next look finds the same rows.
+                    tracing::debug!(%error, "old rows stay for now");
+                    return;
+                }
+            }
+        };
+        Box::pin(sweep.into_actor(self).map(|(), _, _| ()))
+    }
+}
+
+/// One kind of rows that may go: which, how many are kept, and when one was.
+type Rule = fn(&StoreReader, Retention, Millis) -> Result<Pruned, StoreError>;
+
+/// Refusals go before decisions: each rule counts all rows of its table, and lets only its own go.
+const RULES: &[Rule] = &[
+    |reader, keep, now| {
+        let keep = Keep {
+            max_age: Some(keep.audit),
+            max_rows: Some(keep.audit_rows),
+        };
+        prune(reader, Table::Audit, keep, now, BATCH, |_, row| {
+            audit::age(row, false)
+        })
+    },
+    |reader, keep, now| {
+        let keep = Keep {
+            max_age: Some(keep.audit),
+            max_rows: Some(keep.audit_rows),
+        };
+        prune(reader, Table::Audit, keep, now, BATCH, |_, row| {
+            audit::age(row, true)
+        })
+    },
+    |reader, _, now| {
+        // Their owner forgets keys by the same figures whenever a new one comes; this is for a
+        // gateway to which none comes.
+        let keep = Keep {
+            max_age: Some(Duration::from_millis(dedupe::MAX_AGE_MS.unsigned_abs())),
+            max_rows: None,
+        };
+        prune(reader, Table::Idempotency, keep, now, BATCH, |_, row| {
+            dedupe::age(row)
+        })
+    },
+];
+
+async fn apply(
+    store: &StoreHandle,
+    rule: Rule,
+    keep: Retention,
+    now: Millis,
+) -> Result<(), StoreError> {
+    loop {
+        let pruned = store
+            .reader()
+            .offload(move |reader| rule(reader, keep, now))
+            .await?;
+        if pruned.ops.is_empty() {
+            return Ok(());
+        }
+        tracing::debug!(rows = pruned.ops.len(), "rows whose time is over go");
+        store.commit(pruned.ops).await?;
+        if !pruned.more {
+            return Ok(());
+        }
+    }
+}
