@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::gateway::GatewayPort;
+use crate::node::Declaration;
 use crate::session::queue::{HubItem, HubQueue};
 
 /// Identity of a connection inside this process.
@@ -45,6 +46,8 @@ pub struct Caller {
     pub client: ClientInfo,
     /// What the client can take.
     pub caps: Vec<String>,
+    /// What it declared, if it is a node; a claim, see [`crate::node::effective`].
+    pub node: Option<Declaration>,
     /// The proven device.
     pub device_id: Option<String>,
     /// The peer's address, `None` for this machine.

@@ -17,6 +17,7 @@ pub mod kept;
 pub mod limiter;
 pub mod logs;
 pub mod methods;
+pub mod node;
 pub mod pairing;
 pub mod placement;
 pub mod presence;

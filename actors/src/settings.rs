@@ -10,6 +10,7 @@ use openclaw_protocol::methods::models::ModelChoice;
 use serde_json::Value;
 
 use crate::agent::model::Endpoint;
+use crate::node::policy::CommandPolicy;
 
 /// One generation of settings.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Settings {
     pub config_get: Value,
     /// How long rows are kept.
     pub retention: Retention,
+    /// Which commands of nodes are denied or vouched for.
+    pub nodes: CommandPolicy,
     /// Folder of this gateway's own files.
     pub gateway_dir: PathBuf,
     /// The log file that `logs.tail` reads.
@@ -142,7 +145,8 @@ pub mod testing {
     //! Settings for tests.
 
     use super::{
-        AgentSettings, AgentSummary, Duration, ModelPlan, PathBuf, Retention, Settings, Value,
+        AgentSettings, AgentSummary, CommandPolicy, Duration, ModelPlan, PathBuf, Retention,
+        Settings, Value,
     };
     use openclaw_protocol::methods::agents::AgentModel;
 
@@ -174,6 +178,7 @@ pub mod testing {
             models: Vec::new(),
             config_get: Value::Null,
             retention: Retention::default(),
+            nodes: CommandPolicy::default(),
             gateway_dir: PathBuf::new(),
             log_file: None,
         }

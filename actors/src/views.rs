@@ -12,6 +12,8 @@ use crate::clock::SharedClock;
 use crate::gate::GateSettings;
 use crate::health;
 use crate::limiter::counts::Counts;
+use crate::node::NodeTrustMap;
+use crate::node::state::LiveNodes;
 use crate::published::{Published, Rendered};
 use crate::sessions::{ActiveRuns, SessionsDigest, keys};
 use crate::settings::{ModelPlan, Settings};
@@ -69,6 +71,10 @@ pub struct Views {
     pub sessions: Published<SessionsDigest>,
     /// The runs under way. Owner: agent runner.
     pub runs: Published<ActiveRuns>,
+    /// The connected nodes. Owner: nodes.
+    pub nodes: Published<LiveNodes>,
+    /// What owners approved of nodes. Owner: the pairing registry.
+    pub node_trust: Published<NodeTrustMap>,
     /// The configuration. Owner: composition root.
     pub settings: Published<Settings>,
     /// What handshakes are judged by. Owner: composition root.
@@ -91,6 +97,8 @@ impl Views {
             health: Published::new(Rendered::new(HealthSummary::default())),
             sessions: Published::new(SessionsDigest::default()),
             runs: Published::new(ActiveRuns::default()),
+            nodes: Published::new(LiveNodes::default()),
+            node_trust: Published::new(NodeTrustMap::new()),
             settings: Published::new(settings),
             gate: Published::new(gate),
             counts: Arc::default(),

@@ -12,6 +12,7 @@ pub mod events;
 pub mod frame;
 pub mod method;
 pub mod methods;
+pub mod node_command;
 pub mod presence;
 pub mod schema;
 pub mod scope;

@@ -27,6 +27,7 @@ use openclaw_actors::kept::Kept;
 use openclaw_actors::limiter::Limiter;
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::logs::Logs;
+use openclaw_actors::node::{Nodes, NodesDeps};
 use openclaw_actors::pairing::{PairingDeps, PairingRegistry};
 use openclaw_actors::placement::Places as Threads;
 use openclaw_actors::presence::state::PresenceState;
@@ -259,6 +260,16 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             clock: Arc::clone(&clock),
         },
     );
+    let nodes = supervise::<Nodes>(
+        &threads.core,
+        policy,
+        &watch,
+        NodesDeps {
+            state: Kept::default(),
+            views: views.clone(),
+            clock: Arc::clone(&clock),
+        },
+    );
     let health = supervise::<Health>(
         &threads.work,
         policy,
@@ -281,11 +292,14 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         pairing: pairing.clone(),
         logs,
         audit,
+        nodes: nodes.clone(),
     };
     table.store(Arc::new(router::table(&owners)));
     doors.store(Arc::new(Doors {
         joined: Some(presence.clone().recipient()),
         left: Some(presence.recipient()),
+        node_joined: Some(nodes.clone().recipient()),
+        node_left: Some(nodes.recipient()),
     }));
 
     let dispatch = Arc::new(router::dispatch());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
 use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
 use openclaw_actors::limiter::failures::RateLimit;
+use openclaw_actors::node::policy::CommandPolicy;
 use openclaw_actors::settings::{AgentSettings, ModelPlan, ResolvedModel, Retention, Settings};
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
 use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
@@ -47,6 +48,10 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             audit: Duration::from_hours(u64::from(config.store.retention.audit_days) * 24),
             ..Retention::default()
         },
+        nodes: CommandPolicy::new(
+            config.gateway.nodes.allowed(),
+            config.gateway.nodes.denied(),
+        ),
         gateway_dir: loaded.paths.gateway_dir.clone(),
         log_file: Some(crate::telemetry::log_file(loaded)),
     }

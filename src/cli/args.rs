@@ -47,6 +47,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Show what was decided about trust: who came in, who did not, who allowed it.
     Audit(AuditArgs),
+    /// List nodes, and decide which of their commands may be used.
+    Nodes(NodesArgs),
     /// Open the chat page, or print its address.
     Dashboard(DashboardArgs),
     /// Show the gateway's log.
@@ -267,6 +269,88 @@ pub struct AuditListArgs {
     pub read: ReadArgs,
 }
 
+/// `openclaw nodes`.
+#[derive(Debug, Clone, Args)]
+pub struct NodesArgs {
+    /// What to do with nodes.
+    #[command(subcommand)]
+    pub command: NodesCommand,
+}
+
+/// The commands about nodes.
+#[derive(Debug, Clone, Subcommand)]
+pub enum NodesCommand {
+    /// Show the nodes, connected or not, and what waits.
+    #[command(visible_alias = "status")]
+    List(ReadArgs),
+    /// Show what nodes offer and nobody approved yet.
+    Pending(ReadArgs),
+    /// Let the gateway use what a node offers.
+    Approve(NodeApproveArgs),
+    /// Turn down what a node offers; what was approved before stays.
+    Reject(DecideArgs),
+    /// Show one node with each of its commands.
+    Describe(NodeArgs),
+    /// Give a node another name.
+    Rename(NodeRenameArgs),
+    /// Forget a node: its approval, its tokens and its connection end at once.
+    Remove(NodeArgs),
+}
+
+/// `openclaw nodes approve`.
+#[derive(Debug, Clone, Args)]
+pub struct NodeApproveArgs {
+    /// The request, or a beginning of it that fits only one.
+    #[arg(value_name = "REQUEST")]
+    pub request: String,
+    /// Yes to its sensitive commands too: those that see, hear, or run programs.
+    #[arg(long)]
+    pub sensitive: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// A node.
+#[derive(Debug, Clone, Args)]
+pub struct NodeArgs {
+    /// The node: its name, its address, its id, or a beginning of its id that fits only one.
+    #[arg(value_name = "NODE", required_unless_present = "named")]
+    pub node: Option<String>,
+    /// The same, as other programs write it.
+    #[arg(
+        long = "node",
+        value_name = "NODE",
+        conflicts_with = "node",
+        hide = true
+    )]
+    pub named: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+impl NodeArgs {
+    /// The node that is meant.
+    pub fn wanted(&self) -> &str {
+        self.node
+            .as_deref()
+            .or(self.named.as_deref())
+            .unwrap_or_default()
+    }
+}
+
+/// `openclaw nodes rename`.
+#[derive(Debug, Clone, Args)]
+pub struct NodeRenameArgs {
+    /// Its new name.
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub node: NodeArgs,
+}
+
 /// `openclaw dashboard`.
 #[derive(Debug, Clone, Args)]
 pub struct DashboardArgs {
@@ -379,6 +463,11 @@ mod tests {
         assert!(parse("openclaw gateway --token a --password b").is_err());
         assert!(parse("openclaw health --url ws://h --token a --json --timeout 5s").is_ok());
         assert!(parse("openclaw agent").is_err());
+        assert!(parse("openclaw nodes describe").is_err());
+        assert!(parse("openclaw nodes describe attic").is_ok());
+        assert!(parse("openclaw nodes describe --node attic").is_ok());
+        assert!(parse("openclaw nodes describe attic --node attic").is_err());
+        assert!(parse("openclaw nodes rename attic --name Roof").is_ok());
         assert!(parse("openclaw logs --follow --limit 0").is_err());
     }
 }

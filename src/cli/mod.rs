@@ -46,6 +46,9 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => {
             block_on(commands::audit::run(&args.command, &environment, &output))
         }
+        Command::Nodes(args) => {
+            block_on(commands::nodes::run(&args.command, &environment, &output))
+        }
         Command::Logs(args) => block_on(commands::logs::run(&args, &environment, &output)),
     };
     done.unwrap_or_else(|failure| {

@@ -73,6 +73,26 @@ runFlows("openclaw 2026.1.30", {
       assert.equal(answer.status, "ok");
       assert.match(JSON.stringify(answer.result), new RegExp(c.reply));
     },
+    "nodes pending, approve and status, of a v3 node": async (c) => {
+      const node = new RawClient(c.daemon.url);
+      const device = newDevice();
+      const commands = ["camera.snap", "canvas.present"];
+      await node.connectNode({ token: c.daemon.token, device, displayName: nonce("node"), commands, payloadVersion: "v2", min: 3, max: 3 });
+      try {
+        const nodes = async (...args) => {
+          const result = await c.cli.run(["nodes", ...args, "--json", "--url", c.daemon.url, "--token", c.daemon.token]);
+          assert.equal(result.code, 0, result.stdout + result.stderr);
+          return jsonOf(result.stdout);
+        };
+        const waiting = (await nodes("pending")).find((row) => row.nodeId === device.deviceId);
+        assert.deepEqual(waiting.commands, commands);
+        await nodes("approve", waiting.requestId);
+        const row = (await nodes("status")).nodes.find((entry) => entry.nodeId === device.deviceId);
+        assert.deepEqual([row.connected, row.commands], [true, commands]);
+      } finally {
+        await node.close();
+      }
+    },
     "devices list": async (c) => {
       const deviceId = await (c.paired ??= pairDevice(c));
       const args = ["devices", "list", "--json", "--url", c.daemon.url, "--token", c.daemon.token];

@@ -24,6 +24,21 @@ async function pairDevice({ daemon }) {
   return device.deviceId;
 }
 
+/** Connects a node that offers these commands; it stays connected until the run of `work` is over. */
+async function withNode({ daemon }, commands, work) {
+  const node = new RawClient(daemon.url);
+  const device = newDevice();
+  const displayName = nonce("node");
+  await node.connectNode({ token: daemon.token, device, displayName, commands });
+  try {
+    await work({ nodeId: device.deviceId, displayName });
+  } finally {
+    await node.close();
+  }
+}
+
+const rowOf = (rows, nodeId) => rows.find((row) => row.nodeId === nodeId);
+
 runFlows("openclaw 2026.9.6", {
   async setup(c) {
     c.session = `agent:main:${nonce("session")}`;
@@ -122,6 +137,45 @@ runFlows("openclaw 2026.9.6", {
         jsonOf(stdout).paired.some((device) => device.deviceId === deviceId),
         "the device that was paired a moment ago is listed",
       );
+    },
+    "nodes pending, approve, status and describe": async (c) => {
+      const offered = ["canvas.present", "system.run"];
+      await withNode(c, offered, async ({ nodeId, displayName }) => {
+        const pending = await ok(c.blank, ["nodes", "pending", "--json", ...remoteArgs(c)]);
+        const waiting = rowOf(jsonOf(pending.stdout), nodeId);
+        assert.deepEqual(waiting.commands, offered);
+        assert.deepEqual(waiting.requiredApproveScopes, ["operator.pairing", "operator.admin"]);
+        const status = async () => {
+          const { stdout } = await ok(c.blank, ["nodes", "status", "--json", ...remoteArgs(c)]);
+          return rowOf(jsonOf(stdout).nodes, nodeId);
+        };
+        const before = await status();
+        assert.deepEqual([before.connected, before.commands], [true, []]);
+        assert.equal(before.approvalState, "pending-approval");
+        const approved = await ok(c.blank, ["nodes", "approve", waiting.requestId, ...remoteArgs(c)]);
+        assert.deepEqual(jsonOf(approved.stdout).node.commands, offered);
+        const after = await status();
+        assert.deepEqual([after.connected, after.commands], [true, offered]);
+        assert.equal(after.connectedAtMs, before.connectedAtMs, "on the same connection");
+        const args = ["nodes", "describe", "--node", displayName, "--json", ...remoteArgs(c)];
+        const described = jsonOf((await ok(c.blank, args)).stdout);
+        assert.equal(described.nodeId, nodeId);
+        assert.equal(described.approvalState, "approved");
+      });
+    },
+    "nodes list, reject, rename and remove": async (c) => {
+      await withNode(c, ["canvas.present"], async ({ nodeId, displayName }) => {
+        const list = async () => jsonOf((await ok(c.blank, ["nodes", "list", "--json", ...remoteArgs(c)])).stdout);
+        const waiting = rowOf((await list()).pending, nodeId);
+        await ok(c.blank, ["nodes", "reject", waiting.requestId, ...remoteArgs(c)]);
+        const name = nonce("name");
+        await ok(c.blank, ["nodes", "rename", "--node", displayName, "--name", name, ...remoteArgs(c)]);
+        const after = await list();
+        assert.equal(rowOf(after.pending, nodeId), undefined);
+        assert.equal(rowOf(after.paired, nodeId).displayName, name);
+        await ok(c.blank, ["nodes", "remove", "--node", name, ...remoteArgs(c)]);
+        assert.equal(rowOf((await list()).paired, nodeId), undefined);
+      });
     },
     dashboard: async (c) => {
       const before = c.daemon.log.errors.length;

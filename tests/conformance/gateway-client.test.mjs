@@ -203,6 +203,44 @@ runFlows("@openclaw/gateway-client 2026.9.1", {
         await client.request("health", {});
       });
     },
+    "a node is connected, and its commands are in effect once an owner approved them": async (c) => {
+      const device = newDevice();
+      const commands = ["camera.snap", "canvas.present"];
+      const host = {
+        ...deviceHost(device, []),
+        clientName: "node-host",
+        mode: "node",
+        role: "node",
+        scopes: [],
+        caps: ["camera", "canvas"],
+        commands,
+        permissions: { camera: true },
+        pathEnv: "/usr/bin",
+      };
+      await withClient(c, {}, async ({ client: owner, event }) => {
+        await withClient(c, host, async ({ client: node, hello }) => {
+          assert.equal(hello.auth.role, "node");
+          const asked = await event("node.pair.requested", (p) => p.nodeId === device.deviceId);
+          assert.deepEqual(asked.commands, commands);
+          const row = async () => owner.request("node.describe", { nodeId: device.deviceId });
+          assert.deepEqual((await row()).commands, []);
+          const done = await owner.request("node.pair.approve", { requestId: asked.requestId });
+          assert.deepEqual(done.node.commands, commands);
+          await event("node.pair.resolved", (p) => p.requestId === asked.requestId && p.decision === "approved");
+          const after = await row();
+          assert.deepEqual(after.commands, commands);
+          assert.deepEqual(after.caps, ["camera", "canvas"]);
+          assert.equal(after.pathEnv, "/usr/bin");
+          await assert.rejects(node.request("node.pair.list", {}), /unauthorized role/);
+          const { paired } = await owner.request("node.pair.list", {});
+          assert.ok(paired.some((entry) => entry.nodeId === device.deviceId));
+          await owner.request("node.rename", { nodeId: device.deviceId, displayName: "attic" });
+        });
+        await owner.request("node.pair.remove", { nodeId: device.deviceId });
+        await assert.rejects(owner.request("node.describe", { nodeId: device.deviceId }), /unknown nodeId/);
+        await assert.rejects(owner.request("node.pair.reject", { requestId: nonce("request") }), /unknown requestId/);
+      });
+    },
     "a wrong token is refused with the code that clients read": async (c) => {
       await assert.rejects(connect(c, { token: "wrong" }), (error) => {
         assert.equal(error.details?.code, "AUTH_TOKEN_MISMATCH", error.message);

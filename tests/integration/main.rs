@@ -16,6 +16,7 @@ mod kill;
 mod lanes;
 mod lockout;
 mod models;
+mod nodes;
 mod openssl;
 mod process;
 mod refusals;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler, Message, Recipient};
 use arc_swap::ArcSwap;
-use openclaw_protocol::Generation;
+use openclaw_protocol::{Generation, Role};
 
 use crate::call::{Caller, ConnKey};
 use crate::event::{EventOut, Form};
@@ -45,6 +45,10 @@ pub struct Doors {
     pub joined: Option<Recipient<Joined>>,
     /// Presence learns who left.
     pub left: Option<Recipient<Left>>,
+    /// The registry of nodes learns which came.
+    pub node_joined: Option<Recipient<Joined>>,
+    /// The registry of nodes learns which left.
+    pub node_left: Option<Recipient<Left>>,
 }
 
 /// The central actor.
@@ -111,8 +115,18 @@ impl Handler<Register> for Gateway {
             compose: msg.compose,
             joined: msg.joined,
         });
+        let doors = self.deps.doors.load();
+        if msg.caller.role == Role::Node
+            && let Some(nodes) = &doors.node_joined
+        {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "one per connection, and a lost one would leave a node that cannot be reached"
+            )]
+            nodes.do_send(Joined(Arc::clone(&msg.caller)));
+        }
         if msg.caller.is_present()
-            && let Some(presence) = &self.deps.doors.load().joined
+            && let Some(presence) = &doors.joined
         {
             // Full or restarting: the row is missing until the client's next sign of life.
             let _ = presence.try_send(Joined(msg.caller));
@@ -132,8 +146,18 @@ impl Handler<Unregister> for Gateway {
         let Some(caller) = self.deps.state.with(|state| state.leave(msg.0)) else {
             return;
         };
+        let doors = self.deps.doors.load();
+        if caller.role == Role::Node
+            && let Some(nodes) = &doors.node_left
+        {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a death notice: one per connection, and a lost one would leave a ghost"
+            )]
+            nodes.do_send(Left(Arc::clone(&caller)));
+        }
         if caller.is_present()
-            && let Some(presence) = &self.deps.doors.load().left
+            && let Some(presence) = &doors.left
         {
             #[expect(
                 clippy::disallowed_methods,

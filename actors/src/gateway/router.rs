@@ -11,6 +11,7 @@ use crate::agent::AgentRunner;
 use crate::audit::Audit;
 use crate::dedupe::Dedupe;
 use crate::logs::Logs;
+use crate::node::Nodes;
 use crate::pairing::PairingRegistry;
 use crate::presence::Presence;
 use crate::session::dispatch::Dispatch;
@@ -29,6 +30,7 @@ pub fn dispatch() -> Dispatch {
         .snapshot::<config::ConfigGet>()
         .snapshot::<channels::ChannelsStatus>()
         .snapshot::<node::NodeList>()
+        .snapshot::<node::NodeDescribe>()
         .snapshot::<chat::ChatMetadata>()
         .routed::<system::SystemEvent>()
         .routed::<system::GatewayIdentityGet>()
@@ -56,6 +58,11 @@ pub fn dispatch() -> Dispatch {
         .routed::<device::DevicePairRename>()
         .routed::<device::DeviceTokenRotate>()
         .routed::<device::DeviceTokenRevoke>()
+        .routed::<node::NodePairList>()
+        .routed::<node::NodePairApprove>()
+        .routed::<node::NodePairReject>()
+        .routed::<node::NodePairRemove>()
+        .routed::<node::NodeRename>()
 }
 
 /// The owners of routed methods.
@@ -74,6 +81,8 @@ pub struct Owners {
     pub logs: Addr<Logs>,
     /// The trail of trust decisions.
     pub audit: Addr<Audit>,
+    /// The connected nodes; it owns no method yet.
+    pub nodes: Addr<Nodes>,
 }
 
 /// Who serves what.
@@ -86,6 +95,7 @@ pub fn table(owners: &Owners) -> Table {
         pairing,
         logs,
         audit: trail,
+        nodes: _,
     } = owners;
     Table::default()
         .on::<system::SystemEvent>(presence.clone())
@@ -114,6 +124,11 @@ pub fn table(owners: &Owners) -> Table {
         .on::<device::DevicePairRename>(pairing.clone())
         .on::<device::DeviceTokenRotate>(pairing.clone())
         .on::<device::DeviceTokenRevoke>(pairing.clone())
+        .on::<node::NodePairList>(pairing.clone())
+        .on::<node::NodePairApprove>(pairing.clone())
+        .on::<node::NodePairReject>(pairing.clone())
+        .on::<node::NodePairRemove>(pairing.clone())
+        .on::<node::NodeRename>(pairing.clone())
 }
 
 /// The events that this gateway emits.
@@ -124,6 +139,8 @@ pub const EVENTS: &[&str] = &[
     "device.pair.requested",
     "device.pair.resolved",
     "health",
+    "node.pair.requested",
+    "node.pair.resolved",
     "presence",
     "session.message",
     "sessions.changed",

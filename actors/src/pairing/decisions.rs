@@ -14,7 +14,8 @@ use crate::audit::Kind;
 use crate::clock::Millis;
 use crate::store::Table;
 
-type Decision<T> = Step<Result<T, ErrorShape>>;
+/// A decision with its answer.
+pub(super) type Decision<T> = Step<Result<T, ErrorShape>>;
 
 impl PairingState {
     /// Requests and devices that the caller may see: requests oldest first, devices newest first.
@@ -48,10 +49,10 @@ impl PairingState {
         now: Millis,
     ) -> Decision<DevicePairApproveResult> {
         let Some(id) = self.device_of(request_id, now) else {
-            return unknown_request();
+            return unknown_pairing();
         };
         let Some(request) = self.pending.get(&id).cloned() else {
-            return unknown_request();
+            return unknown_pairing();
         };
         if let Err(error) = by.may_approve(&id, &request) {
             return Step::answer(&id, Err(error));
@@ -60,7 +61,7 @@ impl PairingState {
             return Step::answer(&id, Err(error));
         }
         let Some(device) = self.devices.get(&id) else {
-            return unknown_request();
+            return unknown_pairing();
         };
         let mut effects = Effects::about(&id);
         effects.put_device(&id, device);
@@ -93,7 +94,7 @@ impl PairingState {
         now: Millis,
     ) -> Decision<DevicePairRejectResult> {
         let Some(id) = self.device_of(request_id, now) else {
-            return unknown_request();
+            return unknown_pairing();
         };
         if !by.reaches(&id) {
             let denied = ErrorShape::invalid("device pairing rejection denied");
@@ -120,12 +121,21 @@ impl PairingState {
     }
 }
 
-fn unknown_request<T>() -> Decision<T> {
+fn unknown_pairing<T>() -> Decision<T> {
+    unknown_request(
+        "it was decided, replaced or ended after five minutes; see: openclaw devices list",
+    )
+}
+
+/// Nobody waits under this id; `hint` says why that may be.
+pub(super) fn unknown_request<T>(hint: &str) -> Decision<T> {
     Step::answer(
         "",
-        Err(ErrorShape::invalid("unknown requestId").with_details(serde_json::json!({
-            "code": "UNKNOWN_REQUEST_ID",
-            "remediationHint": "it was decided, replaced or ended after five minutes; see: openclaw devices list",
-        }))),
+        Err(
+            ErrorShape::invalid("unknown requestId").with_details(serde_json::json!({
+                "code": "UNKNOWN_REQUEST_ID",
+                "remediationHint": hint,
+            })),
+        ),
     )
 }

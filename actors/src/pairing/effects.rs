@@ -1,16 +1,21 @@
 //! What a decision asks for: rows to commit first, then events and log lines.
 
-use openclaw_protocol::Scope;
 use openclaw_protocol::events::device::{
     DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DevicePairResolvedEvent, PairDecision,
 };
+use openclaw_protocol::events::node::{
+    NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED, NodePairResolvedEvent,
+};
+use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::device::PairRequest;
+use openclaw_protocol::methods::node::NodePairRequest;
+use openclaw_protocol::{Generation, Role, Scope};
 use serde::Serialize;
 
 use super::records::{Device, Pending, wire};
 use crate::audit::AuditRow;
 use crate::clock::Millis;
-use crate::event::{Audience, Class, EventOut, Plain};
+use crate::event::{Audience, Class, EventBody, EventOut, Form, Plain, Written};
 use crate::store::{Op, Table};
 
 /// A decision: the answer, which leaves only after its effects were committed.
@@ -33,6 +38,8 @@ pub struct Effects {
     pub events: Vec<PairEvent>,
     /// What the audit trail and the log are told, once committed.
     pub notes: Vec<AuditRow>,
+    /// What is known of nodes changed, and has to be published, once committed.
+    pub nodes: bool,
 }
 
 /// An event for owners.
@@ -42,6 +49,21 @@ pub enum PairEvent {
     Requested(Box<PairRequest>),
     /// A request is over.
     Resolved(DevicePairResolvedEvent),
+    /// A node declared what nobody approved.
+    NodeRequested(Box<NodePairRequest>),
+    /// A request about a node's surface is over.
+    NodeResolved(NodePairResolvedEvent),
+}
+
+/// A request of a node, in the form of each generation.
+#[derive(Debug)]
+struct NodeRequested(NodePairRequest);
+
+impl EventBody for NodeRequested {
+    fn write(&self, generation: Generation, _: Form, out: &mut Vec<u8>) -> Written {
+        out.extend_from_slice(&to_bytes(&self.0.clone().for_generation(generation)));
+        Written::Whole
+    }
 }
 
 impl<T> Step<T> {
@@ -79,6 +101,7 @@ impl Effects {
 
     /// Writes the device's row.
     pub fn put_device(&mut self, id: &str, device: &Device) {
+        self.nodes |= device.roles.contains_key(&Role::Node);
         self.ops.push(put(Table::Devices, id, device));
     }
 
@@ -125,6 +148,14 @@ impl PairEvent {
             }
             Self::Resolved(resolved) => {
                 EventOut::new(DEVICE_PAIR_RESOLVED, audience, Plain(resolved.clone()))
+            }
+            Self::NodeRequested(request) => EventOut::new(
+                NODE_PAIR_REQUESTED,
+                audience,
+                NodeRequested((**request).clone()),
+            ),
+            Self::NodeResolved(resolved) => {
+                EventOut::new(NODE_PAIR_RESOLVED, audience, Plain(resolved.clone()))
             }
         };
         out.class(Class::Droppable)

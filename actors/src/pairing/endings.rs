@@ -9,6 +9,7 @@ use openclaw_protocol::methods::device::{
 use openclaw_protocol::{ErrorShape, Generation, Role, Scopes};
 
 use super::authority::Authority;
+use super::decisions::Decision;
 use super::effects::{Effects, Step};
 use super::records::{Grant, SecretMark, wire};
 use super::state::PairingState;
@@ -16,8 +17,6 @@ use super::tokens;
 use crate::audit::{AuditRow, Kind};
 use crate::clock::{Entropy, Millis};
 use crate::store::Table;
-
-type Decision<T> = Step<Result<T, ErrorShape>>;
 
 impl PairingState {
     /// Ends a pairing: the device is unknown from now on.
@@ -30,12 +29,13 @@ impl PairingState {
         if !by.reaches(id) {
             return denied(id, "device pairing removal denied");
         }
-        let Some(device) = self.devices.remove(id) else {
+        let Some(mut device) = self.devices.remove(id) else {
             return denied(id, "unknown deviceId");
         };
         let mut effects = Effects::about(id);
         let row = AuditRow::new(Kind::DeviceRemoved).by(&by.name);
         effects.note(device.about.to_audit(row));
+        effects.end_node(id, &mut device, now);
         effects.delete(Table::Devices, id);
         if let Some(pending) = self.pending.remove(id) {
             effects.delete(Table::PairingPending, id);
@@ -137,6 +137,11 @@ impl PairingState {
         let mut effects = Effects::about(id);
         let row = AuditRow::new(Kind::TokenRevoked).by(&by.name);
         effects.note(row.role(role));
+        if role == Role::Node
+            && let Some(device) = self.devices.get_mut(id)
+        {
+            effects.end_node(id, device, now);
+        }
         self.write(&mut effects, id);
         effects.with(Ok(DeviceTokenRevokeResult {
             device_id: id.clone(),
@@ -158,6 +163,7 @@ impl PairingState {
     }
 }
 
-fn denied<T>(id: &str, why: &'static str) -> Decision<T> {
+/// A refusal that changes nothing.
+pub(super) fn denied<T>(id: &str, why: &'static str) -> Decision<T> {
     Step::answer(id, Err(ErrorShape::invalid(why)))
 }

@@ -10,6 +10,8 @@ mod decisions;
 pub mod effects;
 mod endings;
 mod metadata;
+mod node_decisions;
+pub mod node_record;
 pub mod records;
 pub mod refusal;
 pub mod state;
@@ -38,6 +40,7 @@ use crate::gate::GateSettings;
 use crate::gateway::{GatewayPort, Kick};
 use crate::kept::Kept;
 use crate::methods::store_error;
+use crate::node::policy::{CommandPolicy, Surface};
 use crate::session::handshake::GateOne;
 use crate::store::{StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
@@ -93,17 +96,8 @@ pub struct Admit {
     pub generation: Generation,
     /// The peer's address, `None` for this machine.
     pub remote_ip: Option<String>,
-    /// What a node claims to offer.
-    pub claims: NodeClaims,
-}
-
-/// What a node claims to offer; nothing of it is in effect before its approval.
-#[derive(Debug, Clone, Default)]
-pub struct NodeClaims {
-    /// Capabilities.
-    pub caps: Vec<String>,
-    /// Commands.
-    pub commands: Vec<String>,
+    /// What a node claims to offer; nothing of it is in effect before its approval.
+    pub claims: Surface,
 }
 
 /// A device that may connect.
@@ -231,6 +225,7 @@ impl PairingRegistry {
         let loaded = PairingState::load(devices, pending, now);
         self.deps.state.with(|state| *state = loaded);
         self.deps.writes.loaded();
+        self.book().publish();
         Ok(())
     }
 
@@ -290,14 +285,15 @@ impl PairingRegistry {
         };
         let gateway = self.deps.gateway.clone();
         let audit = self.deps.views.audit.clone();
+        let book = self.book();
         let Some(ticket) = ticket else {
-            tell(&gateway, &audit, &effects);
+            tell(&gateway, &audit, &book, &effects);
             return Response::reply(answer);
         };
         Response::fut(async move {
             match ticket.done().await {
                 Ok(()) => {
-                    tell(&gateway, &audit, &effects);
+                    tell(&gateway, &audit, &book, &effects);
                     answer
                 }
                 Err(error) => Err(store_error(&error)),
@@ -319,6 +315,7 @@ impl PairingRegistry {
         let ops = std::mem::take(&mut effects.ops);
         let gateway = self.deps.gateway.clone();
         let audit = self.deps.views.audit.clone();
+        let book = self.book();
         if ops.is_empty() {
             return reply.settle(answer);
         }
@@ -327,13 +324,25 @@ impl PairingRegistry {
         actix_rt::spawn(async move {
             match ticket.done().await {
                 Ok(()) => {
-                    tell(&gateway, &audit, &effects);
+                    tell(&gateway, &audit, &book, &effects);
                     reply.settle(answer);
                     then(&gateway);
                 }
                 Err(error) => reply.error(store_error(&error)),
             }
         });
+    }
+
+    fn book(&self) -> NodeBook {
+        NodeBook {
+            state: self.deps.state.clone(),
+            views: self.deps.views.clone(),
+        }
+    }
+
+    /// What the configuration says about commands of nodes.
+    pub(crate) fn command_policy(&self) -> CommandPolicy {
+        self.deps.views.settings.load().nodes.clone()
     }
 
     /// Where randomness comes from.
@@ -364,6 +373,7 @@ impl PairingRegistry {
         if ops.is_empty() {
             return;
         }
+        self.book().publish();
         let commit = self.deps.store.commit(ops);
         actix_rt::spawn(async move {
             // Nothing that trust depends on: the next use of a device brings it again.
@@ -408,7 +418,27 @@ pub(crate) fn close_connections(
     });
 }
 
-fn tell(gateway: &GatewayPort, audit: &AuditPort, effects: &Effects) {
+/// Publishes what is known of nodes.
+///
+/// It is taken from the memory, which may be ahead of the disk by the commits that are on their way:
+/// if one of them fails, the memory is loaded again, and that is published.
+#[derive(Clone)]
+struct NodeBook {
+    state: Kept<PairingState>,
+    views: Views,
+}
+
+impl NodeBook {
+    fn publish(&self) {
+        let nodes = self.state.with(|state| state.node_trust());
+        self.views.node_trust.publish(nodes);
+    }
+}
+
+fn tell(gateway: &GatewayPort, audit: &AuditPort, book: &NodeBook, effects: &Effects) {
+    if effects.nodes {
+        book.publish();
+    }
     for event in &effects.events {
         gateway.emit(event.to_out());
     }
@@ -438,7 +468,14 @@ impl Handler<Admit> for PairingRegistry {
         }
         let mark = self.mark();
         let entropy = Arc::clone(&self.deps.entropy);
-        let step = self.decide(|state, now| state.admit(&ask, mark.as_ref(), now, &*entropy));
+        let policy = self.command_policy();
+        let step = self.decide(|state, now| {
+            let mut step = state.admit(&ask, mark.as_ref(), now, &*entropy);
+            if step.answer.is_ok() {
+                state.declare(&ask, &policy, now, &*entropy, &mut step.effects);
+            }
+            step
+        });
         self.carry_out(step)
     }
 }

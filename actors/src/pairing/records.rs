@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Admit;
+use super::node_record::NodeRecord;
 use crate::audit::{AuditRow, Kind};
 use crate::clock::Millis;
 use crate::gate::{AuthMode, GateSettings};
@@ -148,6 +149,9 @@ pub struct Device {
     pub label: Option<String>,
     /// Its roles.
     pub roles: BTreeMap<Role, Grant>,
+    /// What it may offer and asks for as a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeRecord>,
     /// How the last approval came about.
     pub approved_via: ApprovedVia,
     /// When it was first paired.
@@ -211,7 +215,8 @@ pub fn hash_token(token: &str) -> String {
     encode(&Sha256::digest(token.as_bytes()))
 }
 
-fn clip(text: Option<&str>, chars: usize) -> Option<String> {
+/// Text without blanks around it, cut to `chars` characters; nothing when nothing is left.
+pub fn clip(text: Option<&str>, chars: usize) -> Option<String> {
     let text = text?.trim();
     (!text.is_empty()).then(|| text.chars().take(chars).collect())
 }
@@ -343,6 +348,19 @@ impl Device {
             .filter(|grant| grant.revoked_at_ms.is_none())
     }
 
+    /// What it may offer and asks for as a node; nothing once an owner ended that role.
+    pub fn node_role(&self) -> Option<&NodeRecord> {
+        self.grant(Role::Node)?;
+        self.node.as_ref()
+    }
+
+    /// The name that an owner gave it, or that it gives itself.
+    pub fn shown_name(&self) -> Option<String> {
+        self.label
+            .clone()
+            .or_else(|| self.about.display_name.clone())
+    }
+
     /// Wire names of the roles that it holds.
     pub fn role_names(&self) -> Vec<String> {
         self.roles
@@ -364,10 +382,7 @@ impl Device {
         PairedDevice {
             device_id: device_id.to_owned(),
             public_key: self.public_key.clone(),
-            display_name: self
-                .label
-                .clone()
-                .or_else(|| self.about.display_name.clone()),
+            display_name: self.shown_name(),
             platform: self.about.platform.clone(),
             device_family: self.about.device_family.clone(),
             client_id: Some(self.about.client_id.clone()),

@@ -256,6 +256,11 @@ impl PairingState {
         effects.with(answer)
     }
 
+    /// Notes that a device's row differs from the store in what may be written later.
+    pub(super) fn touch(&mut self, id: &str) {
+        self.touched.insert(id.to_owned());
+    }
+
     /// Moves what a request asks for to the device's grants; the caller writes the row.
     pub(super) fn grant(
         &mut self,
@@ -277,6 +282,7 @@ impl PairingState {
             about: About::default(),
             label: None,
             roles: BTreeMap::new(),
+            node: None,
             approved_via: via,
             created_at_ms: now,
             approved_at_ms: now,

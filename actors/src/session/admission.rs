@@ -19,7 +19,8 @@ use crate::limiter::client::Client;
 use crate::limiter::counts::Count;
 use crate::limiter::failures::AuthScope;
 use crate::limiter::{Delayed, Guesses};
-use crate::pairing::{Admission, Admit, NodeClaims};
+use crate::node::Declaration;
+use crate::pairing::{Admission, Admit};
 
 /// How long pairing and registration may take together.
 const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
@@ -106,10 +107,9 @@ impl WsSession {
             client: request.params.client.clone(),
             generation: candidate.generation,
             remote_ip: self.remote_ip(),
-            claims: NodeClaims {
-                caps: request.params.caps.clone(),
-                commands: request.params.commands.clone(),
-            },
+            claims: Declaration::of(candidate.role, &request.params)
+                .unwrap_or_default()
+                .surface,
         };
         let answer = self.shared.pairing.send(ask);
         let answer = async move { tokio::time::timeout(ADMISSION_LIMIT, answer).await };
@@ -175,6 +175,7 @@ impl WsSession {
         } else {
             limits.max_payload
         };
+        let node = Declaration::of(candidate.role, &params);
         let caller = Arc::new(Caller {
             conn: self.conn,
             conn_id: self.shared.entropy.uuid().to_string(),
@@ -183,6 +184,7 @@ impl WsSession {
             generation: candidate.generation,
             client: params.client,
             caps: params.caps,
+            node,
             device_id: candidate.device.as_ref().map(|device| device.id.clone()),
             remote_ip: self.remote_ip(),
             hub: Arc::clone(&self.worker.queue),

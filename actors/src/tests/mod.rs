@@ -7,4 +7,4 @@ mod poison;
 mod runs;
 mod turn;
 mod units;
-mod world;
+pub(crate) mod world;

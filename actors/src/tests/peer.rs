@@ -99,6 +99,7 @@ impl Who {
                 instance_id: None,
             },
             caps: self.caps.clone(),
+            node: None,
             device_id: None,
             remote_ip: None,
             hub: Arc::clone(queue),

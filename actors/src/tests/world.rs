@@ -21,6 +21,7 @@ use crate::gateway::{Doors, Gateway, GatewayDeps, GatewayPort};
 use crate::health::{Health, HealthDeps};
 use crate::kept::Kept;
 use crate::logs::Logs;
+use crate::node::{Nodes, NodesDeps};
 use crate::pairing::{PairingDeps, PairingRegistry};
 use crate::placement::Places as Threads;
 use crate::presence::state::PresenceState;
@@ -150,6 +151,8 @@ impl Setup {
         doors.store(Arc::new(Doors {
             joined: Some(owners.presence.clone().recipient()),
             left: Some(owners.presence.clone().recipient()),
+            node_joined: Some(owners.nodes.clone().recipient()),
+            node_left: Some(owners.nodes.clone().recipient()),
         }));
         World {
             core,
@@ -264,6 +267,16 @@ fn owners(
                 views: views.clone(),
             },
         ),
+        nodes: supervise::<Nodes>(
+            &threads.core,
+            policy,
+            watch,
+            NodesDeps {
+                state: Kept::default(),
+                views: views.clone(),
+                clock: Arc::clone(clock),
+            },
+        ),
     }
 }
 
@@ -310,7 +323,8 @@ pub(super) fn gateway() -> Core {
     }
 }
 
-fn views(settings: Settings, clock: &SharedClock) -> Views {
+/// What owners publish, before any of them published anything.
+pub(crate) fn views(settings: Settings, clock: &SharedClock) -> Views {
     let gate = GateSettings {
         mode: AuthMode::None,
         allowed_origins: Vec::new(),

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::connect::Challenge;
 use crate::methods::device::PairRequest;
+use crate::methods::node::NodePairRequest;
 use crate::methods::system::{HealthSummary, HeartbeatEvent};
 use crate::scope::{Scope, Scopes};
 use crate::{Generation, Role};
@@ -14,6 +15,7 @@ use crate::{Generation, Role};
 pub mod agent;
 pub mod chat;
 pub mod device;
+pub mod node;
 pub mod sessions;
 pub mod system;
 mod v3;
@@ -21,6 +23,7 @@ mod v3;
 pub use agent::{AGENT, AgentEvent, AgentStream};
 pub use chat::{CHAT, ChatEvent, ChatState, SESSION_MESSAGE, SessionMessageEvent};
 pub use device::{DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DevicePairResolvedEvent};
+pub use node::{NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED, NodePairResolvedEvent};
 pub use sessions::{SESSIONS_CHANGED, SessionsChangedEvent};
 pub use system::{
     CONNECT_CHALLENGE, HEALTH, HEARTBEAT, PRESENCE, PresenceEvent, SHUTDOWN, ShutdownEvent, TICK,
@@ -115,6 +118,8 @@ pub static ALL: &[EventSpec] = &[
     EventSpec::of::<DevicePairResolvedEvent>(DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always),
     EventSpec::of::<HealthSummary>(HEALTH, Gate::None, Droppable::Never),
     EventSpec::of::<HeartbeatEvent>(HEARTBEAT, Gate::None, Droppable::Always),
+    EventSpec::of::<NodePairRequest>(NODE_PAIR_REQUESTED, PAIRING, Droppable::Always),
+    EventSpec::of::<NodePairResolvedEvent>(NODE_PAIR_RESOLVED, PAIRING, Droppable::Always),
     EventSpec::of::<PresenceEvent>(PRESENCE, READ, Droppable::Always),
     EventSpec::of::<SessionMessageEvent>(SESSION_MESSAGE, READ, Droppable::Never).since_v4(),
     EventSpec::of::<SessionsChangedEvent>(SESSIONS_CHANGED, READ, Droppable::Always).since_v4(),

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{AGENT, CHAT, find};
+use super::{AGENT, CHAT, NODE_PAIR_REQUESTED, find};
 use crate::Generation;
 
 /// The payload of an event as a v3 client knows it, or `None` when v3 has no such event, or no
@@ -16,6 +16,7 @@ pub fn payload_for_v3(name: &str, payload: &Value, session_key: Option<&str>) ->
     let mut shaped = match (name, payload) {
         (CHAT, Value::Object(payload)) => chat(payload)?,
         (AGENT, Value::Object(payload)) => agent(payload)?,
+        (NODE_PAIR_REQUESTED, Value::Object(payload)) => return Some(node_request(payload)),
         _ => return Some(payload.clone()),
     };
     if let Some(key) = session_key {
@@ -54,6 +55,14 @@ fn agent(payload: &Map<String, Value>) -> Option<Map<String, Value>> {
         &["runId", "seq", "stream", "ts", "data"],
         &["sessionKey"],
     ))
+}
+
+fn node_request(payload: &Map<String, Value>) -> Value {
+    let mut payload = payload.clone();
+    for newer in ["clientId", "clientMode", "requiredApproveScopes"] {
+        payload.remove(newer);
+    }
+    Value::Object(payload)
 }
 
 fn keep(payload: &Map<String, Value>, first: &[&str], second: &[&str]) -> Map<String, Value> {

@@ -94,7 +94,7 @@ async fn list(args: &ReadArgs, environment: &Environment, output: &Output) -> Re
     })
 }
 
-fn wanted<'a>(args: &ReadArgs, scopes: &'a [Scope]) -> Wanted<'a> {
+pub(super) fn wanted<'a>(args: &ReadArgs, scopes: &'a [Scope]) -> Wanted<'a> {
     Wanted {
         scopes,
         limit: args.wait.timeout,
@@ -126,7 +126,8 @@ async fn decide(
     answer.map_err(|error| Failure::request(&error, &target))
 }
 
-fn needs_admin(error: &Error) -> bool {
+/// Whether an admin may be granted what was refused.
+pub(super) fn needs_admin(error: &Error) -> bool {
     match error {
         Error::Gateway(shape) => {
             shape.code == ErrorCode::Forbidden

@@ -8,6 +8,7 @@ pub(crate) mod devices;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
+pub(crate) mod nodes;
 pub(crate) mod status;
 
 use serde::de::DeserializeOwned;

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod health;
 pub mod json;
 pub mod logs;
+pub mod nodes;
 pub mod status;
 pub mod table;
 pub mod text;

@@ -172,8 +172,9 @@ pub enum SshVerify {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct NodeCommands {
-    /// Commands that may be approved.
+    /// Commands that are vouched for: one that is not of the protocol needs no admin to be approved.
+    /// `camera.*` means all that begin so.
     pub allow: Vec<String>,
-    /// Commands that never run.
+    /// Commands that never run, whoever approved them. `camera.*` means all that begin so.
     pub deny: Vec<String>,
 }

@@ -76,6 +76,12 @@ export class RawClient {
     return this.request("connect", params);
   }
 
+  /** The same as a headless node that offers these commands. */
+  connectNode({ commands, displayName, ...rest }) {
+    const client = { id: "node-host", mode: "node", displayName, version: "2.1.0" };
+    return this.connect({ client, role: "node", scopes: [], caps: ["canvas"], commands, ...rest });
+  }
+
   close() {
     this.socket.close();
     return this.closed;

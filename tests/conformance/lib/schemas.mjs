@@ -87,6 +87,12 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "config.get",
   "gateway.identity.get",
   "node.list",
+  "node.describe",
+  "node.rename",
+  "node.pair.list",
+  "node.pair.approve",
+  "node.pair.reject",
+  "node.pair.remove",
   "device.pair.list",
   "device.pair.approve",
   "device.pair.reject",
@@ -104,7 +110,13 @@ const EVENT_SCHEMA = {
 };
 
 /** Events whose payload has no schema in the package. */
-export const EVENTS_WITHOUT_SCHEMA = new Set(["connect.challenge", "sessions.changed", "session.message"]);
+export const EVENTS_WITHOUT_SCHEMA = new Set([
+  "connect.challenge",
+  "sessions.changed",
+  "session.message",
+  "node.pair.requested",
+  "node.pair.resolved",
+]);
 
 /**
  * Payload keys that the official gateway puts on events beyond the package's own closed schema, and that official

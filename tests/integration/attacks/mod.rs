@@ -89,11 +89,6 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
         Waits("channels: chat has no pairing command"),
     ),
     (
-        20,
-        "a node is approved with write scope only",
-        Waits("approval of a node's surface"),
-    ),
-    (
         25,
         "an old secret works after it was rotated by reload",
         Waits("config reload"),

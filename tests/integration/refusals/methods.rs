@@ -73,6 +73,36 @@ async fn what_cannot_be_decided_is_refused_by_name() {
             json!({ "deviceId": own, "role": "node" }),
             revocation,
         ),
+        (
+            "node.pair.approve",
+            json!({ "requestId": "no-such" }),
+            unknown_request,
+        ),
+        (
+            "node.pair.reject",
+            json!({ "requestId": "no-such" }),
+            unknown_request,
+        ),
+        (
+            "node.pair.remove",
+            json!({ "nodeId": own }),
+            invalid("unknown nodeId"),
+        ),
+        (
+            "node.rename",
+            json!({ "nodeId": own, "displayName": "x" }),
+            invalid("unknown nodeId"),
+        ),
+        (
+            "node.rename",
+            json!({ "nodeId": own, "displayName": "  " }),
+            invalid("displayName must not be blank"),
+        ),
+        (
+            "node.describe",
+            json!({ "nodeId": unknown }),
+            invalid("unknown nodeId"),
+        ),
     ];
     let by_clerk = [(
         "device.pair.approve",

@@ -192,6 +192,7 @@ pub(super) fn caller(device: Option<&str>, scopes: Scopes, hub: Arc<HubQueue>) -
             ..remote(0).client
         },
         caps: Vec::new(),
+        node: None,
         device_id: device.map(str::to_owned),
         remote_ip: None,
         hub,

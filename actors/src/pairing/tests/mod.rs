@@ -3,6 +3,7 @@
 mod actor;
 mod invariants;
 mod machine;
+mod nodes;
 mod owners;
 
 use openclaw_protocol::client::{ClientId, ClientMode};
@@ -12,8 +13,9 @@ use openclaw_protocol::{ErrorShape, Generation, Role, Scope, Scopes};
 use serde_json::Value;
 
 use super::state::PairingState;
-use super::{Admission, Admit, NodeClaims};
+use super::{Admission, Admit};
 use crate::clock::{Millis, SeededEntropy, SharedEntropy};
+use crate::node::policy::Surface;
 use crate::session::handshake::GateOne;
 
 pub(super) const T0: Millis = Millis(1_000_000);
@@ -51,7 +53,7 @@ pub(super) fn remote(n: u8) -> Admit {
         },
         generation: Generation::V4,
         remote_ip: Some("192.0.2.7".into()),
-        claims: NodeClaims::default(),
+        claims: Surface::default(),
     }
 }
 

@@ -1,14 +1,17 @@
 //! Panics at every moment of a run, panics without end, and payloads that cannot be written.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Context, Handler};
 use futures_util::{FutureExt as _, stream};
+use openclaw_protocol::Role;
 use serde_json::json;
 
 use super::{APART, busy, run};
 use crate::agent::model::{ModelEvent, ModelStream, StopReason};
+use crate::presence::{Joined, Left};
 use crate::settings::ModelPlan;
 use crate::supervision::{Poison, PoisonKind};
 use crate::tests::peer::{Peer, Who, is_event};
@@ -37,6 +40,7 @@ fn victims(world: &World) -> Vec<Victim> {
         victim("dedupe", &world.owners.dedupe),
         victim("health", &world.health),
         victim("logs", &world.owners.logs),
+        victim("nodes", &world.owners.nodes),
         victim("store", &world.store_addr),
         victim("pairing", &world.owners.pairing),
     ]
@@ -95,8 +99,30 @@ fn a_panic_at_any_moment_of_a_run_leaves_the_run_whole() {
             )
             .await;
         let rows = history["payload"]["messages"].as_array().unwrap();
-        assert_eq!(rows.len(), 9 * 48 * 2);
+        assert_eq!(rows.len(), 10 * 48 * 2);
         assert!(world.watch.until_fatal().now_or_never().is_none());
+    });
+}
+
+#[test]
+fn a_panic_of_their_registry_disconnects_no_node() {
+    paused(async {
+        let world = Setup::here(ModelPlan::Unconfigured).start().await;
+        let node = Who {
+            role: Role::Node,
+            ..Who::admin()
+        };
+        let mut caller = Arc::into_inner(node.caller(&Arc::default())).unwrap();
+        caller.device_id = Some("attic".into());
+        let caller = Arc::new(caller);
+        let nodes = &world.owners.nodes;
+        nodes.send(Joined(Arc::clone(&caller))).await.unwrap();
+        nodes.try_send(Poison(PoisonKind::Panic)).unwrap();
+        tokio::time::sleep(APART).await;
+        let listed = || world.core.views.nodes.load().get("attic").is_some();
+        assert!(listed());
+        nodes.send(Left(caller)).await.unwrap();
+        assert!(!listed());
     });
 }
 
