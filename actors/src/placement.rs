@@ -58,7 +58,9 @@ impl Place {
 /// The threads of the daemon, by what runs there.
 #[derive(Clone, Debug)]
 pub struct Places {
-    /// The Gateway, pairing, registries: they never block.
+    /// The Gateway alone: numbering and routing wait for nobody.
+    pub gateway: Place,
+    /// Pairing and the other owners: short work, with reads of single rows.
     pub core: Place,
     /// Model runs: CPU in bursts, many sockets.
     pub agents: Place,
@@ -73,6 +75,7 @@ impl Places {
     /// Everything on the calling thread, for tests with paused time.
     pub fn single_thread() -> Self {
         Self {
+            gateway: Place::here(),
             core: Place::here(),
             agents: Place::here(),
             store: Place::here(),
@@ -90,6 +93,7 @@ impl Places {
         let arbiters = Arc::new(Mutex::new(Vec::new()));
         let start = |name| start_arbiter(&arbiters, name);
         Ok(Self {
+            gateway: start("gateway")?,
             core: start("core")?,
             agents: start("agents")?,
             store: start("store")?,
@@ -143,14 +147,20 @@ mod tests {
         actix::System::new().block_on(async {
             let places = Places::threads().unwrap();
             let mut seen = vec![std::thread::current().id()];
-            for place in [&places.core, &places.agents, &places.store, &places.work] {
+            for place in [
+                &places.gateway,
+                &places.core,
+                &places.agents,
+                &places.store,
+                &places.work,
+            ] {
                 let (tx, rx) = tokio::sync::oneshot::channel();
                 assert!(place.run(move || tx.send(std::thread::current().id()).unwrap()));
                 seen.push(rx.await.unwrap());
             }
             seen.sort_by_key(|id| format!("{id:?}"));
             seen.dedup();
-            assert_eq!(seen.len(), 5);
+            assert_eq!(seen.len(), 6);
             places.stop();
             assert!(!places.core.run(|| ()));
         });

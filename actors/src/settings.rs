@@ -1,6 +1,7 @@
 //! What the actors need of the configuration, as plain values. The binary reads files and
 //! environment, and publishes one immutable value per generation.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub run_timeout: Duration,
     /// The models that a person can choose.
     pub models: Vec<ModelChoice>,
+    /// How to ask them, by `provider/model`; or why one cannot be asked, with the remedy.
+    pub catalogue: BTreeMap<String, Result<ResolvedModel, String>>,
     /// The answer of `config.get`, secrets redacted.
     pub config_get: Value,
     /// How long rows are kept.
@@ -99,12 +102,38 @@ pub struct ResolvedModel {
     pub context_tokens: usize,
     /// Most tokens of an answer.
     pub max_output_tokens: Option<u32>,
+    /// Longest time of one request; the run's own limit when unset.
+    pub timeout: Option<Duration>,
 }
 
 impl Settings {
     /// The agent with this id.
     pub fn agent(&self, id: &str) -> Option<&AgentSettings> {
         self.agents.iter().find(|agent| agent.id == id)
+    }
+
+    /// Which model answers for an agent where a person chose one: that, and the agent's own behind it.
+    pub fn plan(&self, agent: &AgentSettings, chosen: Option<&str>) -> ModelPlan {
+        let Some(chosen) = chosen else {
+            return agent.model.clone();
+        };
+        match self.catalogue.get(chosen) {
+            Some(Ok(first)) => {
+                let mut chain = vec![first.clone()];
+                if let ModelPlan::Chain(own) = &agent.model {
+                    let same = |model: &ResolvedModel| {
+                        model.model == first.model
+                            && model.endpoint.provider == first.endpoint.provider
+                    };
+                    chain.extend(own.iter().filter(|model| !same(model)).cloned());
+                }
+                ModelPlan::Chain(chain)
+            }
+            Some(Err(problem)) => ModelPlan::Broken(problem.clone()),
+            None => ModelPlan::Broken(format!(
+                "the model of this session, \"{chosen}\", is no longer configured; choose another one (sessions.patch, or `null` for the agent's own)"
+            )),
+        }
     }
 
     /// The model of the default agent, for lists.
@@ -145,8 +174,8 @@ pub mod testing {
     //! Settings for tests.
 
     use super::{
-        AgentSettings, AgentSummary, CommandPolicy, Duration, ModelPlan, PathBuf, Retention,
-        Settings, Value,
+        AgentSettings, AgentSummary, BTreeMap, CommandPolicy, Duration, ModelPlan, PathBuf,
+        Retention, Settings, Value,
     };
     use openclaw_protocol::methods::agents::AgentModel;
 
@@ -176,6 +205,7 @@ pub mod testing {
             max_queued: 100,
             run_timeout: Duration::from_mins(10),
             models: Vec::new(),
+            catalogue: BTreeMap::new(),
             config_get: Value::Null,
             retention: Retention::default(),
             nodes: CommandPolicy::default(),

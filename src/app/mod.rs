@@ -164,7 +164,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         views: views.clone(),
     };
     let gateway = GatewayPort::new(supervise::<Gateway>(
-        &threads.core,
+        &threads.gateway,
         policy,
         &watch,
         gateway_deps,

@@ -4,10 +4,14 @@ use openclaw_actors::clock::{SharedClock, SharedEntropy};
 use openclaw_actors::dedupe;
 use openclaw_actors::dedupe::state::{Interrupted, Keys};
 use openclaw_actors::sessions;
-use openclaw_actors::sessions::state::{Draft, Index};
+use openclaw_actors::sessions::state::{Draft, Index, LastRun};
 use openclaw_actors::settings::Settings;
 use openclaw_actors::store::{Op, StoreError, StoreHandle};
 use openclaw_protocol::methods::message::{Message, MessageRole};
+use openclaw_protocol::methods::sessions::SessionStatus;
+
+/// What happened to a run whose gateway ended.
+const INTERRUPTED: &str = "interrupted by a gateway restart";
 
 /// What owners start with.
 pub(super) struct Recovered {
@@ -64,14 +68,21 @@ fn note(
         u64::try_from(now.get()).unwrap_or_default(),
     );
     row.custom_type = Some("run-failed-before-reply".into());
-    row.error_message = Some("interrupted by a gateway restart".into());
+    row.error_message = Some(INTERRUPTED.into());
     row.is_error = Some(true);
-    row.meta.get_or_insert_default().run_id = Some(run.run_id);
+    row.meta.get_or_insert_default().run_id = Some(run.run_id.clone());
     let draft = Draft {
         key: key.canonical,
         agent_id: key.agent,
         messages: vec![row],
-        last_run: None,
+        session_id: None,
+        last_run: Some(LastRun {
+            run_id: run.run_id,
+            status: SessionStatus::Failed,
+            error: Some(INTERRUPTED.into()),
+            provider: None,
+            model: None,
+        }),
         ops: Vec::new(),
     };
     let prepared = index.prepare(draft, || entropy.uuid().to_string(), now)?;

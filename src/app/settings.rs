@@ -1,5 +1,6 @@
 //! From the configuration to what the actors need of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
@@ -14,7 +15,9 @@ use serde_json::{Value, json};
 use crate::config::agents::AgentEntry;
 use crate::config::auth::ResolvedAuth;
 use crate::config::gateway::{AuthMode, RateLimit as RateLimitConfig};
-use crate::config::models::{AuthProfiles, Input, ModelSources, choice, is_unconfigured, resolve};
+use crate::config::models::{
+    AuthProfiles, Input, ModelSources, ResolvedModel as Found, choice, is_unconfigured, resolve,
+};
 use crate::config::redact::ConfigSnapshot;
 use crate::config::session::SessionScope;
 use crate::config::{Environment, Loaded};
@@ -43,6 +46,7 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             defaults.timeout_seconds
         }),
         models: models(loaded),
+        catalogue: catalogue(loaded, env, profiles),
         config_get: config_get(loaded),
         retention: Retention {
             audit: Duration::from_hours(u64::from(config.store.retention.audit_days) * 24),
@@ -99,6 +103,21 @@ fn agent(
     }
 }
 
+fn resolved(found: Found) -> ResolvedModel {
+    ResolvedModel {
+        endpoint: found.endpoint,
+        model: found.model,
+        context_tokens: found
+            .context_window
+            .and_then(|tokens| usize::try_from(tokens).ok())
+            .unwrap_or(DEFAULT_CONTEXT_TOKENS),
+        max_output_tokens: found
+            .max_tokens
+            .and_then(|tokens| u32::try_from(tokens).ok()),
+        timeout: found.timeout,
+    }
+}
+
 /// Which model answers. A fallback that cannot be asked is left out with a warning; a primary that
 /// cannot be asked fails every run with its remedy, and never falls back to the echo.
 fn plan(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles, id: &str) -> ModelPlan {
@@ -119,22 +138,37 @@ fn plan(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles, id: &st
     let mut chain = Vec::new();
     for (index, reference) in chosen.primary.iter().chain(&chosen.fallbacks).enumerate() {
         match resolve(sources(), reference) {
-            Ok(found) => chain.push(ResolvedModel {
-                endpoint: found.endpoint,
-                model: found.model,
-                context_tokens: found
-                    .context_window
-                    .and_then(|tokens| usize::try_from(tokens).ok())
-                    .unwrap_or(DEFAULT_CONTEXT_TOKENS),
-                max_output_tokens: found
-                    .max_tokens
-                    .and_then(|tokens| u32::try_from(tokens).ok()),
-            }),
+            Ok(found) => chain.push(resolved(found)),
             Err(error) if index == 0 => return ModelPlan::Broken(error.to_string()),
             Err(error) => tracing::warn!(agent = id, %error, "a fallback model cannot be asked"),
         }
     }
     ModelPlan::Chain(chain)
+}
+
+/// How to ask each configured model.
+fn catalogue(
+    loaded: &Loaded,
+    env: &Environment<'_>,
+    profiles: &AuthProfiles,
+) -> BTreeMap<String, Result<ResolvedModel, String>> {
+    let config = &loaded.config;
+    if is_unconfigured(config) {
+        return BTreeMap::new();
+    }
+    let entry = |row: ModelRow| {
+        let reference = format!("{}/{}", row.provider, row.id);
+        let sources = ModelSources {
+            config,
+            env,
+            profiles,
+            paths: &loaded.paths,
+        };
+        let model = resolve(sources, &reference);
+        let model = model.map(resolved).map_err(|error| error.to_string());
+        (reference, model)
+    };
+    models(loaded).into_iter().map(entry).collect()
 }
 
 /// The configured models, as lists show them.

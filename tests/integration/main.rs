@@ -20,4 +20,5 @@ mod nodes;
 mod openssl;
 mod process;
 mod refusals;
+mod sessions;
 mod slow;

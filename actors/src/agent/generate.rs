@@ -11,14 +11,17 @@ use super::echo;
 use super::emit::Emitter;
 use super::model::retry::{Attempt, RetryPolicy, Verdict};
 use super::model::{
-    self, ModelError, ModelEvent, ModelRequest, ModelStream, PromptMessage, StopReason, budget,
-    ollama,
+    self, ModelError, ModelEvent, ModelRequest, ModelStream, ModelTimeouts, PromptMessage,
+    StopReason, budget, ollama,
 };
 use crate::clock::SharedEntropy;
 use crate::settings::{ModelPlan, ResolvedModel};
 
 /// Shortest time between two pieces of an answer on the wire.
 const PACE: Duration = Duration::from_millis(75);
+/// Every piece carries the whole text so far: long texts go out less often, so that a client gets at
+/// most about this many bytes of text in a second.
+const PACE_BYTES_PER_SECOND: u64 = 256 * 1024;
 /// Part of a model's context that history may fill, the rest is for the answer.
 const HISTORY_SHARE: u64 = 3;
 /// Context of a model that names none, tokens.
@@ -204,6 +207,7 @@ async fn ask_once(
     request.messages = budget::trim(&ask.conversation, share).kept.to_vec();
     request.max_output_tokens = model.max_output_tokens;
     request.context_window = u32::try_from(model.context_tokens).ok();
+    request.timeouts = timeouts(model, ask.deadline);
     let named = Answer {
         provider: model.endpoint.provider.clone(),
         model: model.model.clone(),
@@ -213,6 +217,22 @@ async fn ask_once(
         .await
         .map_err(|error| (Box::new(error), false))?;
     take(stream, named, emitter, text).await
+}
+
+/// The run's own limit bounds a request. A model that runs on hardware of one's own, or has a time
+/// configured, may take all of it for its first byte: it loads its weights in that time.
+fn timeouts(model: &ResolvedModel, deadline: Instant) -> ModelTimeouts {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let total = model.timeout.map_or(left, |timeout| timeout.min(left));
+    let usual = ModelTimeouts::default();
+    let patient = model.timeout.is_some() || model.endpoint.api == model::ApiKind::Ollama;
+    let or_total = |usual: Duration| if patient { total } else { usual.min(total) };
+    ModelTimeouts {
+        connect: usual.connect,
+        first_byte: or_total(usual.first_byte),
+        idle: or_total(usual.idle),
+        total,
+    }
 }
 
 fn budget_of(model: &ResolvedModel) -> u64 {
@@ -240,6 +260,7 @@ async fn local_model(ask: &Ask<'_>) -> Option<ResolvedModel> {
         model,
         context_tokens: DEFAULT_CONTEXT_TOKENS,
         max_output_tokens: None,
+        timeout: None,
     })
 }
 
@@ -283,6 +304,7 @@ struct Pacer<'a> {
     text: &'a Arc<Mutex<String>>,
     pending: String,
     last: Option<tokio::time::Instant>,
+    pace: Duration,
     emitted: bool,
 }
 
@@ -293,6 +315,7 @@ impl<'a> Pacer<'a> {
             text,
             pending: String::new(),
             last: None,
+            pace: PACE,
             emitted: false,
         }
     }
@@ -306,7 +329,7 @@ impl<'a> Pacer<'a> {
             .unwrap_or_else(PoisonError::into_inner)
             .push_str(piece);
         self.pending.push_str(piece);
-        if self.last.is_none_or(|last| last.elapsed() >= PACE) {
+        if self.last.is_none_or(|last| last.elapsed() >= self.pace) {
             self.flush();
         }
     }
@@ -314,7 +337,9 @@ impl<'a> Pacer<'a> {
     /// Waits until what is pending may go out; for ever while nothing is.
     async fn due(&self) {
         match self.last {
-            Some(last) if !self.pending.is_empty() => tokio::time::sleep_until(last + PACE).await,
+            Some(last) if !self.pending.is_empty() => {
+                tokio::time::sleep_until(last + self.pace).await;
+            }
             _ => std::future::pending().await,
         }
     }
@@ -331,8 +356,14 @@ impl<'a> Pacer<'a> {
         self.emitter.delta(&whole, &self.pending, !self.emitted);
         self.pending.clear();
         self.emitted = true;
+        self.pace = pace(whole.len());
         self.last = Some(tokio::time::Instant::now());
     }
+}
+
+fn pace(bytes: usize) -> Duration {
+    let millis = (bytes as u64).saturating_mul(1_000) / PACE_BYTES_PER_SECOND;
+    PACE.max(Duration::from_millis(millis))
 }
 
 fn wire_usage(usage: model::Usage) -> WireUsage {

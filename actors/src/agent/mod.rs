@@ -7,6 +7,7 @@
 
 pub mod echo;
 pub mod emit;
+mod end;
 pub mod generate;
 pub mod lanes;
 pub mod model;
@@ -141,6 +142,7 @@ impl AgentRunner {
             key: Arc::clone(&incoming.session.canonical),
             agent_id: incoming.session.agent.clone(),
             messages: vec![incoming.row],
+            session_id: None,
             last_run: None,
             ops: vec![op],
         };
@@ -182,6 +184,7 @@ impl AgentRunner {
                 run_id,
                 session,
                 session_id: appended.session_id,
+                model: appended.model,
                 user_seq: appended.last_seq,
                 guard,
                 reply,
@@ -262,6 +265,11 @@ impl Handler<Submit> for AgentRunner {
     type Result = ();
 
     fn handle(&mut self, msg: Submit, ctx: &mut Self::Context) {
+        if self.deps.state.with(|state| state.is_draining()) {
+            // Stored and acknowledged; as for those that wait already, the next start calls it
+            // interrupted.
+            return;
+        }
         let max = self.deps.views.settings.load().max_concurrent;
         let turns = self
             .deps

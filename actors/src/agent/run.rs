@@ -6,24 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use openclaw_protocol::ErrorShape;
 use openclaw_protocol::events::ChatState;
 use openclaw_protocol::events::agent::AgentEvent as Data;
-use openclaw_protocol::events::chat::{
-    ChatAborted, ChatError, ChatErrorDetail, ChatErrorKind, ChatFinal,
-};
-use openclaw_protocol::methods::agent::{
-    Agent, AgentFinal, AgentMeta, RunMeta, RunPayload, RunResult, RunStatus,
-};
-use openclaw_protocol::methods::message::{Message, MessageRole};
-use openclaw_protocol::methods::sessions::SessionStatus;
-use openclaw_protocol::{ErrorCode, ErrorShape};
-use serde_json::{Value, json};
+use openclaw_protocol::events::chat::ChatError;
+use openclaw_protocol::methods::agent::{Agent, RunStatus};
+use serde_json::json;
 use tokio::sync::watch;
 
 use super::RunnerDeps;
 use super::emit::Emitter;
+use super::end::{End, Outcome};
 use super::generate::{self, Answer, Ask, NoAnswer};
-use super::model::ErrorKind;
 use crate::call::Reply;
 use crate::clock::Millis;
 use crate::dedupe::KeyGuard;
@@ -34,6 +28,13 @@ use crate::sessions::{Append, Appended, history};
 
 /// Rows of a transcript that are looked at for a run's context.
 const CONTEXT_ROWS: usize = 400;
+
+/// How long the end of a run that cannot be stored is tried again.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Before the second try.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// Between the later ones.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Why a run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub struct Turn {
     pub reply: Option<Reply<Agent>>,
     /// A system prompt of the request.
     pub extra_system: Option<String>,
+    /// The model that was chosen for the session when the message came.
+    pub model: Option<String>,
     /// The run's own time limit.
     pub timeout: Option<Duration>,
     /// The text so far, shared with readers.
@@ -95,13 +98,6 @@ pub struct Ended {
     pub error: Option<String>,
     /// Why it was stopped.
     pub stop_reason: Option<String>,
-}
-
-enum Outcome {
-    Completed(Answer),
-    Stopped(&'static str),
-    Failed(NoAnswer),
-    Panicked,
 }
 
 /// Runs a turn to its end, whatever happens: a lane must never wait for a run that is gone.
@@ -203,7 +199,7 @@ async fn generate(
         (own, extra) => own.or(extra),
     };
     let ask = Ask {
-        plan: agent.model.clone(),
+        plan: settings.plan(agent, turn.model.as_deref()),
         system,
         conversation: generate::conversation(&rows),
         http: &deps.http,
@@ -212,20 +208,6 @@ async fn generate(
         entropy: Arc::clone(&deps.entropy),
     };
     generate::answer(ask, emitter, &turn.text).await
-}
-
-/// What the end of a run looks like from every side.
-struct End {
-    status: RunStatus,
-    row: Option<Message>,
-    session_status: SessionStatus,
-    stored_chat: Stored,
-    agent_final: AgentFinal,
-    error: Option<ErrorShape>,
-    lifecycle: serde_json::Map<String, Value>,
-    chat: ChatState,
-    answer: Answer,
-    stop_reason: Option<String>,
 }
 
 /// Commits the end, then tells everyone.
@@ -252,7 +234,7 @@ async fn finish(
     } else {
         end.stored_chat.clone()
     };
-    let committed = commit(&turn, &deps, &end, stored).await;
+    let committed = commit_patiently(&turn, &deps, &end, &stored).await;
     let Turn {
         guard,
         reply,
@@ -303,21 +285,55 @@ async fn finish(
     ended
 }
 
+/// Stores the end of a run. An answer that was waited and paid for is not given up because the disk
+/// is full or the store reopens for a moment.
+async fn commit_patiently(
+    turn: &Turn,
+    deps: &RunnerDeps,
+    end: &End,
+    stored: &Stored,
+) -> Result<Appended, ErrorShape> {
+    let give_up = tokio::time::Instant::now() + PATIENCE;
+    let mut wait = FIRST_WAIT;
+    loop {
+        let error = match commit(turn, deps, end, stored).await {
+            Ok(appended) => return Ok(appended),
+            Err(error) => error,
+        };
+        if error.retryable != Some(true) || tokio::time::Instant::now() + wait > give_up {
+            return Err(error);
+        }
+        tracing::warn!(run_id = %turn.run_id, error = %error.message, wait_ms = wait.as_millis(), "the end of a run is not stored yet; trying again");
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+        // A commit that failed to report may have landed, and must not be made twice.
+        if let Ok(true) = turn.guard.is_stored(&deps.reader) {
+            return Ok(Appended {
+                session_id: Arc::clone(&turn.session_id),
+                last_seq: 0,
+                model: None,
+                events: Vec::new(),
+            });
+        }
+    }
+}
+
 async fn commit(
     turn: &Turn,
     deps: &RunnerDeps,
     end: &End,
-    stored: Stored,
+    stored: &Stored,
 ) -> Result<Appended, ErrorShape> {
     let now: Millis = deps.clock.now();
     let op = turn
         .guard
-        .finish(stored, now)
+        .finish(stored.clone(), now)
         .map_err(|error| crate::methods::store_error(&error))?;
     let draft = Draft {
         key: Arc::clone(&turn.session.canonical),
         agent_id: turn.session.agent.clone(),
         messages: end.row.clone().into_iter().collect(),
+        session_id: Some(Arc::clone(&turn.session_id)),
         last_run: Some(LastRun {
             run_id: turn.run_id.to_string(),
             status: end.session_status,
@@ -337,217 +353,5 @@ async fn commit(
         Err(_) => Err(ErrorShape::unavailable(
             "the session index is restarting; the end of this run was not stored",
         )),
-    }
-}
-
-impl End {
-    fn of(turn: &Turn, outcome: Outcome, text: &str, started_at: u64, ended_at: u64) -> Self {
-        match outcome {
-            Outcome::Completed(answer) => Self::completed(turn, answer, text, started_at, ended_at),
-            Outcome::Stopped(reason) => Self::stopped(turn, reason, text, started_at, ended_at),
-            Outcome::Failed(NoAnswer::Model(error)) => {
-                let kind = match error.kind() {
-                    ErrorKind::Refusal => ChatErrorKind::Refusal,
-                    ErrorKind::Timeout => ChatErrorKind::Timeout,
-                    ErrorKind::RateLimit => ChatErrorKind::RateLimit,
-                    ErrorKind::ContextLength => ChatErrorKind::ContextLength,
-                    ErrorKind::Unknown => ChatErrorKind::Unknown,
-                };
-                let detail = ChatErrorDetail {
-                    provider: Some(error.provider.clone()),
-                    model: Some(error.model.clone()),
-                    ..ChatErrorDetail::default()
-                };
-                Self::failed(turn, &error.to_string(), kind, Some(detail), text, ended_at)
-            }
-            Outcome::Failed(NoAnswer::Setup(message)) => {
-                Self::failed(turn, &message, ChatErrorKind::Unknown, None, text, ended_at)
-            }
-            Outcome::Panicked => {
-                let message = "the run failed inside the gateway; the log has the place. Other runs are not affected; send the message again";
-                Self::failed(turn, message, ChatErrorKind::Unknown, None, text, ended_at)
-            }
-        }
-    }
-
-    fn completed(turn: &Turn, answer: Answer, text: &str, started_at: u64, ended_at: u64) -> Self {
-        let stop_reason = if answer.cut { "length" } else { "stop" };
-        let mut row = Message::text(MessageRole::Assistant, text, ended_at);
-        row.provider = Some(answer.provider.clone());
-        row.model = Some(answer.model.clone());
-        row.usage.clone_from(&answer.usage);
-        row.stop_reason = Some(stop_reason.to_owned());
-        mark(&mut row, turn);
-        let chat = ChatFinal {
-            message: Some(row.clone()),
-            usage: answer.usage.clone(),
-            stop_reason: Some(stop_reason.to_owned()),
-        };
-        Self {
-            status: RunStatus::Ok,
-            session_status: SessionStatus::Done,
-            stored_chat: Stored {
-                ok: true,
-                payload: Some(json!({ "runId": *turn.run_id, "status": "ok" })),
-                error: None,
-            },
-            agent_final: AgentFinal {
-                run_id: turn.run_id.to_string(),
-                status: RunStatus::Ok,
-                summary: Some("completed".into()),
-                result: Some(result_of(turn, &answer, text, started_at, ended_at, None)),
-                stop_reason: None,
-                timeout_phase: None,
-                provider_started: None,
-                ended_at: None,
-            },
-            error: None,
-            lifecycle: Data::ended(started_at, ended_at, Some(stop_reason)),
-            chat: ChatState::Final(chat),
-            row: Some(row),
-            answer,
-            stop_reason: None,
-        }
-    }
-
-    fn stopped(
-        turn: &Turn,
-        reason: &'static str,
-        text: &str,
-        started_at: u64,
-        ended_at: u64,
-    ) -> Self {
-        let timed_out = reason == "timeout";
-        let row = (!text.is_empty()).then(|| {
-            let mut row = Message::text(MessageRole::Assistant, text, ended_at);
-            row.stop_reason = Some("aborted".into());
-            mark(&mut row, turn);
-            row
-        });
-        let answer = Answer::default();
-        Self {
-            status: RunStatus::Timeout,
-            session_status: if timed_out {
-                SessionStatus::Timeout
-            } else {
-                SessionStatus::Killed
-            },
-            stored_chat: Stored {
-                ok: true,
-                payload: Some(
-                    json!({ "runId": *turn.run_id, "status": "timeout", "summary": "aborted", "stopReason": reason, "endedAt": ended_at }),
-                ),
-                error: None,
-            },
-            agent_final: AgentFinal {
-                run_id: turn.run_id.to_string(),
-                status: RunStatus::Timeout,
-                summary: Some("aborted".into()),
-                result: timed_out
-                    .then(|| result_of(turn, &answer, text, started_at, ended_at, Some(true))),
-                stop_reason: (!timed_out).then(|| reason.to_owned()),
-                timeout_phase: timed_out.then(|| "provider".to_owned()),
-                provider_started: timed_out.then_some(true),
-                ended_at: Some(ended_at),
-            },
-            error: None,
-            lifecycle: {
-                let mut data = Data::ended(started_at, ended_at, Some(reason));
-                data.insert("aborted".into(), Value::Bool(true));
-                data
-            },
-            chat: ChatState::Aborted(ChatAborted {
-                message: row.clone(),
-                stop_reason: Some(reason.to_owned()),
-                error_message: None,
-            }),
-            row,
-            answer,
-            stop_reason: Some(reason.to_owned()),
-        }
-    }
-
-    fn failed(
-        turn: &Turn,
-        message: &str,
-        kind: ChatErrorKind,
-        detail: Option<ChatErrorDetail>,
-        text: &str,
-        ended_at: u64,
-    ) -> Self {
-        let error = ErrorShape::new(ErrorCode::Unavailable, message.to_owned());
-        let mut row = Message::text(MessageRole::Custom, text, ended_at);
-        row.custom_type = Some("run-failed-before-reply".into());
-        row.error_message = Some(message.to_owned());
-        row.is_error = Some(true);
-        mark(&mut row, turn);
-        Self {
-            status: RunStatus::Error,
-            session_status: SessionStatus::Failed,
-            stored_chat: Stored {
-                ok: false,
-                payload: Some(
-                    json!({ "runId": *turn.run_id, "status": "error", "summary": message }),
-                ),
-                error: Some(error.clone()),
-            },
-            agent_final: AgentFinal {
-                run_id: turn.run_id.to_string(),
-                status: RunStatus::Error,
-                summary: Some(message.to_owned()),
-                result: None,
-                stop_reason: None,
-                timeout_phase: None,
-                provider_started: None,
-                ended_at: None,
-            },
-            error: Some(error),
-            lifecycle: Data::failed(ended_at, message),
-            chat: ChatState::Error(ChatError {
-                message: None,
-                error_message: Some(message.to_owned()),
-                error_kind: Some(kind),
-                error_detail: detail,
-                stop_reason: None,
-            }),
-            row: Some(row),
-            answer: Answer::default(),
-            stop_reason: None,
-        }
-    }
-}
-
-fn mark(row: &mut Message, turn: &Turn) {
-    row.meta.get_or_insert_default().run_id = Some(turn.run_id.to_string());
-}
-
-fn result_of(
-    turn: &Turn,
-    answer: &Answer,
-    text: &str,
-    started_at: u64,
-    ended_at: u64,
-    aborted: Option<bool>,
-) -> RunResult {
-    let payload = RunPayload {
-        text: text.to_owned(),
-        media_url: None.into(),
-    };
-    RunResult {
-        payloads: if text.is_empty() {
-            Vec::new()
-        } else {
-            vec![payload]
-        },
-        meta: RunMeta {
-            duration_ms: ended_at.saturating_sub(started_at),
-            agent_meta: AgentMeta {
-                session_id: turn.session_id.to_string(),
-                provider: answer.provider.clone(),
-                model: answer.model.clone(),
-                usage: answer.usage.clone(),
-            },
-            aborted,
-        },
     }
 }

@@ -150,6 +150,12 @@ impl RunnerState {
         }
     }
 
+    /// The session of a run that did not end yet.
+    pub fn session_of(&self, run_id: &str) -> Option<Arc<str>> {
+        let run = self.runs.values().find(|run| *run.id == *run_id);
+        run.map(|run| Arc::clone(&run.key))
+    }
+
     /// Tells runs of a session to stop; gives back their ids, and the queued ones among them.
     pub fn stop(
         &mut self,

@@ -158,6 +158,16 @@ impl KeyGuard {
             .op(&self.digest, self.session.as_deref(), Some(result), now)
     }
 
+    /// Whether the result is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn is_stored(&self, reader: &StoreReader) -> Result<bool, StoreError> {
+        let row: Option<KeyRow> = reader.get_json(Table::Idempotency, &self.id.row_key())?;
+        Ok(row.is_some_and(|row| row.result.is_some()))
+    }
+
     /// The ending commit is done.
     pub fn finished(mut self) {
         self.committed = true;

@@ -52,7 +52,7 @@ pub struct KeyRow {
     session: Option<String>,
     /// Absent while the request is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    result: Option<Stored>,
+    pub(super) result: Option<Stored>,
 }
 
 impl KeyRow {

@@ -2,8 +2,8 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, audit, channels, chat, config, device, logs, messaging, models, node, sessions,
-    system,
+    agent, agents, audit, channels, chat, config, device, logs, messaging, models, node,
+    session_changes, sessions, system,
 };
 
 use super::table::Table;
@@ -40,6 +40,7 @@ pub fn dispatch() -> Dispatch {
         .routed::<chat::ChatAbort>()
         .routed::<chat::ChatHistory>()
         .routed::<chat::ChatStartup>()
+        .routed::<session_changes::ChatInject>()
         .routed::<messaging::Send>()
         .routed::<sessions::SessionsList>()
         .routed::<sessions::SessionsSubscribe>()
@@ -49,6 +50,10 @@ pub fn dispatch() -> Dispatch {
         .routed::<sessions::SessionsDescribe>()
         .routed::<sessions::SessionsResolve>()
         .routed::<sessions::SessionsPreview>()
+        .routed::<session_changes::SessionsAbort>()
+        .routed::<session_changes::SessionsDelete>()
+        .routed::<session_changes::SessionsPatch>()
+        .routed::<session_changes::SessionsReset>()
         .routed::<logs::LogsTail>()
         .routed::<audit::AuditList>()
         .routed::<device::DevicePairList>()
@@ -106,6 +111,7 @@ pub fn table(owners: &Owners) -> Table {
         .on::<chat::ChatAbort>(runner.clone())
         .on::<chat::ChatHistory>(sessions.clone())
         .on::<chat::ChatStartup>(sessions.clone())
+        .on::<session_changes::ChatInject>(sessions.clone())
         .on::<messaging::Send>(dedupe.clone())
         .on::<sessions::SessionsList>(sessions.clone())
         .on::<sessions::SessionsSubscribe>(sessions.clone())
@@ -115,6 +121,10 @@ pub fn table(owners: &Owners) -> Table {
         .on::<sessions::SessionsDescribe>(sessions.clone())
         .on::<sessions::SessionsResolve>(sessions.clone())
         .on::<sessions::SessionsPreview>(sessions.clone())
+        .on::<session_changes::SessionsAbort>(runner.clone())
+        .on::<session_changes::SessionsDelete>(runner.clone())
+        .on::<session_changes::SessionsPatch>(sessions.clone())
+        .on::<session_changes::SessionsReset>(runner.clone())
         .on::<logs::LogsTail>(logs.clone())
         .on::<audit::AuditList>(trail.clone())
         .on::<device::DevicePairList>(pairing.clone())

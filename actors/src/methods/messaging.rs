@@ -67,6 +67,7 @@ impl Handler<Admitted<Send>> for Sessions {
             key: Arc::clone(&session.canonical),
             agent_id: session.agent.clone(),
             messages: vec![row.clone()],
+            session_id: None,
             last_run: None,
             ops: vec![op],
         };

@@ -47,15 +47,18 @@ pub fn page(
         })
         .filter(|record| oldest.is_none_or(|oldest| record.updated_at >= oldest))
         .filter(|record| search.as_ref().is_none_or(|search| matches(record, search)))
-        // Nothing is archived and nothing is spawned yet.
-        .filter(|_| {
-            !matches!(params.archived, Some(ArchivedFilter::Only(true)))
-                && params.spawned_by.is_none()
+        .filter(|record| match params.archived {
+            Some(ArchivedFilter::All(_)) => true,
+            Some(ArchivedFilter::Only(archived)) => record.archived == archived,
+            None => !record.archived,
         })
+        // Nothing is spawned yet.
+        .filter(|_| params.spawned_by.is_none())
         .collect();
     matching.sort_by(|a, b| {
-        b.updated_at
-            .cmp(&a.updated_at)
+        b.pinned
+            .cmp(&a.pinned)
+            .then_with(|| b.updated_at.cmp(&a.updated_at))
             .then_with(|| a.key.cmp(&b.key))
     });
     let total = matching.len();

@@ -156,6 +156,8 @@ pub struct Appended {
     pub session_id: Arc<str>,
     /// Number of the newest row.
     pub last_seq: u64,
+    /// The model that was chosen for the session.
+    pub model: Option<String>,
     /// What listeners have to be told, after the asking owner's own reply.
     pub events: Vec<EventOut>,
 }
@@ -190,17 +192,14 @@ impl Handler<Append> for Sessions {
         let commit = self.deps.store.commit(ops);
         let deps = self.deps.clone();
         Box::pin(async move {
-            if let Err(error) = commit.await {
-                deps.retract(&record);
-                return Err(error);
-            }
-            deps.index.with(|index| index.confirm(record));
-            deps.publish();
+            let model = record.as_ref().and_then(|record| record.model.clone());
+            deps.settle(record, commit.await)?;
             let last_seq = rows.last().map_or(0, |(seq, _)| *seq);
             let events = deps.events(&key, rows, run_id, reason);
             Ok(Appended {
                 session_id,
                 last_seq,
+                model,
                 events,
             })
         })
@@ -258,11 +257,41 @@ impl SessionsDeps {
             ts: u64::try_from(self.clock.now().get()).unwrap_or_default(),
             session: Some(row),
         };
-        events.push(
-            EventOut::new(SESSIONS_CHANGED, Audience::SessionIndex, PlainV4(changed))
-                .class(Class::Droppable),
-        );
+        events.push(changed_event(changed));
         events
+    }
+
+    /// The event for those who watch the list: this session changed, or is gone.
+    pub(crate) fn changed(&self, key: &str, agent_id: &str, reason: &str) -> EventOut {
+        let record = self.index.with(|index| index.get(key).cloned());
+        changed_event(SessionsChangedEvent {
+            session_key: key.to_owned(),
+            agent_id: Some(agent_id.to_owned()),
+            reason: Some(reason.to_owned()),
+            phase: None,
+            run_id: None,
+            ts: u64::try_from(self.clock.now().get()).unwrap_or_default(),
+            session: record.map(|record| row(&self.views, &record)),
+        })
+    }
+
+    /// A session's commit came to an end: the index shows what is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// That of the commit.
+    pub(crate) fn settle(
+        &self,
+        record: Option<Record>,
+        outcome: Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match (record, &outcome) {
+            (Some(record), Ok(())) => self.index.with(|index| index.confirm(record)),
+            (Some(record), Err(_)) => self.retract(&record),
+            (None, _) => {}
+        }
+        self.publish();
+        outcome
     }
 
     /// Shows again what is stored of a session whose commit failed. Where that cannot be read either,
@@ -278,7 +307,7 @@ impl SessionsDeps {
     }
 
     /// Publishes the digest for `health` and `status`.
-    fn publish(&self) {
+    pub(crate) fn publish(&self) {
         let digest = self.index.with(|index| SessionsDigest {
             count: index.len() as u64,
             recent: index
@@ -288,6 +317,11 @@ impl SessionsDeps {
         });
         self.views.sessions.publish(digest);
     }
+}
+
+fn changed_event(changed: SessionsChangedEvent) -> EventOut {
+    EventOut::new(SESSIONS_CHANGED, Audience::SessionIndex, PlainV4(changed))
+        .class(Class::Droppable)
 }
 
 /// The row of a record with what is running in it.

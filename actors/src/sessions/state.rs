@@ -13,6 +13,8 @@ use crate::store::{Op, StoreError, Table, keys};
 
 /// Sessions that a digest lists.
 const RECENT: usize = 10;
+/// Transcripts of earlier conversations that a session keeps; older ones are deleted.
+const MAX_PAST: usize = 20;
 /// Characters of a message that the index keeps as its preview.
 const PREVIEW_CHARS: usize = 160;
 
@@ -44,6 +46,31 @@ pub struct Record {
     /// The run that ended last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<LastRun>,
+    /// The model that a person chose for it, `provider/model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Whether lists leave it out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub archived: bool,
+    /// Whether lists show it first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// Transcripts that were set aside, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<Past>,
+    /// Tells a newer state of this record from an older one, in this process.
+    #[serde(skip)]
+    pub revision: u64,
+}
+
+/// A transcript that was set aside by a reset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Past {
+    /// Its identity.
+    pub session_id: Arc<str>,
+    /// Number of its next row: a run that was stopped by the reset still ends there.
+    pub next_seq: u64,
 }
 
 /// The run of a session that ended last.
@@ -72,6 +99,9 @@ pub struct Draft {
     pub key: Arc<str>,
     /// Its agent.
     pub agent_id: String,
+    /// The transcript that the rows belong to; the present one when unset. Rows of a transcript that
+    /// is gone are dropped, and `ops` committed alone.
+    pub session_id: Option<Arc<str>>,
     /// The messages.
     pub messages: Vec<Message>,
     /// How the session's run ended, where one did.
@@ -89,8 +119,18 @@ pub struct Prepared {
     pub rows: Vec<(u64, Message)>,
     /// Everything to commit.
     pub ops: Vec<Op>,
-    /// The session as the commit writes it.
+    /// The session as the commit writes it; `None` when its row is not written.
+    pub record: Option<Record>,
+}
+
+/// A session that is to end.
+#[derive(Debug)]
+pub struct Ending {
+    /// As it was.
     pub record: Record,
+    /// Everything to commit.
+    pub ops: Vec<Op>,
+    revision: u64,
 }
 
 /// The index.
@@ -100,6 +140,7 @@ pub struct Index {
     by_id: HashMap<Arc<str>, Arc<str>>,
     /// Keys of the sessions that changed last, newest first.
     recent: VecDeque<Arc<str>>,
+    revision: u64,
 }
 
 impl Index {
@@ -167,93 +208,259 @@ impl Index {
         new_id: impl FnOnce() -> String,
         now: Millis,
     ) -> Result<Prepared, StoreError> {
-        let mut record = self
-            .records
-            .get(&draft.key)
-            .cloned()
-            .unwrap_or_else(|| Record {
-                key: Arc::clone(&draft.key),
-                session_id: new_id().into(),
-                agent_id: draft.agent_id.clone(),
-                created_at: now.get(),
-                updated_at: now.get(),
-                next_seq: 1,
-                label: None,
-                title: None,
-                preview: None,
-                last_run: None,
-            });
+        let mut record = self.record_or_new(&draft.key, &draft.agent_id, new_id, now);
+        let present = Arc::clone(&record.session_id);
+        let session_id = draft.session_id.unwrap_or_else(|| Arc::clone(&present));
+        let is_present = session_id == present;
         let mut ops = draft.ops;
         let mut rows = Vec::with_capacity(draft.messages.len());
         for mut message in draft.messages {
-            let seq = record.next_seq;
-            record.next_seq += 1;
+            let Some(seq) = record.spend(&session_id) else {
+                break;
+            };
             let meta = message.meta.get_or_insert_with(MessageMeta::default);
             meta.seq = Some(seq);
-            meta.id
-                .get_or_insert_with(|| format!("{}-{seq}", record.session_id));
+            meta.id.get_or_insert_with(|| format!("{session_id}-{seq}"));
             meta.record_timestamp_ms = u64::try_from(now.get()).ok();
-            let text = shorten(&message.plain_text());
-            if message.role == MessageRole::User && record.title.is_none() {
-                record.title.clone_from(&text);
+            if is_present {
+                record.show(&message);
             }
-            record.preview = text.or(record.preview);
             ops.push(Op::put_json(
                 Table::Transcript,
-                keys::transcript(&record.session_id, seq),
+                keys::transcript(&session_id, seq),
                 &message,
             )?);
             rows.push((seq, message));
         }
         record.updated_at = record.updated_at.max(now.get());
-        record.last_run = draft.last_run.or(record.last_run);
-        ops.push(Op::put_json(
-            Table::Sessions,
-            keys::text(&record.key),
-            &record,
-        )?);
-        let session_id = Arc::clone(&record.session_id);
-        self.put(record.clone());
+        if is_present {
+            record.last_run = draft.last_run.or(record.last_run);
+        }
+        // A row of an earlier transcript is no news of the present one.
+        rows.retain(|_| is_present);
+        let mut written = None;
+        if is_present || self.records.contains_key(&record.key) {
+            ops.push(record.to_op()?);
+            written = Some(self.put_next(record));
+        }
         Ok(Prepared {
             session_id,
             rows,
             ops,
-            record,
+            record: written,
         })
+    }
+
+    fn record_or_new(
+        &self,
+        key: &Arc<str>,
+        agent: &str,
+        new_id: impl FnOnce() -> String,
+        now: Millis,
+    ) -> Record {
+        self.records.get(key).cloned().unwrap_or_else(|| Record {
+            key: Arc::clone(key),
+            session_id: new_id().into(),
+            agent_id: agent.to_owned(),
+            created_at: now.get(),
+            updated_at: now.get(),
+            next_seq: 1,
+            label: None,
+            title: None,
+            preview: None,
+            last_run: None,
+            model: None,
+            archived: false,
+            pinned: false,
+            past: Vec::new(),
+            revision: 0,
+        })
+    }
+
+    fn put_next(&mut self, mut record: Record) -> Record {
+        self.revision += 1;
+        record.revision = self.revision;
+        self.put(record.clone());
+        record
+    }
+
+    /// Changes a session, made where there is none; says what to commit.
+    ///
+    /// # Errors
+    ///
+    /// What `change` refuses, or a row that cannot be written as JSON.
+    pub fn change<E: From<StoreError>>(
+        &mut self,
+        (key, agent): (&Arc<str>, &str),
+        new_id: impl FnOnce() -> String,
+        now: Millis,
+        change: impl FnOnce(&Self, &mut Record) -> Result<(), E>,
+    ) -> Result<Prepared, E> {
+        let mut record = self.record_or_new(key, agent, new_id, now);
+        change(self, &mut record)?;
+        let ops = vec![record.to_op()?];
+        let record = self.put_next(record);
+        Ok(Prepared {
+            session_id: Arc::clone(&record.session_id),
+            rows: Vec::new(),
+            ops,
+            record: Some(record),
+        })
+    }
+
+    /// Begins a session anew with the transcript `new_id`; name and model stay.
+    ///
+    /// # Errors
+    ///
+    /// When the row cannot be written as JSON.
+    pub fn reset(
+        &mut self,
+        (key, agent): (&Arc<str>, &str),
+        new_id: impl FnOnce() -> String,
+        now: Millis,
+    ) -> Result<Prepared, StoreError> {
+        let mut gone = Vec::new();
+        let new_id: Arc<str> = new_id().into();
+        let first = Arc::clone(&new_id);
+        let mut prepared = self.change(
+            (key, agent),
+            move || first.to_string(),
+            now,
+            |_, record| -> Result<(), StoreError> {
+                if record.session_id != new_id {
+                    record.past.push(Past {
+                        session_id: Arc::clone(&record.session_id),
+                        next_seq: record.next_seq,
+                    });
+                }
+                let surplus = record.past.len().saturating_sub(MAX_PAST);
+                gone.extend(record.past.drain(..surplus));
+                record.session_id = new_id;
+                record.next_seq = 1;
+                record.title = None;
+                record.preview = None;
+                record.last_run = None;
+                record.updated_at = now.get();
+                Ok(())
+            },
+        )?;
+        let gone = gone.iter().map(|past| forget(&past.session_id));
+        prepared.ops.extend(gone);
+        Ok(prepared)
+    }
+
+    /// Ends a session, if there is one; says what to commit.
+    pub fn delete(&mut self, key: &str) -> Option<Ending> {
+        let record = self.remove(key)?;
+        let past = record.past.iter().map(|past| &past.session_id);
+        let mut ops: Vec<Op> = past
+            .chain([&record.session_id])
+            .map(|id| forget(id))
+            .collect();
+        ops.push(Op::delete(Table::Sessions, keys::text(key)));
+        self.revision += 1;
+        Some(Ending {
+            record,
+            ops,
+            revision: self.revision,
+        })
+    }
+
+    /// The end of a session is on the disk, or failed and leaves it as it was.
+    pub fn settle_end(&mut self, ending: Ending, committed: bool) {
+        let key = Arc::clone(&ending.record.key);
+        let newer = |record: &Record| record.revision > ending.revision;
+        if self.records.get(&key).is_some_and(newer) {
+            return;
+        }
+        if committed {
+            // An append that was on its way before it may have put it back.
+            self.remove(&key);
+        } else {
+            self.put(ending.record);
+        }
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Record> {
+        let record = self.records.remove(key)?;
+        self.by_id.remove(&record.session_id);
+        self.recent.retain(|recent| **recent != *key);
+        Some(record)
     }
 
     /// A commit of this record is on the disk. Puts it back where the failure of an earlier commit
     /// took it away.
     pub fn confirm(&mut self, record: Record) {
         let known = self.records.get(&record.key);
-        if known.is_none_or(|known| known.next_seq < record.next_seq) {
+        if known.is_none_or(|known| known.revision < record.revision) {
             self.put(record);
         }
     }
 
     /// A commit of this record failed: shows again what is on the disk. The numbers stay spent.
     pub fn retract(&mut self, failed: &Record, stored: Option<Record>) {
-        let Some(known) = self.records.get(&failed.key) else {
+        let Some(known) = self.remove(&failed.key) else {
             return;
         };
         if let Some(mut stored) = stored {
-            stored.next_seq = known.next_seq;
-            self.records.insert(Arc::clone(&stored.key), stored);
-        } else {
-            // A later session of this key has a transcript of its own.
-            self.by_id.remove(&known.session_id);
-            self.records.remove(&failed.key);
-            self.recent.retain(|key| *key != failed.key);
+            if stored.session_id == known.session_id {
+                stored.next_seq = known.next_seq;
+            }
+            stored.revision = failed.revision;
+            self.put(stored);
         }
     }
 }
 
+/// Removes a transcript.
+fn forget(session_id: &str) -> Op {
+    let rows = keys::transcript_all(session_id);
+    Op::DeleteRange {
+        table: Table::Transcript,
+        from: rows.start,
+        to: rows.end,
+    }
+}
+
 impl Record {
+    fn to_op(&self) -> Result<Op, StoreError> {
+        Op::put_json(Table::Sessions, keys::text(&self.key), self)
+    }
+
+    /// The number of the next row of a transcript, which is spent; `None` when it is gone.
+    fn spend(&mut self, session_id: &Arc<str>) -> Option<u64> {
+        let next = if self.session_id == *session_id {
+            &mut self.next_seq
+        } else {
+            let mut past = self.past.iter_mut();
+            &mut past.find(|past| past.session_id == *session_id)?.next_seq
+        };
+        let seq = *next;
+        *next += 1;
+        Some(seq)
+    }
+
+    fn show(&mut self, message: &Message) {
+        let text = shorten(&message.plain_text());
+        if message.role == MessageRole::User && self.title.is_none() {
+            self.title.clone_from(&text);
+        }
+        self.preview = text.or(self.preview.take());
+    }
+
+    /// Whether it is its agent's main session.
+    pub fn is_main(&self, main_key: &str) -> bool {
+        self.key.rsplit(':').next() == Some(main_key) && self.key.matches(':').count() == 2
+    }
+
     /// The row that clients see.
     pub fn row(&self, main_key: &str, defaults: &ModelDefaults, active: &[String]) -> SessionRow {
         let last = self.last_run.as_ref();
-        let is_main =
-            self.key.rsplit(':').next() == Some(main_key) && self.key.matches(':').count() == 2;
+        let is_main = self.is_main(main_key);
+        let chosen = self
+            .model
+            .as_deref()
+            .and_then(|model| model.split_once('/'));
         let epoch = |at: i64| u64::try_from(at).ok();
         SessionRow {
             key: self.key.to_string(),
@@ -278,11 +485,15 @@ impl Record {
             active_run_ids: Some(active.to_vec()),
             last_run_id: last.map(|run| run.run_id.clone()),
             last_run_error: last.and_then(|run| run.error.clone()),
-            model: last
-                .and_then(|run| run.model.clone())
+            archived: self.archived.then_some(true),
+            pinned: self.pinned.then_some(true),
+            model: chosen
+                .map(|(_, model)| model.to_owned())
+                .or_else(|| last.and_then(|run| run.model.clone()))
                 .or_else(|| defaults.model.clone()),
-            model_provider: last
-                .and_then(|run| run.provider.clone())
+            model_provider: chosen
+                .map(|(provider, _)| provider.to_owned())
+                .or_else(|| last.and_then(|run| run.provider.clone()))
                 .or_else(|| defaults.model_provider.clone()),
             context_tokens: defaults.context_tokens,
             ..SessionRow::default()
@@ -299,29 +510,37 @@ fn shorten(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn append(index: &mut Index, text: &str) -> Prepared {
-        let draft = Draft {
-            key: "agent:main:main".into(),
+    const KEY: &str = "agent:main:main";
+
+    fn draft(text: &str) -> Draft {
+        Draft {
+            key: KEY.into(),
             agent_id: "main".into(),
+            session_id: None,
             messages: vec![Message::text(MessageRole::User, text, 0)],
             last_run: None,
             ops: Vec::new(),
-        };
-        index.prepare(draft, || "id".into(), Millis(1)).unwrap()
+        }
+    }
+
+    fn append(index: &mut Index, text: &str) -> Prepared {
+        index
+            .prepare(draft(text), || "id".into(), Millis(1))
+            .unwrap()
     }
 
     #[test]
     fn a_failed_commit_leaves_the_index_as_stored_but_for_the_spent_numbers() {
         let mut index = Index::default();
-        let lost = append(&mut index, "lost");
-        index.retract(&lost.record, None);
+        let lost = append(&mut index, "lost").record.unwrap();
+        index.retract(&lost, None);
         assert!(index.is_empty() && index.by_id("id").is_none());
         assert_eq!(index.recent().count(), 0);
 
-        let kept = append(&mut index, "kept").record;
-        let lost = append(&mut index, "lost").record;
-        index.retract(&lost, Some(kept.clone()));
-        let shown = index.get("agent:main:main").unwrap();
+        let kept = append(&mut index, "kept").record.unwrap();
+        let lost = append(&mut index, "lost").record.unwrap();
+        index.retract(&lost, Some(kept));
+        let shown = index.get(KEY).unwrap();
         assert_eq!(shown.preview.as_deref(), Some("kept"));
         assert_eq!(shown.next_seq, lost.next_seq);
     }
@@ -329,12 +548,71 @@ mod tests {
     #[test]
     fn a_commit_that_succeeds_after_an_earlier_one_failed_is_shown() {
         let mut index = Index::default();
-        let lost = append(&mut index, "lost").record;
-        let kept = append(&mut index, "kept").record;
+        let lost = append(&mut index, "lost").record.unwrap();
+        let kept = append(&mut index, "kept").record.unwrap();
         index.retract(&lost, None);
         index.confirm(kept.clone());
         assert_eq!(index.by_id("id"), Some(&kept));
         index.confirm(lost);
         assert_eq!(index.by_id("id"), Some(&kept));
+    }
+
+    #[test]
+    fn a_reset_sets_the_transcript_aside_where_stopped_runs_still_end() {
+        let mut index = Index::default();
+        append(&mut index, "old");
+        let key: Arc<str> = KEY.into();
+        index
+            .reset((&key, "main"), || "new".into(), Millis(2))
+            .unwrap();
+        let record = index.get(KEY).unwrap().clone();
+        assert_eq!((&*record.session_id, record.next_seq), ("new", 1));
+        assert_eq!((record.title, record.preview), (None, None));
+        let end = Draft {
+            session_id: Some("id".into()),
+            ..draft("the end of a stopped run")
+        };
+        let end = index.prepare(end, || unreachable!(), Millis(3)).unwrap();
+        assert!(end.rows.is_empty(), "no news of the new conversation");
+        let written = Op::put_json(
+            Table::Transcript,
+            keys::transcript("id", 2),
+            &Message::text(MessageRole::User, "", 0),
+        );
+        let Ok(Op::Put { key: place, .. }) = written else {
+            panic!("a row")
+        };
+        assert!(
+            end.ops
+                .iter()
+                .any(|op| matches!(op, Op::Put { key, .. } if *key == place))
+        );
+        assert_eq!(index.get(KEY).unwrap().preview, None);
+        for round in 0..2 * MAX_PAST {
+            let id = format!("round-{round}");
+            index.reset((&key, "main"), || id, Millis(4)).unwrap();
+        }
+        assert_eq!(index.get(KEY).unwrap().past.len(), MAX_PAST);
+    }
+
+    #[test]
+    fn a_deleted_session_stays_away_whatever_was_on_its_way() {
+        let mut index = Index::default();
+        let under_way = append(&mut index, "text").record.unwrap();
+        let ending = index.delete(KEY).unwrap();
+        index.confirm(under_way);
+        index.settle_end(ending, true);
+        assert!(index.is_empty());
+        let end = Draft {
+            session_id: Some("id".into()),
+            ..draft("the end of a stopped run")
+        };
+        let end = index.prepare(end, || "other".into(), Millis(3)).unwrap();
+        assert!(end.ops.is_empty() && end.record.is_none() && index.is_empty());
+
+        append(&mut index, "again");
+        let ending = index.delete(KEY).unwrap();
+        index.settle_end(ending, false);
+        assert_eq!(index.len(), 1, "an end that failed changes nothing");
     }
 }

@@ -263,6 +263,32 @@ fn a_burst_becomes_two_pieces_and_nothing_waits_longer_than_the_pace() {
 }
 
 #[test]
+fn an_end_that_cannot_be_stored_for_a_moment_is_stored_once_it_can() {
+    paused(async {
+        let world = Setup::here(ModelPlan::Unconfigured).start().await;
+        let mut peer = listener(&world, &Who::admin()).await;
+        let id = peer.request("agent", &agent("turn-5"));
+        peer.until(|frame| frame["payload"]["state"] == "delta")
+            .await;
+        world
+            .medium
+            .fail(Fault::Writes(std::io::ErrorKind::StorageFull), 0);
+        let mut status = world.store.watch_status();
+        status.wait_for(|status| !status.ok).await.unwrap();
+        world.medium.heal();
+        let frames = peer
+            .until(|frame| frame["type"] == "res" && frame["id"] == id.as_str())
+            .await;
+        assert_eq!(frames.last().unwrap()["ok"], true);
+        let page = peer
+            .ask("chat.history", &json!({ "sessionKey": "main" }))
+            .await;
+        let rows = page["payload"]["messages"].as_array().unwrap();
+        assert_eq!(rows.len(), 2, "{page}");
+    });
+}
+
+#[test]
 fn an_end_that_cannot_be_stored_is_an_error_and_the_next_start_calls_it_interrupted() {
     paused(async {
         let world = Setup::here(ModelPlan::Unconfigured).start().await;

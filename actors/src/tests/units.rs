@@ -273,6 +273,7 @@ fn index(sessions: i64) -> Index {
             key: format!("agent:main:s{at}").into(),
             agent_id: "main".into(),
             messages: vec![Message::text(MessageRole::User, format!("about {at}"), 0)],
+            session_id: None,
             last_run: None,
             ops: Vec::new(),
         };
@@ -342,6 +343,7 @@ fn pages_of_a_transcript_follow_each_other_without_gap_or_overlap() {
             key: "agent:main:main".into(),
             agent_id: "main".into(),
             messages: messages.collect(),
+            session_id: None,
             last_run: None,
             ops: Vec::new(),
         };

@@ -18,6 +18,7 @@ pub mod message;
 pub mod messaging;
 pub mod models;
 pub mod node;
+pub mod session_changes;
 pub mod session_row;
 pub mod sessions;
 pub mod system;
@@ -51,6 +52,7 @@ table![
     channels::ChannelsStatus,
     chat::ChatAbort,
     chat::ChatHistory,
+    session_changes::ChatInject,
     chat::ChatMetadata,
     chat::ChatSend,
     chat::ChatStartup,
@@ -75,11 +77,15 @@ table![
     node::NodePairRemove,
     node::NodeRename,
     messaging::Send,
+    session_changes::SessionsAbort,
+    session_changes::SessionsDelete,
     sessions::SessionsDescribe,
     sessions::SessionsList,
     sessions::SessionsMessagesSubscribe,
     sessions::SessionsMessagesUnsubscribe,
+    session_changes::SessionsPatch,
     sessions::SessionsPreview,
+    session_changes::SessionsReset,
     sessions::SessionsResolve,
     sessions::SessionsSubscribe,
     sessions::SessionsUnsubscribe,

@@ -104,6 +104,7 @@ pub(crate) fn resolved(model: &Model, name: &str) -> ResolvedModel {
         model: name.into(),
         context_tokens: 32_768,
         max_output_tokens: None,
+        timeout: None,
     }
 }
 

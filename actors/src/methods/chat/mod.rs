@@ -2,6 +2,7 @@
 
 mod abort;
 mod history;
+mod inject;
 mod metadata;
 mod send;
 mod startup;

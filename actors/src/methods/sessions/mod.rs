@@ -1,8 +1,12 @@
 //! `sessions.*`: the index of conversations and who listens to them.
 
+mod abort;
+mod delete;
 mod describe;
 mod list;
 mod messages;
+mod patch;
 mod preview;
+mod reset;
 mod resolve;
 mod subscribe;

@@ -1,0 +1,105 @@
+//! `chat.inject`: a message of the gateway in a session, without a run; owner: sessions.
+
+use std::sync::Arc;
+
+use actix::{AsyncContext as _, Handler};
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::events::chat::ChatFinal;
+use openclaw_protocol::events::{CHAT, ChatEvent, ChatState};
+use openclaw_protocol::methods::message::{Message, MessageRole};
+use openclaw_protocol::methods::session_changes::{ChatInject, ChatInjectResult};
+
+use crate::agent::emit::ChatBody;
+use crate::call::Call;
+use crate::event::{Audience, EventOut};
+use crate::methods::store_error;
+use crate::sessions::state::Draft;
+use crate::sessions::{Append, Sessions, keys};
+
+impl Handler<Call<ChatInject>> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, call: Call<ChatInject>, ctx: &mut Self::Context) {
+        let Call { params, reply, .. } = call;
+        let settings = self.deps.views.settings.load();
+        let session =
+            match keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings) {
+                Ok(session) => session,
+                Err(error) => {
+                    return reply.error(ErrorShape::invalid(format!(
+                        "invalid chat.inject params: {error}"
+                    )));
+                }
+            };
+        let known = |key: &str| self.deps.index.with(|index| index.get(key).is_some());
+        if !known(&session.canonical) {
+            return reply.error(ErrorShape::invalid("session not found"));
+        }
+        let now = self.deps.clock.now();
+        let message_id = self.deps.entropy.uuid().to_string();
+        let text = match params.label.as_deref().map(str::trim) {
+            Some(label) if !label.is_empty() => format!("[{label}]\n\n{}", params.message),
+            _ => params.message,
+        };
+        let mut row = Message::text(
+            MessageRole::Assistant,
+            text,
+            u64::try_from(now.get()).unwrap_or_default(),
+        );
+        row.provider = Some("openclaw".into());
+        row.model = Some("gateway-injected".into());
+        row.stop_reason = Some("injected".into());
+        row.meta.get_or_insert_default().id = Some(message_id.clone());
+        let draft = Draft {
+            key: Arc::clone(&session.canonical),
+            agent_id: session.agent.clone(),
+            session_id: None,
+            messages: vec![row.clone()],
+            last_run: None,
+            ops: Vec::new(),
+        };
+        let run_id = format!("inject-{message_id}");
+        let appending = ctx.address().send(Append {
+            draft,
+            run_id: Some(run_id.clone()),
+            reason: "inject",
+        });
+        let gateway = self.deps.gateway.clone();
+        actix_rt::spawn(async move {
+            let appended = match appending.await {
+                Ok(Ok(appended)) => appended,
+                Ok(Err(error)) => return reply.error(store_error(&error)),
+                Err(_) => {
+                    return reply.error(
+                        ErrorShape::unavailable("the session index is restarting; try again")
+                            .retry_after(500),
+                    );
+                }
+            };
+            reply.ok(&ChatInjectResult {
+                ok: true,
+                message_id,
+            });
+            for event in appended.events {
+                gateway.emit(event);
+            }
+            let event = ChatEvent {
+                run_id,
+                session_key: session.canonical.to_string(),
+                seq: 0,
+                agent_id: Some(session.agent),
+                spawned_by: None,
+                state: ChatState::Final(ChatFinal {
+                    message: Some(row),
+                    usage: None,
+                    stop_reason: Some("injected".into()),
+                }),
+            };
+            gateway.emit(EventOut::new(
+                CHAT,
+                Audience::Session(session.canonical),
+                ChatBody(event),
+            ));
+        });
+    }
+}

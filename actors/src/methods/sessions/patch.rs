@@ -1,0 +1,135 @@
+//! `sessions.patch`: name, model and marks of a session; owner: sessions.
+
+use std::sync::Arc;
+
+use actix::Handler;
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::methods::common::Nullable;
+use openclaw_protocol::methods::session_changes::{
+    ResolvedModelName, SessionsPatch, SessionsPatchParams, SessionsPatchResult,
+};
+
+use crate::call::Call;
+use crate::methods::store_error;
+use crate::sessions::state::{Index, Record};
+use crate::sessions::{Sessions, keys, row};
+use crate::settings::Settings;
+use crate::store::StoreError;
+
+impl Handler<Call<SessionsPatch>> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, call: Call<SessionsPatch>, _: &mut Self::Context) {
+        let Call { params, reply, .. } = call;
+        let settings = self.deps.views.settings.load();
+        let session = match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
+            Ok(session) => session,
+            Err(error) => {
+                return reply.error(ErrorShape::invalid(format!(
+                    "invalid sessions.patch params: {error}"
+                )));
+            }
+        };
+        let entropy = Arc::clone(&self.deps.entropy);
+        let now = self.deps.clock.now();
+        let prepared = self.deps.index.with(|index| {
+            index.change(
+                (&session.canonical, &session.agent),
+                || entropy.uuid().to_string(),
+                now,
+                |index, record| apply(index, record, &params, &settings),
+            )
+        });
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(refused) => return reply.error(refused.0),
+        };
+        let commit = self.deps.store.commit(prepared.ops);
+        let deps = self.deps.clone();
+        actix_rt::spawn(async move {
+            if let Err(error) = deps.settle(prepared.record, commit.await) {
+                return reply.error(store_error(&error));
+            }
+            let Some(record) = deps
+                .index
+                .with(|index| index.get(&session.canonical).cloned())
+            else {
+                return reply.error(ErrorShape::invalid("the session was deleted meanwhile"));
+            };
+            let entry = row(&deps.views, &record);
+            reply.ok(&SessionsPatchResult {
+                ok: true,
+                path: String::new(),
+                key: session.canonical.to_string(),
+                resolved: Some(ResolvedModelName {
+                    model_provider: entry.model_provider.clone(),
+                    model: entry.model.clone(),
+                }),
+                entry,
+            });
+            let changed = deps.changed(&session.canonical, &session.agent, "patch");
+            deps.gateway.emit(changed);
+        });
+    }
+}
+
+/// Why a patch is refused.
+#[derive(Debug)]
+struct Refused(ErrorShape);
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self(store_error(&error))
+    }
+}
+
+fn refused(problem: impl std::fmt::Display) -> Refused {
+    Refused(ErrorShape::invalid(format!(
+        "invalid sessions.patch params: {problem}"
+    )))
+}
+
+fn apply(
+    index: &Index,
+    record: &mut Record,
+    params: &SessionsPatchParams,
+    settings: &Settings,
+) -> Result<(), Refused> {
+    if let Some(expected) = &params.expected_session_id
+        && **expected != *record.session_id
+    {
+        return Err(refused(
+            "at /expectedSessionId: the session began anew since; read it again",
+        ));
+    }
+    if let Some(Nullable(label)) = &params.label {
+        let label = label.as_ref().map(|label| label.0.trim().to_owned());
+        let taken = index
+            .records()
+            .find(|other| other.key != record.key && label.is_some() && other.label == label);
+        if let Some(other) = taken {
+            return Err(refused(format!(
+                "at /label: it is the name of {} already",
+                other.key
+            )));
+        }
+        record.label = label.filter(|label| !label.is_empty());
+    }
+    if let Some(Nullable(model)) = &params.model {
+        if let Some(model) = model {
+            match settings.catalogue.get(model) {
+                Some(Ok(_)) => {}
+                Some(Err(problem)) => return Err(refused(format!("at /model: {problem}"))),
+                None => {
+                    return Err(refused(format!(
+                        "at /model: \"{model}\" is not configured; models.list has those that are, as provider/model"
+                    )));
+                }
+            }
+        }
+        record.model.clone_from(model);
+    }
+    record.archived = params.archived.unwrap_or(record.archived);
+    record.pinned = params.pinned.unwrap_or(record.pinned);
+    Ok(())
+}
