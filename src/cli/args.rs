@@ -314,7 +314,7 @@ pub struct NodeApproveArgs {
 /// A node.
 #[derive(Debug, Clone, Args)]
 pub struct NodeArgs {
-    /// The node: its name, its address, its id, or a beginning of its id that fits only one.
+    /// The node: its name, its address or its id, or a part of one that fits only one node.
     #[arg(value_name = "NODE", required_unless_present = "named")]
     pub node: Option<String>,
     /// The same, as other programs write it.

@@ -65,14 +65,9 @@ pub fn pending(requests: &[NodePairRequest], style: &Style) -> String {
     let mut out = String::new();
     for one in requests {
         out.push_str(&request(one, style));
-        let yes = if sensitive(&one.commands).is_empty() {
-            ""
-        } else {
-            " --sensitive"
-        };
         out.push_str("approve it with `openclaw nodes approve ");
         out.push_str(&short_request(&one.request_id, requests));
-        out.push_str(yes);
+        out.push_str(yes(&one.commands));
         out.push_str("`\n\n");
     }
     out.pop();
@@ -150,6 +145,7 @@ pub fn describe(described: &NodeDescribeResult, style: &Style) -> String {
     if let Some(request) = &node.pending_request_id {
         out.push_str("what waits is approved with `openclaw nodes approve ");
         out.push_str(&plain(request));
+        out.push_str(yes(waiting));
         out.push_str("`\n");
     }
     out
@@ -222,7 +218,8 @@ pub fn find<'a>(
     }
 }
 
-/// Finds the node that a person means: its id, its name, its address, or a beginning of its id.
+/// Finds the node that a person means: its id, its name, its address, or else what only its id begins
+/// with or only its name contains.
 ///
 /// # Errors
 ///
@@ -237,13 +234,19 @@ pub fn find_node<'a>(nodes: &'a [NodeRow], wanted: &str) -> Result<&'a NodeRow, 
                 .as_ref()
                 .is_some_and(|name| name.trim().to_lowercase() == wanted.to_lowercase())
     };
-    let begins = |node: &&NodeRow| node.node_id.starts_with(wanted);
+    let resembles = |node: &&NodeRow| {
+        node.node_id.starts_with(wanted)
+            || node
+                .display_name
+                .as_ref()
+                .is_some_and(|name| name.to_lowercase().contains(&wanted.to_lowercase()))
+    };
     if wanted.is_empty() {
         return Err("a node has to be named".into());
     }
     let found: Vec<&NodeRow> = nodes.iter().filter(exact).collect();
     let found = if found.is_empty() {
-        nodes.iter().filter(begins).collect()
+        nodes.iter().filter(resembles).collect()
     } else {
         found
     };
@@ -332,6 +335,15 @@ fn commands(
         table.toned(&cells);
     }
     table.keep_whole(0).keep_whole(1).render()
+}
+
+/// The flag without which the command line approves none of these.
+fn yes(commands: &[String]) -> &'static str {
+    if sensitive(commands).is_empty() {
+        ""
+    } else {
+        " --sensitive"
+    }
 }
 
 /// What the mark means, where there is one.
@@ -473,7 +485,7 @@ abilities  canvas
 !  system.run      waits      run programs there
 ! needs your explicit yes
 denied by gateway.nodes.commands.deny (or denyCommands) in the configuration
-what waits is approved with `openclaw nodes approve 0f1e2d3c-aaaa-bbbb-cccc-000000000001`
+what waits is approved with `openclaw nodes approve 0f1e2d3c-aaaa-bbbb-cccc-000000000001 --sensitive`
 ",
                 "d".repeat(64)
             )
@@ -525,7 +537,7 @@ undo it with `openclaw nodes remove dddddddddddd`
     fn a_node_is_found_by_name_address_and_beginning() {
         let nodes = nodes();
         let found = |wanted: &str| find_node(&nodes, wanted).map(|node| &node.node_id[..4]);
-        for wanted in ["attic", "100.64.0.7", "dd", &"d".repeat(64)] {
+        for wanted in ["attic", "TIC", "100.64.0.7", "dd", &"d".repeat(64)] {
             assert_eq!(found(wanted), Ok("dddd"), "{wanted}");
         }
         assert_eq!(found("a1b2"), Ok("a1b2"));
