@@ -17,6 +17,7 @@ pub mod kept;
 pub mod limiter;
 pub mod logs;
 pub mod methods;
+pub mod network;
 pub mod node;
 pub mod pairing;
 pub mod placement;

@@ -12,6 +12,7 @@ use crate::clock::SharedClock;
 use crate::gate::GateSettings;
 use crate::health;
 use crate::limiter::counts::Counts;
+use crate::network::Surroundings;
 use crate::node::NodeTrustMap;
 use crate::node::state::LiveNodes;
 use crate::published::{Published, Rendered};
@@ -81,6 +82,8 @@ pub struct Views {
     pub gate: Published<GateSettings>,
     /// What the limits refused, delayed and dropped. Written by whoever meets a bound.
     pub counts: Arc<Counts>,
+    /// This host's networks. Owner: network.
+    pub surroundings: Published<Surroundings>,
     /// Where this gateway lives.
     pub places: Arc<Places>,
     /// Where every owner notes what it decided about trust.
@@ -102,6 +105,7 @@ impl Views {
             settings: Published::new(settings),
             gate: Published::new(gate),
             counts: Arc::default(),
+            surroundings: Published::new(Surroundings::default()),
             places: Arc::new(places),
         };
         let now = views.places.now_ms();

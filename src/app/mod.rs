@@ -27,6 +27,7 @@ use openclaw_actors::kept::Kept;
 use openclaw_actors::limiter::Limiter;
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::logs::Logs;
+use openclaw_actors::network::{Network, NetworkDeps, NetworkPort, Sources};
 use openclaw_actors::node::{Nodes, NodesDeps};
 use openclaw_actors::pairing::{PairingDeps, PairingRegistry};
 use openclaw_actors::placement::Places as Threads;
@@ -43,6 +44,7 @@ use openclaw_actors::views::{Places, Views};
 use openclaw_protocol::events::{SHUTDOWN, ShutdownEvent};
 use openclaw_protocol::presence::PresenceEntry;
 
+use crate::http::webchat::PageSettings;
 use crate::http::{self, HttpState, Readiness};
 
 /// Largest inbound frame of a v3 client, bytes: the figure that it expects.
@@ -66,6 +68,10 @@ pub struct Setup {
     pub limits: SessionLimits,
     /// Bounds of sockets before their handshake.
     pub arrivals: ArrivalLimits,
+    /// Where this host's networks are looked up.
+    pub network: Sources,
+    /// Whether and where the page is served.
+    pub page: PageSettings,
     /// HTTP threads.
     pub workers: usize,
     /// Where Ollama listens while no model is configured; `None` never looks.
@@ -240,6 +246,11 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             Arc::clone(&entropy),
         ),
     );
+    let network_deps = NetworkDeps::new(setup.network, views.clone(), Arc::clone(&clock));
+    let network = NetworkPort::new(
+        supervise::<Network>(&threads.work, policy, &watch, network_deps.clone()),
+        &network_deps,
+    );
     let logs = supervise::<Logs>(&threads.work, policy, &watch, views.clone());
     let audit = supervise::<Audit>(
         &threads.work,
@@ -327,6 +338,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     };
     let state = HttpState {
         sessions: shared,
+        network,
+        page: setup.page,
         readiness: Arc::new(Ready {
             store,
             views: views.clone(),

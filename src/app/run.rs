@@ -2,10 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_actors::clock::{SystemClock, SystemEntropy};
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
+use openclaw_actors::network::{
+    FirstOf, LocalApi, SOCKET, Sources, SystemInterfaces, TailscaleCommand,
+};
 use openclaw_actors::session::socket::SessionLimits;
 use openclaw_actors::store::StoreConfig;
 use openclaw_actors::supervision::install_panic_hook;
@@ -16,6 +20,7 @@ use super::{MAX_PAYLOAD_V3, Running, Setup, StartError, settings, start};
 use crate::config::gateway::Bind;
 use crate::config::models::AuthProfiles;
 use crate::config::{self, Environment, Flags, LoadRequest, Loaded, first_start};
+use crate::http::webchat::PageSettings;
 use crate::lock::{GatewayLocks, Holder, runtime_dir};
 use crate::telemetry::{self, Wish};
 
@@ -149,6 +154,11 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
             rate_per_client: limits.handshakes_per_second_per_ip,
             rate_in_all: limits.handshakes_per_second,
         },
+        network: network(&loaded, std::env::var_os("PATH").as_deref()),
+        page: PageSettings::new(
+            loaded.config.gateway.control_ui.enabled,
+            loaded.config.gateway.control_ui.base_path.as_deref(),
+        ),
         workers: workers(),
         ollama: Some(openclaw_actors::agent::model::ollama::base_url(
             env("OLLAMA_HOST").as_deref(),
@@ -268,6 +278,18 @@ fn owner_of(port: u16) -> Option<u32> {
         .map(|(pid, _)| pid)
 }
 
+/// How this host's networks are looked up: tailscaled's socket first, then its command.
+fn network(loaded: &Loaded, path: Option<&std::ffi::OsStr>) -> Sources {
+    let socket = loaded.config.gateway.tailscale.socket_path.as_deref();
+    Sources {
+        interfaces: Arc::new(SystemInterfaces),
+        tailscale: FirstOf::new(vec![
+            Arc::new(LocalApi::new(socket.unwrap_or(SOCKET).into())),
+            Arc::new(TailscaleCommand::on_path(path)),
+        ]),
+    }
+}
+
 /// One HTTP thread carries tens of thousands of requests a second; a second one helps where there
 /// are cores to spare.
 fn workers() -> usize {
@@ -298,13 +320,18 @@ fn raise_file_limit() {
 /// What a person sees at the start. The token is shown once, on the start that made it.
 fn welcome(loaded: &Loaded, port: u16, new: Option<&config::auth::ResolvedAuth>) -> String {
     use secrecy::ExposeSecret as _;
-    let page = format!("http://127.0.0.1:{port}/");
+    let control_ui = &loaded.config.gateway.control_ui;
+    let base = control_ui.base_path.as_deref().unwrap_or_default();
+    let base = base.trim_matches('/');
+    let slash = if base.is_empty() { "" } else { "/" };
+    let page = format!("http://127.0.0.1:{port}/{base}{slash}");
     // Under systemd standard output is the journal, which keeps what it is told.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let token = new
         .and_then(|auth| auth.token.as_ref())
         .filter(|_| !journal);
     let (open, hint) = match token {
+        _ if !control_ui.enabled => (page, "the page is switched off (gateway.controlUi.enabled)"),
         Some(token) => (
             format!("{page}#token={}", token.expose_secret()),
             "this address holds the access token and is shown only now",

@@ -7,6 +7,7 @@ use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
 use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
 use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::node::policy::CommandPolicy;
+use openclaw_actors::session::peer::{Proxies, ProxyRules};
 use openclaw_actors::settings::{AgentSettings, ModelPlan, ResolvedModel, Retention, Settings};
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
 use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::config::agents::AgentEntry;
 use crate::config::auth::ResolvedAuth;
-use crate::config::gateway::{AuthMode, RateLimit as RateLimitConfig};
+use crate::config::gateway::{AuthMode, RateLimit as RateLimitConfig, TrustedProxy};
 use crate::config::models::{
     AuthProfiles, Input, ModelSources, ResolvedModel as Found, choice, is_unconfigured, resolve,
 };
@@ -261,18 +262,37 @@ pub fn gate(loaded: &Loaded, auth: &ResolvedAuth) -> Result<GateSettings, String
         (AuthMode::Token, Some(token), _) => GateMode::Token(token.clone()),
         (AuthMode::Password, _, Some(password)) => GateMode::Password(password.clone()),
         (AuthMode::None, _, _) => GateMode::None,
-        (AuthMode::TrustedProxy, _, _) => {
-            return Err("gateway.auth.mode \"trusted-proxy\" is not supported yet; set it to \"token\" or \"password\"".into());
-        }
+        (AuthMode::TrustedProxy, _, password) => GateMode::TrustedProxy {
+            rules: proxy_rules(gateway.auth.trusted_proxy.as_ref()),
+            password: password.clone(),
+        },
         (AuthMode::Token | AuthMode::Password, _, _) => {
             return Err("gateway.auth has no secret; set gateway.auth.token".into());
         }
     };
+    let proxies = Proxies::parse(&gateway.trusted_proxies, gateway.allow_real_ip_fallback)
+        .map_err(|error| format!("gateway.trustedProxies: {error}"))?;
+    let control_ui = &gateway.control_ui;
     Ok(GateSettings {
-        mode,
-        allowed_origins: gateway.control_ui.allowed_origins.clone(),
+        owner: auth.owner.clone(),
+        allow_tailscale: auth.allow_tailscale,
+        host_origin_fallback: control_ui.dangerously_allow_host_header_origin_fallback,
+        allowed_origins: control_ui.allowed_origins.clone(),
         auto_approve_local: gateway.nodes.pairing.auto_approve_local,
         rate_limit: rate_limit(&gateway.auth.rate_limit),
+        proxies,
+        ..GateSettings::new(mode)
+    })
+}
+
+/// Header names are compared in lower case, as they arrive.
+fn proxy_rules(configured: Option<&TrustedProxy>) -> ProxyRules {
+    let lower = |name: &String| name.trim().to_ascii_lowercase();
+    configured.map_or_else(ProxyRules::default, |proxy| ProxyRules {
+        user_header: lower(&proxy.user_header),
+        required_headers: proxy.required_headers.iter().map(lower).collect(),
+        allow_users: proxy.allow_users.clone(),
+        allow_loopback: proxy.allow_loopback,
     })
 }
 

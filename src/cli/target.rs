@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use super::args::TargetArgs;
 use super::failure::Failure;
 use crate::config::Loaded;
-use crate::config::gateway::GatewayMode;
+use crate::config::gateway::{AuthMode, GatewayMode};
 use crate::config::secrets::SecretInput;
 use crate::state_dir::{EnvLookup, StatePaths};
 
@@ -77,6 +77,8 @@ pub struct Configured {
     pub local_url: Option<String>,
     /// Its secret: configured, or made by its first start.
     pub local_secret: Option<Secret>,
+    /// Whether that only proves to be the gateway's user, and opens nothing for a page.
+    pub owner_only: bool,
     /// A secret that is configured and cannot be used, with the reason.
     pub fault: Option<String>,
     /// Folder of ours in the state directory.
@@ -103,13 +105,23 @@ impl Configured {
             .own_token
             .as_ref()
             .map(|token| token.expose_secret().to_owned());
+        let (local_secret, owner_only) = match gateway.auth.mode {
+            Some(AuthMode::None) => (own.map(Secret::Token), true),
+            Some(AuthMode::TrustedProxy) => {
+                (either(None, password).or(own.map(Secret::Token)), true)
+            }
+            Some(AuthMode::Token | AuthMode::Password) | None => {
+                (either(token, password).or(own.map(Secret::Token)), false)
+            }
+        };
         let scheme = if gateway.tls.enabled { "wss" } else { "ws" };
         Self {
             remote: gateway.mode == Some(GatewayMode::Remote),
             remote_url: gateway.remote.url.clone(),
             remote_secret: either(remote_token, remote_password),
             local_url: Some(format!("{scheme}://127.0.0.1:{}", gateway.port)),
-            local_secret: either(token, password).or(own.map(Secret::Token)),
+            local_secret,
+            owner_only,
             fault,
             gateway_dir: loaded.paths.gateway_dir.clone(),
         }
@@ -310,6 +322,7 @@ mod tests {
             remote_secret: Some(Secret::Token("remote".into())),
             local_url: Some("ws://127.0.0.1:18789".into()),
             local_secret: Some(Secret::Token("local".into())),
+            owner_only: false,
             fault: None,
             gateway_dir: "/state/gateway".into(),
         }

@@ -71,6 +71,9 @@ pub struct ResolvedAuth {
     pub allow_tailscale: bool,
     /// What is worth saying at the start.
     pub warnings: Vec<String>,
+    /// In the modes without a shared secret: the one in our private folder, which proves that a
+    /// client of this host runs as the gateway's user.
+    pub owner: Option<SecretString>,
 }
 
 /// Why the gateway must not start.
@@ -208,6 +211,7 @@ pub fn resolve(loaded: &Loaded) -> Result<ResolvedAuth, AuthConfigError> {
         password: None,
         allow_tailscale: allow_tailscale(gateway),
         warnings: Vec::new(),
+        owner: None,
     };
     match mode {
         AuthMode::Token => {
@@ -229,21 +233,60 @@ pub fn resolve(loaded: &Loaded) -> Result<ResolvedAuth, AuthConfigError> {
         }
         AuthMode::TrustedProxy => {
             auth.password = secret("gateway.auth.password", gateway.auth.password.as_ref())?;
+            auth.owner.clone_from(&loaded.own_token);
         }
-        AuthMode::None => {}
+        AuthMode::None => auth.owner.clone_from(&loaded.own_token),
     }
     check(gateway, &mut auth)?;
+    auth.warnings.extend(who_can_connect(gateway, &auth));
     Ok(auth)
 }
 
-/// Whether the first start should make a token: token mode, none configured, and only this host
-/// can connect.
-pub(crate) fn wants_own_token(config: &Config) -> bool {
+/// What a secret that the first start makes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OwnSecret {
+    /// The gateway's token: token mode, none configured, and only this host can connect.
+    Token,
+    /// The proof that a client of this host runs as the gateway's user, in the modes where nothing
+    /// else could prove it: without it nobody could approve a first device.
+    Owner,
+}
+
+/// Which secret the first start should make.
+pub(crate) fn wants_own_secret(config: &Config) -> Option<OwnSecret> {
     let gateway = &config.gateway;
-    let is_token = matches!(mode(gateway), Ok(AuthMode::Token));
-    is_token
-        && matches!(secret("", gateway.auth.token.as_ref()), Ok(None))
-        && exposure(gateway).is_none()
+    let unset = |input| matches!(secret("", input), Ok(None));
+    match mode(gateway).ok()? {
+        AuthMode::Token => (unset(gateway.auth.token.as_ref()) && exposure(gateway).is_none())
+            .then_some(OwnSecret::Token),
+        AuthMode::Password => None,
+        AuthMode::None | AuthMode::TrustedProxy => Some(OwnSecret::Owner),
+    }
+}
+
+/// Says plainly who can connect in the modes without a shared secret, and how a first device gets
+/// in.
+fn who_can_connect(gateway: &Gateway, auth: &ResolvedAuth) -> Option<String> {
+    const APPROVE: &str = "each new device waits until it is approved with `openclaw devices list` and `openclaw devices approve <id>`, run on this host as the gateway's user";
+    match auth.mode {
+        AuthMode::Token | AuthMode::Password => None,
+        AuthMode::None => Some(format!(
+            "gateway.auth.mode is \"none\": every program and every user on this host may ask to connect; {APPROVE}"
+        )),
+        AuthMode::TrustedProxy => {
+            let header = gateway.auth.trusted_proxy.as_ref();
+            let header = header.map_or("", |proxy| proxy.user_header.as_str());
+            let local = if auth.password.is_some() {
+                "gateway.auth.password, or the gateway's user"
+            } else {
+                "the gateway's user"
+            };
+            Some(format!(
+                "gateway.auth.mode is \"trusted-proxy\": whoever {} names in `{header}` may ask to connect, and on this host {local}; {APPROVE}",
+                gateway.trusted_proxies.join(", ")
+            ))
+        }
+    }
 }
 
 fn mode(gateway: &Gateway) -> Result<AuthMode, AuthConfigError> {

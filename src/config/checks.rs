@@ -51,10 +51,12 @@ fn check_gateway(gateway: &Gateway, issues: &mut Vec<Issue>) {
         wrong("gateway.remote.url", "must begin with ws:// or wss://");
     }
     if let Some(base) = &gateway.control_ui.base_path
-        && !base.is_empty()
-        && !base.starts_with('/')
+        && !is_base_path(base)
     {
-        wrong("gateway.controlUi.basePath", "must begin with /");
+        wrong(
+            "gateway.controlUi.basePath",
+            "must begin with / and hold only letters, digits, - _ . ~ and single slashes",
+        );
     }
     let ssh = match &gateway.nodes.pairing.ssh_verify {
         Some(SshVerify::Settings { cidrs, .. }) => cidrs.as_slice(),
@@ -128,6 +130,16 @@ fn is_http(url: &str) -> bool {
         .split_once("://")
         .map(|(scheme, _)| scheme.to_ascii_lowercase());
     !url.trim().is_empty() && scheme.is_none_or(|scheme| scheme == "http" || scheme == "https")
+}
+
+/// A path that means the same in an address, in a page and to the router.
+fn is_base_path(base: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    let part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(fine);
+    let inner = base
+        .strip_prefix('/')
+        .map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    base.is_empty() || base == "/" || inner.is_some_and(|inner| inner.split('/').all(part))
 }
 
 /// An address, or an address with a prefix length that fits it.

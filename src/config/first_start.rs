@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::auth::wants_own_token;
+use super::auth::{OwnSecret, wants_own_secret};
 use super::error::ConfigError;
 use super::{LoadRequest, Loaded, load};
 use crate::state_dir::create_private;
@@ -37,14 +37,18 @@ pub fn load_for_start(
     let mut first = FirstStart::default();
     first.notices.extend(loaded.paths.ensure()?);
     first.notices.extend(loaded.paths.config_exposure());
-    if loaded.own_token.is_some() || !wants_own_token(&loaded.config) {
+    let wanted = wants_own_secret(&loaded.config).filter(|_| loaded.own_token.is_none());
+    let Some(wanted) = wanted else {
         return Ok((loaded, first));
-    }
+    };
     let mut bytes = [0; 32];
     random(&mut bytes);
     let token = URL_SAFE_NO_PAD.encode(bytes);
     let config_path = loaded.paths.config_path.clone();
-    if loaded.raw.is_none() {
+    if wanted == OwnSecret::Owner {
+        // Nobody types it: the command line of the same user reads it from there.
+        create_private(&loaded.paths.token_file(), format!("{token}\n").as_bytes())?;
+    } else if loaded.raw.is_none() {
         if create_private(&config_path, new_config(&token).as_bytes())? {
             first.made_token = true;
             first.notices.push(format!(

@@ -11,6 +11,7 @@ use super::place::is_within;
 use super::substitute::{Missing, substitute};
 use super::{
     Config, LoadRequest, Loaded, SCHEMA, Switches, checks, hash, include, known, layers, parse,
+    refused,
 };
 use crate::state_dir::{StatePaths, read_bounded};
 
@@ -64,6 +65,7 @@ pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
     }
     warnings.extend(settle_secrets(&mut config, &env, &paths));
     warnings.extend(unknown_warning(&value));
+    warnings.extend(refused::warnings(&config, &value));
     Ok(Loaded {
         config,
         display,

@@ -24,6 +24,7 @@ pub mod models;
 mod parse;
 mod place;
 pub mod redact;
+mod refused;
 mod schema;
 pub mod secrets;
 pub mod session;

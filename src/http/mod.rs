@@ -2,6 +2,7 @@
 
 mod paths;
 mod probes;
+mod rules;
 pub mod webchat;
 mod ws;
 
@@ -12,19 +13,25 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, guard, web};
 use openclaw_actors::clock::SharedClock;
+use openclaw_actors::network::NetworkPort;
 use openclaw_actors::session::hub::{Hub, Links};
 use openclaw_actors::session::queue::HubQueue;
 use openclaw_actors::session::socket::{SessionShared, Worker};
 
 pub use probes::Readiness;
+use webchat::PageSettings;
 
 /// What the HTTP side needs from the composition root.
 #[derive(Clone)]
 pub struct HttpState {
     /// What sessions share.
     pub sessions: SessionShared,
+    /// This host's networks.
+    pub network: NetworkPort,
     /// Answers the readiness probe.
     pub readiness: Arc<dyn Readiness>,
+    /// Whether and where the page is served.
+    pub page: PageSettings,
     /// Time.
     pub clock: SharedClock,
 }
@@ -54,13 +61,15 @@ pub fn serve(
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(worker))
             .wrap(from_fn(paths::refuse_undecodable))
+            // Around the others: their refusals carry the headers too.
+            .wrap(from_fn(rules::apply))
             .service(
                 web::resource("{path:.*}")
                     .guard(guard::fn_guard(ws::is_upgrade))
                     .to(ws::upgrade),
             )
             .configure(probes::configure)
-            .configure(webchat::configure)
+            .configure(|config| webchat::configure(config, &state.page))
     })
     .on_connect(ws::keep_socket)
     .workers(workers)

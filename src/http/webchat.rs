@@ -4,8 +4,8 @@
 //! `index.html` for any other path, because the page routes inside itself (`/chat/<session>`). WebSocket upgrades
 //! are routed before, by their `Upgrade` header.
 //!
-//! **Invariant:** every answer carries the security headers of [`SECURITY_HEADERS`]; the page runs no inline script
-//! or style and can connect nowhere but to its own origin.
+//! **Invariant:** the page runs no inline script or style and can connect nowhere but to its own origin, as
+//! [`super::rules`] tells the browser with every answer.
 
 use actix_web::{
     Error, HttpRequest, HttpResponse,
@@ -13,29 +13,11 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method,
-        header::{self, ContentType, HeaderName, HeaderValue},
+        header::{self, ContentType, HeaderValue},
     },
     middleware::{Next, from_fn},
     web,
 };
-
-/// Sent with every answer. `'self'` in `connect-src` covers the WebSocket of the same origin.
-const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
-         connect-src 'self'; worker-src 'self'; manifest-src 'self'; object-src 'none'; base-uri 'self'; \
-         form-action 'none'; frame-src 'none'; frame-ancestors 'none'",
-    ),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::X_FRAME_OPTIONS, "DENY"),
-    (header::REFERRER_POLICY, "no-referrer"),
-    (header::CROSS_ORIGIN_RESOURCE_POLICY, "same-origin"),
-    (
-        header::PERMISSIONS_POLICY,
-        "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    ),
-];
 
 /// `index.html` names the other files by their hash, so it is asked for again each time (answered 304 by its `ETag`).
 const REVALIDATE: &str = "no-cache";
@@ -60,17 +42,59 @@ fn not_found() -> HttpResponse {
         .body("Not Found")
 }
 
-/// Serves the page at `/` and below; register it after every other route.
-pub fn configure(config: &mut web::ServiceConfig) {
-    config.service(page::routes(web::scope("")).wrap(from_fn(harden)));
+/// Whether and where the page is served: `gateway.controlUi.enabled` and `basePath`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageSettings {
+    enabled: bool,
+    /// Empty, or a path that begins with `/` and does not end with one.
+    base: String,
 }
 
-/// Adds the security headers, and `no-cache` where the answer did not choose otherwise.
-async fn harden<B: MessageBody>(
+impl Default for PageSettings {
+    fn default() -> Self {
+        Self::new(true, None)
+    }
+}
+
+impl PageSettings {
+    /// Takes the base path as people write it, with or without slashes at its ends.
+    pub fn new(enabled: bool, base_path: Option<&str>) -> Self {
+        let base = base_path.unwrap_or_default().trim_matches('/');
+        let base = if base.is_empty() {
+            String::new()
+        } else {
+            format!("/{base}")
+        };
+        Self { enabled, base }
+    }
+}
+
+/// Serves the page at its base and below; register it after every other route.
+pub fn configure(config: &mut web::ServiceConfig, settings: &PageSettings) {
+    if settings.enabled && !settings.base.is_empty() {
+        let home = format!("{}/", settings.base);
+        let there = move || {
+            let moved = HttpResponse::TemporaryRedirect()
+                .insert_header((header::LOCATION, home.clone()))
+                .finish();
+            std::future::ready(moved)
+        };
+        config.route("/", web::get().to(there.clone()));
+        config.route(&settings.base, web::get().to(there));
+    }
+    if settings.enabled {
+        let scope = page::routes(web::scope(&settings.base), &settings.base);
+        config.service(scope.wrap(from_fn(keep)));
+    }
+    config.default_service(web::to(|| async { not_found() }));
+}
+
+/// Tells browsers what they may keep.
+async fn keep<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let immutable = page::is_immutable(request.path());
+    let immutable = page::is_immutable(request.match_info().unprocessed());
     let mut response = next.call(request).await?;
     let found = response.status().is_success() || response.status().is_redirection();
     let cache = if immutable && found {
@@ -80,9 +104,6 @@ async fn harden<B: MessageBody>(
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    for (name, value) in SECURITY_HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
     Ok(response)
 }
 
@@ -90,7 +111,7 @@ async fn harden<B: MessageBody>(
 mod page {
     use std::{
         collections::BTreeMap,
-        sync::{Arc, LazyLock},
+        sync::{Arc, LazyLock, OnceLock},
     };
 
     use actix_web::{HttpRequest, HttpResponse, Scope, http::header::ContentType, web};
@@ -147,6 +168,9 @@ mod page {
         }
     }
 
+    /// Where the page says what its addresses are relative to.
+    const BASE: &str = "<base href=\"/\"";
+
     /// Shared by all workers; the bytes themselves stay where the binary has them.
     static FILES: LazyLock<Files> = LazyLock::new(|| {
         let files = embedded::generate().into_iter().map(|(path, file)| {
@@ -168,22 +192,55 @@ mod page {
         Files(Arc::new(files.collect()))
     });
 
+    /// The files of a page below `base`; there is one base in the life of the process.
+    static FILES_BELOW: OnceLock<(String, Files)> = OnceLock::new();
+
+    fn files(base: &str) -> Files {
+        if base.is_empty() {
+            return FILES.clone();
+        }
+        let below = || {
+            let files = FILES.0.iter().map(|(path, file)| {
+                let data = match (*path, std::str::from_utf8(file.data)) {
+                    (INDEX, Ok(text)) => {
+                        let moved = text.replacen(BASE, &format!("<base href=\"{base}/\""), 1);
+                        // Served until the process ends.
+                        Box::leak(moved.into_bytes().into_boxed_slice())
+                    }
+                    _ => file.data,
+                };
+                let file = File { data, ..*file };
+                (*path, file)
+            });
+            (base.to_owned(), Files(Arc::new(files.collect())))
+        };
+        let (known, files) = FILES_BELOW.get_or_init(below);
+        if known == base {
+            files.clone()
+        } else {
+            below().1
+        }
+    }
+
     pub(super) fn is_immutable(path: &str) -> bool {
         path.trim_start_matches('/').starts_with(HASHED)
     }
 
     /// The page's files, and the page itself for every other address that a person opens.
-    pub(super) fn routes(scope: Scope) -> Scope {
+    pub(super) fn routes(scope: Scope, base: &str) -> Scope {
+        let files = files(base);
         scope
-            .service(ResourceFiles::new("/", FILES.clone()).skip_handler_when_not_found())
+            .app_data(web::Data::new(files.clone()))
+            .service(ResourceFiles::new("/", files).skip_handler_when_not_found())
             .default_service(web::to(fallback))
     }
 
     /// The page routes inside itself, so an address that it made (`/chat/<session>`) must answer with the page when
     /// it is opened or reloaded. A script that asks for something else gets a plain 404 and no page.
-    async fn fallback(request: HttpRequest) -> HttpResponse {
-        let index = FILES.get_resource(INDEX);
-        match index.filter(|_| super::is_navigation(&request) && !is_immutable(request.path())) {
+    async fn fallback(request: HttpRequest, files: web::Data<Files>) -> HttpResponse {
+        let index = files.get_resource(INDEX);
+        let inside = request.match_info().unprocessed();
+        match index.filter(|_| super::is_navigation(&request) && !is_immutable(inside)) {
             Some(index) => HttpResponse::Ok()
                 .content_type(ContentType::html())
                 .body(index.data),
@@ -206,7 +263,7 @@ mod page {
     }
 
     /// A note in place of the page.
-    pub(super) fn routes(scope: Scope) -> Scope {
+    pub(super) fn routes(scope: Scope, _base: &str) -> Scope {
         scope.default_service(web::to(note))
     }
 
@@ -225,10 +282,14 @@ mod tests {
     use actix_web::{
         App,
         body::to_bytes,
-        http::{Method, StatusCode, header::HeaderMap},
+        http::{
+            Method, StatusCode,
+            header::{HeaderMap, HeaderName},
+        },
         test,
     };
 
+    use super::super::rules::{self, SECURITY_HEADERS};
     use super::*;
 
     struct Answer {
@@ -247,7 +308,19 @@ mod tests {
     }
 
     async fn ask(method: Method, path: &str, headers: &[(HeaderName, &str)]) -> Answer {
-        let app = test::init_service(App::new().configure(configure)).await;
+        ask_below("", method, path, headers).await
+    }
+
+    async fn ask_below(
+        base: &str,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+    ) -> Answer {
+        let settings = PageSettings::new(true, Some(base));
+        let app = App::new().wrap(from_fn(rules::apply));
+        let app = app.configure(|config| configure(config, &settings));
+        let app = test::init_service(app).await;
         let mut request = test::TestRequest::default().method(method).uri(path);
         for header in headers {
             request = request.insert_header((header.0.clone(), header.1));
@@ -314,6 +387,37 @@ mod tests {
         let (_, policy) = SECURITY_HEADERS[0];
         for forbidden in ["unsafe", "*", "http:", "https:", "ws:", "wss:"] {
             assert!(!policy.contains(forbidden), "{forbidden}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_page_below_a_base_path_is_there_and_nowhere_else() {
+        let page = ask_below("/claw/", Method::GET, "/claw/", &[HTML]).await;
+        assert_eq!(page.status, StatusCode::OK);
+        #[cfg(feature = "webchat")]
+        assert!(page.body.contains("<base href=\"/claw/\""), "{}", page.body);
+        let inside = ask_below("/claw", Method::GET, "/claw/chat/main", &[HTML]).await;
+        assert_eq!(inside.body, page.body);
+        for path in ["/", "/claw"] {
+            let moved = ask_below("/claw", Method::GET, path, &[HTML]).await;
+            assert_eq!(moved.status, StatusCode::TEMPORARY_REDIRECT, "{path}");
+            assert_eq!(moved.header(header::LOCATION), "/claw/");
+        }
+        for path in ["/chat/main", "/clawx", "/assets/x.js"] {
+            let elsewhere = ask_below("/claw", Method::GET, path, &[HTML]).await;
+            assert_eq!(elsewhere.status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_page_that_is_switched_off_is_not_there() {
+        let settings = PageSettings::new(false, None);
+        let app = App::new().configure(|config| configure(config, &settings));
+        let app = test::init_service(app).await;
+        for path in ["/", "/chat/main"] {
+            let request = test::TestRequest::get().uri(path).insert_header(HTML);
+            let response = test::call_service(&app, request.to_request()).await;
+            assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
         }
     }
 

@@ -9,9 +9,11 @@ use actix_web::guard::GuardContext;
 use actix_web::http::{StatusCode, header};
 use actix_web::rt::net::TcpStream as ActixTcpStream;
 use actix_web::{HttpRequest, HttpResponse, web};
+use openclaw_actors::audit::{AuditRow, Kind};
 use openclaw_actors::limiter::arrivals::TurnedAway;
 use openclaw_actors::limiter::client::Client;
-use openclaw_actors::session::handshake::Peer;
+use openclaw_actors::session::origin::{self, REMEDY};
+use openclaw_actors::session::peer::{self, Inbound, Peer, Seen, UNREADABLE, Unattributed};
 use openclaw_actors::session::socket::{self, Worker};
 use serde_json::json;
 
@@ -44,18 +46,13 @@ pub(super) async fn upgrade(
     state: web::Data<HttpState>,
     worker: web::Data<Worker>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let Some(address) = request.peer_addr() else {
-        return Ok(HttpResponse::BadRequest().body("a WebSocket needs a peer address"));
+    let peer = match peer_of(&request, &state).await {
+        Ok(peer) => peer,
+        Err(refusal) => return Ok(refusal),
     };
-    if let Some(name) = forwarding_header(&request) {
-        return Ok(refuse_proxy(&name));
+    if origin::is_foreign(&peer, &state.sessions.views.gate.load()) {
+        return Ok(refuse_origin(&peer, &state));
     }
-    let peer = Peer {
-        ip: address.ip(),
-        local: is_local(address.ip()),
-        origin: text_of(&request, header::ORIGIN),
-        host: text_of(&request, header::HOST),
-    };
     let sessions = &state.sessions;
     let client = Client::of(&peer, &sessions.views.gate.load().allowed_origins);
     let slot = match sessions.limiter.arrive(client) {
@@ -94,37 +91,54 @@ fn turn_away(peer: &Peer, why: TurnedAway) -> HttpResponse {
         .body(message)
 }
 
-/// A peer on this machine. Forwarded requests never get here.
-fn is_local(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
+/// Who asks, or the refusal of a request that is somebody else's.
+async fn peer_of(request: &HttpRequest, state: &HttpState) -> Result<Peer, HttpResponse> {
+    let from = request
+        .peer_addr()
+        .ok_or_else(|| HttpResponse::BadRequest().body("a request needs a peer address"))?;
+    let headers: Vec<(&str, &str)> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap_or(UNREADABLE)))
+        .collect();
+    let inbound = Inbound {
+        from,
+        headers: &headers,
+    };
+    let gate = state.sessions.views.gate.load();
+    let surroundings = state.network.surroundings().await;
+    let seen = peer::resolve(&inbound, &gate, &surroundings);
+    match seen.map_err(|error| refuse_proxy(&error, from.ip(), state))? {
+        Seen::Known(peer) => Ok(peer),
+        Seen::Ask(question) => {
+            let answer = state.network.whois(question.subject).await;
+            if let Err(error) = &answer {
+                tracing::warn!(peer = %from, %error, "tailscaled cannot tell who this is");
+            }
+            Ok(question.settle(&answer))
+        }
+    }
 }
 
-/// A header that says that somebody forwarded the request: the peer then is not who asks.
-fn forwarding_header(request: &HttpRequest) -> Option<String> {
-    let names = request.headers().keys().map(header::HeaderName::as_str);
-    names
-        .filter(|name| {
-            *name == "forwarded"
-                || *name == "x-real-ip"
-                || name.starts_with("x-forwarded-")
-                || name.starts_with("tailscale-")
-        })
-        .map(str::to_owned)
-        .next()
+/// The page cannot read why; the log and the audit trail tell its owner.
+fn refuse_origin(peer: &Peer, state: &HttpState) -> HttpResponse {
+    let row = AuditRow::new(Kind::ConnectRefused)
+        .code("origin_not_allowed")
+        .reason(REMEDY)
+        .address(peer.client_ip().to_string())
+        .origin(&peer.origin);
+    state.sessions.views.audit.record(&row);
+    HttpResponse::Forbidden()
+        .json(json!({ "error": { "message": REMEDY, "type": "origin_not_allowed" } }))
 }
 
-fn refuse_proxy(header: &str) -> HttpResponse {
-    let message = format!(
-        "the request carries `{header}`, but its sender is not in gateway.trustedProxies; connect directly, or through a tunnel that adds no headers"
-    );
+fn refuse_proxy(error: &Unattributed, from: IpAddr, state: &HttpState) -> HttpResponse {
+    let message = error.to_string();
+    let row = AuditRow::new(Kind::ConnectRefused)
+        .code("proxy_attribution_required")
+        .reason(&*message)
+        .address(from.to_canonical().to_string());
+    state.sessions.views.audit.record(&row);
     HttpResponse::Forbidden()
         .json(json!({ "error": { "message": message, "type": "proxy_attribution_required" } }))
-}
-
-fn text_of(request: &HttpRequest, name: header::HeaderName) -> Option<String> {
-    request
-        .headers()
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
 }

@@ -48,9 +48,14 @@ describe('admission', () => {
 
   it('never takes a token or a gateway from the query', async () => {
     const tab = await openPage(browser);
-    await tab.page.goto(`${daemon.origin}/?token=${TOKEN}&gatewayUrl=ws://127.0.0.1:9/`);
+    await tab.page.goto(`${daemon.origin}/?gatewayUrl=ws://127.0.0.1:9/`);
     await tab.page.locator('[data-testid=gate][data-kind=token]').waitFor();
     assertFaultless(tab);
+    const refused = await fetch(`${daemon.origin}/?token=${TOKEN}`);
+    assert.equal(refused.status, 400);
+    const said = await refused.text();
+    assert.match(said, /behind #/);
+    assert.ok(!said.includes(TOKEN));
     await tab.context.close();
   });
 

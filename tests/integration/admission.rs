@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::http::StatusCode;
 use crate::harness::TOKEN;
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::device::Device;
-use crate::harness::socket::{Socket, connect_params, upgrade};
+use crate::harness::socket::{Socket, connect_params, upgrade, upgrade_at};
 
 #[tokio::test]
 async fn sockets_before_their_handshake_are_bounded_per_address() {
@@ -56,11 +56,28 @@ async fn browser(
     mode: &str,
     seed: u8,
 ) -> Result<(), String> {
-    let headers: Vec<(&str, &str)> = origin
-        .map(|origin| ("origin", origin))
-        .into_iter()
-        .collect();
-    let mut socket = Socket::open(daemon.address, &headers).await;
+    browser_at(daemon, origin, None, id, mode, seed).await
+}
+
+async fn browser_at(
+    daemon: &Daemon,
+    origin: Option<&str>,
+    host: Option<&str>,
+    id: &str,
+    mode: &str,
+    seed: u8,
+) -> Result<(), String> {
+    let mut headers: Vec<(&str, &str)> = Vec::new();
+    headers.extend(origin.map(|origin| ("origin", origin)));
+    headers.extend(host.map(|host| ("host", host)));
+    let mut socket = match upgrade(daemon.address, &headers).await {
+        Ok(stream) => Socket::greeted(stream).await,
+        Err((status, body)) => {
+            let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+            let kind = body["error"]["type"].as_str().unwrap_or_default();
+            return Err(format!("{} {kind}", status.as_u16()));
+        }
+    };
     let mut params = connect_params(4);
     params["client"]["id"] = json!(id);
     params["client"]["mode"] = json!(mode);
@@ -83,12 +100,13 @@ async fn a_page_may_connect_when_it_is_ours_or_listed() {
     plan.gate.allowed_origins = vec!["https://ui.example".into()];
     let daemon = Daemon::start(plan);
     let own = format!("http://{}", daemon.address);
+    let foreign = Err("403 origin_not_allowed".to_owned());
     let refused = Err("CONTROL_UI_ORIGIN_NOT_ALLOWED".to_owned());
     for (origin, expected) in [
         (Some(own.as_str()), Ok(())),
         (Some("https://ui.example"), Ok(())),
-        (Some("https://evil.example"), refused.clone()),
-        (Some("null"), refused.clone()),
+        (Some("https://evil.example"), foreign.clone()),
+        (Some("null"), foreign.clone()),
         (None, refused.clone()),
     ] {
         let answer = browser(&daemon, origin, "webchat-ui", "webchat", 1).await;
@@ -96,7 +114,38 @@ async fn a_page_may_connect_when_it_is_ours_or_listed() {
     }
     // A command line that carries an Origin is a page that calls itself a command line.
     let answer = browser(&daemon, Some("https://evil.example"), "cli", "cli", 2).await;
-    assert_eq!(answer, refused);
+    assert_eq!(answer, foreign);
+    // Our own page under a name that has to be allowed first is told so where it can read it.
+    let (origin, host) = (Some("http://gw.example:1"), Some("gw.example:1"));
+    for (id, mode) in [("webchat-ui", "webchat"), ("cli", "cli")] {
+        let answer = browser_at(&daemon, origin, host, id, mode, 2).await;
+        assert_eq!(answer, refused, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_takes_no_place_of_anyone() {
+    let mut plan = Plan::default();
+    plan.arrivals.open_per_client = 1;
+    let daemon = Daemon::start(plan);
+    for _ in 0..3 {
+        let (status, _) = upgrade(daemon.address, &[("origin", "https://evil.example")])
+            .await
+            .expect_err("refused");
+        assert_eq!(status, StatusCode::FORBIDDEN);
+    }
+    daemon.client().await;
+}
+
+#[tokio::test]
+async fn a_secret_in_an_address_is_refused_for_sockets_and_pages() {
+    let daemon = Daemon::start(Plan::default());
+    for path in ["/?token=abc", "/ws?a=1&password=abc", "/?%74oken=abc"] {
+        let refused = upgrade_at(daemon.address, path, &[]).await;
+        let (status, body) = refused.expect_err("refused");
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(body.contains("behind #") && !body.contains("abc"), "{body}");
+    }
 }
 
 #[tokio::test]

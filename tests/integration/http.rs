@@ -71,7 +71,13 @@ async fn what_is_not_there_is_not_found() {
 #[tokio::test]
 async fn a_socket_opens_on_any_path() {
     let daemon = Daemon::start(Plan::default());
-    for path in ["/", "/ws", "/chat/agent:main:main", "/health", "/?token=x"] {
+    for path in [
+        "/",
+        "/ws",
+        "/chat/agent:main:main",
+        "/health",
+        "/?session=x",
+    ] {
         let mut socket = Socket::open_at(daemon.address, path, &[]).await;
         assert_eq!(
             socket.hello(connect_params(4)).await["protocol"],
@@ -94,4 +100,46 @@ async fn an_upgrade_that_is_no_websocket_is_refused() {
     assert_eq!(answer.status, 400);
     let refused = upgrade_at(daemon.address, "/", &[("sec-websocket-version", "12")]).await;
     assert_eq!(refused.expect_err("refused").0, 426);
+}
+
+#[tokio::test]
+async fn every_answer_binds_what_a_browser_may_do_with_it() {
+    let daemon = Daemon::start(Plan::default());
+    for (method, path, headers, status) in [
+        ("GET", "/", "accept: text/html\r\n", 200),
+        ("GET", "/healthz", "", 200),
+        ("HEAD", "/readyz", "", 200),
+        ("GET", "/no/such/file.js", "", 404),
+        ("POST", "/", "", 405),
+        ("GET", "/%zz", "", 400),
+        ("GET", "/?token=abc", "accept: text/html\r\n", 400),
+        (
+            "GET",
+            "/",
+            "connection: upgrade\r\nupgrade: websocket\r\nx-forwarded-for: 1.2.3.4\r\n",
+            403,
+        ),
+        (
+            "GET",
+            "/",
+            "connection: upgrade\r\nupgrade: websocket\r\norigin: https://evil.example\r\n",
+            403,
+        ),
+        (
+            "GET",
+            "/",
+            "connection: upgrade\r\nupgrade: websocket\r\n",
+            400,
+        ),
+    ] {
+        let answer = ask(daemon.address, method, path, headers).await;
+        assert_eq!(answer.status, status, "{method} {path} {headers}");
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        assert!(answer.header("cache-control").is_some(), "{method} {path}");
+        assert!(!answer.body.contains("abc"), "{path}");
+    }
 }

@@ -16,6 +16,8 @@ mod kill;
 mod lanes;
 mod lockout;
 mod models;
+mod modes;
+mod namespaces;
 mod nodes;
 mod openssl;
 mod process;

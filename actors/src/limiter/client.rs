@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use crate::session::handshake::Peer;
 use crate::session::origin;
+use crate::session::peer::Peer;
 
 /// One bucket of every limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -95,12 +95,9 @@ mod tests {
     }
 
     fn page(address: &str, origin: Option<&str>) -> Client {
-        let peer = Peer {
-            ip: address.parse().unwrap(),
-            local: true,
-            origin: origin.map(Into::into),
-            host: Some("127.0.0.1:1".into()),
-        };
+        let mut peer = Peer::direct(address.parse().unwrap(), true);
+        peer.origin = origin.map(Into::into);
+        peer.host = Some("127.0.0.1:1".into());
         Client::of(&peer, &["https://ui.example".to_owned(), "*".to_owned()])
     }
 

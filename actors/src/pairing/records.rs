@@ -53,6 +53,7 @@ impl SecretMark {
         use secrecy::ExposeSecret as _;
         let secret = match &gate.mode {
             AuthMode::Token(secret) | AuthMode::Password(secret) => secret.expose_secret(),
+            AuthMode::TrustedProxy { password, .. } => password.as_ref()?.expose_secret(),
             AuthMode::None => return None,
         };
         let digest = Sha256::new()

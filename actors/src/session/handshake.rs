@@ -1,8 +1,6 @@
 //! The handshake's decisions, without any IO: from the first frame to "this device may ask the
 //! pairing registry" or to a refusal that says what to do.
 
-use std::net::IpAddr;
-
 use openclaw_protocol::client::{ClientMode, is_browser_class, may_omit_device};
 use openclaw_protocol::connect::{AuthClaim, ConnectParams};
 use openclaw_protocol::device::{self, ProofContext, ProvenDevice};
@@ -13,29 +11,10 @@ use openclaw_protocol::{
 use serde_json::{Value, json};
 
 use super::origin;
+use super::peer::Peer;
 use crate::gate::{AuthFailure, Credential, GateSettings, SharedAuth};
 use crate::limiter::failures::AuthScope;
 use crate::limiter::{Guesses, Locks};
-
-/// What is known of the peer before it says anything.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Its address.
-    pub ip: IpAddr,
-    /// Whether it is on this machine, directly.
-    pub local: bool,
-    /// The `Origin` header.
-    pub origin: Option<String>,
-    /// The `Host` header.
-    pub host: Option<String>,
-}
-
-impl Peer {
-    /// The address that limits are counted by: the client's own, in its plain form.
-    pub fn client_ip(&self) -> IpAddr {
-        self.ip.to_canonical()
-    }
-}
 
 /// Why a handshake ends; the error goes out first where there is a request to answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -230,13 +209,11 @@ pub fn evaluate(
     let sent: &[String] = params.scopes.as_deref().unwrap_or_default();
     let scopes = requested_scopes(role, sent, generation);
     let client = (params.client.id, params.client.mode);
-    let own_page = origin::check(
-        peer,
-        &gate.allowed_origins,
-        is_browser_class(client.0, client.1),
-    )
-    .map_err(Refusal::answered)?;
-    let shared = gate.check_shared(params.auth.as_ref(), locks.get(AuthScope::SharedSecret));
+    let own_page = origin::check(peer, gate, is_browser_class(client.0, client.1))
+        .map_err(Refusal::answered)?;
+    let page = is_browser_class(client.0, client.1);
+    let locked = locks.get(AuthScope::SharedSecret);
+    let shared = gate.check_shared(params.auth.as_ref(), peer, page, locked);
 
     let Some(claim) = &params.device else {
         return without_device(params, peer, &shared, generation, role, scopes);
@@ -254,7 +231,7 @@ pub fn evaluate(
     let device =
         device::verify(claim, &context).map_err(|error| Refusal::answered(error.to_error()))?;
     let gate_one = gate_one(&shared, params, peer, locks)?;
-    let with_secret = matches!(gate_one, GateOne::Shared(method) if method != "none");
+    let with_secret = matches!(gate_one, GateOne::Shared("token" | "password"));
     let silent = peer.local && with_secret && gate.auto_approve_local && own_page;
     Ok(Candidate {
         generation,
@@ -353,25 +330,26 @@ fn gate_one(
 ) -> Result<GateOne, Refusal> {
     let reason = match shared {
         SharedAuth::Ok(method) => return Ok(GateOne::Shared(method)),
-        SharedAuth::Failed(reason) => *reason,
+        SharedAuth::Failed(reason) => reason,
     };
-    let error = |reason: AuthFailure| reason.to_error(params.client.id, peer.local, true);
-    let refuse = |reason: AuthFailure| Refusal {
+    let error = |reason: &AuthFailure| reason.to_error(params.client.id, peer.local, true);
+    let refuse = |reason: &AuthFailure| Refusal {
         guesses: shared.guesses(),
         ..Refusal::answered(error(reason))
     };
+    let device_token = Credential::DeviceToken.mismatch();
     let (token, otherwise) = match params.auth.as_ref() {
         Some(AuthClaim {
             device_token: Some(token),
             ..
-        }) if !token.is_empty() => (token, Credential::DeviceToken.mismatch()),
+        }) if !token.is_empty() => (token, &device_token),
         Some(AuthClaim {
             token: Some(token), ..
         }) if !token.is_empty() => (token, reason),
         _ => return Err(refuse(reason)),
     };
     if let Some(left) = locks.get(AuthScope::DeviceToken) {
-        return Err(refuse(Credential::DeviceToken.locked(left)));
+        return Err(refuse(&Credential::DeviceToken.locked(left)));
     }
     // Whoever is locked out learns no more than that, also with a made-up token beside it.
     let otherwise = if reason.is_locked() {

@@ -14,5 +14,6 @@ pub mod hub;
 pub mod link;
 mod notes;
 pub mod origin;
+pub mod peer;
 pub mod queue;
 pub mod socket;

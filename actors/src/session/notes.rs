@@ -3,7 +3,8 @@
 use openclaw_protocol::Role;
 use openclaw_protocol::connect::{ClientInfo, ConnectParams};
 
-use super::handshake::{Peer, Refusal};
+use super::handshake::Refusal;
+use super::peer::Peer;
 use crate::audit::{AuditRow, Kind};
 use crate::call::Caller;
 

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use openclaw_protocol::ErrorShape;
 use serde_json::json;
 
-use super::handshake::Peer;
+use super::peer::Peer;
+use crate::gate::GateSettings;
 
 /// Checks the `Origin` header. True when the page is our own or listed by name (or there is no
 /// page at all): only then may a new device be approved silently.
@@ -13,7 +14,8 @@ use super::handshake::Peer;
 /// # Errors
 ///
 /// `CONTROL_UI_ORIGIN_NOT_ALLOWED`, with what to configure.
-pub fn check(peer: &Peer, allowed: &[String], browser_class: bool) -> Result<bool, ErrorShape> {
+pub fn check(peer: &Peer, gate: &GateSettings, browser_class: bool) -> Result<bool, ErrorShape> {
+    let allowed = &gate.allowed_origins;
     let Some(origin) = peer.origin.as_deref() else {
         return if browser_class {
             Err(refusal("origin missing or invalid"))
@@ -30,18 +32,14 @@ pub fn check(peer: &Peer, allowed: &[String], browser_class: bool) -> Result<boo
     let Some(authority) = authority(origin) else {
         return Err(refusal("origin missing or invalid"));
     };
-    if peer
-        .host
-        .as_deref()
-        .is_some_and(|host| host.eq_ignore_ascii_case(authority))
-        && trusted_host(authority, peer.local)
-    {
+    let same_host = is_host(peer, authority);
+    if same_host && trusted_host(authority, peer.local) {
         return Ok(true);
     }
     if peer.local && is_loopback(host_of(authority)) {
         return Ok(false);
     }
-    if allowed.iter().any(|entry| entry == "*") {
+    if allowed.iter().any(|entry| entry == "*") || (same_host && gate.host_origin_fallback) {
         return Ok(false);
     }
     Err(refusal("origin not allowed"))
@@ -56,11 +54,33 @@ pub fn is_own_loopback_page(peer: &Peer) -> bool {
         .is_some_and(|(page, host)| page.eq_ignore_ascii_case(host) && is_loopback(host_of(page)))
 }
 
+/// Whether a page of another site asks, which is refused before the upgrade: it could otherwise
+/// hold the few places that sockets have before their handshake, against everyone behind the same
+/// address, and browsers give it no other way to reach this host.
+///
+/// A page that this gateway served itself, under a name that is not trusted yet, is let through to
+/// the refusal in the `connect` answer: that one it can read, and show what to configure.
+pub fn is_foreign(peer: &Peer, gate: &GateSettings) -> bool {
+    let from_here = peer
+        .origin
+        .as_deref()
+        .and_then(authority)
+        .is_some_and(|authority| is_host(peer, authority));
+    peer.origin.is_some() && !from_here && check(peer, gate, false).is_err()
+}
+
+fn is_host(peer: &Peer, authority: &str) -> bool {
+    peer.host
+        .as_deref()
+        .is_some_and(|host| host.eq_ignore_ascii_case(authority))
+}
+
+/// What a refused page, or whoever looks after it, can do.
+pub const REMEDY: &str = "origin not allowed (open the page from the gateway host or allow it in gateway.controlUi.allowedOrigins)";
+
 fn refusal(reason: &str) -> ErrorShape {
-    ErrorShape::invalid(
-        "origin not allowed (open the page from the gateway host or allow it in gateway.controlUi.allowedOrigins)",
-    )
-    .with_details(json!({"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": reason}))
+    ErrorShape::invalid(REMEDY)
+        .with_details(json!({"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": reason}))
 }
 
 /// `host[:port]` of an origin.
@@ -112,19 +132,19 @@ fn trusted_host(authority: &str, local: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::AuthMode;
 
     fn peer(local: bool, origin: Option<&str>, host: &str) -> Peer {
-        Peer {
-            ip: "127.0.0.1".parse().unwrap(),
-            local,
-            origin: origin.map(Into::into),
-            host: Some(host.into()),
-        }
+        let mut peer = Peer::direct("127.0.0.1".parse().unwrap(), local);
+        peer.origin = origin.map(Into::into);
+        peer.host = Some(host.into());
+        peer
     }
 
     #[test]
     fn pages_are_admitted_by_where_they_come_from() {
-        let listed = ["https://ui.example".to_owned()];
+        let mut gate = GateSettings::new(AuthMode::None);
+        gate.allowed_origins = vec!["https://ui.example".to_owned()];
         let cases = [
             (peer(true, None, "127.0.0.1:1"), false, Ok(true)),
             (peer(true, None, "127.0.0.1:1"), true, Err(())),
@@ -167,10 +187,38 @@ mod tests {
         ];
         for (peer, browser, expected) in cases {
             assert_eq!(
-                check(&peer, &listed, browser).map_err(|_| ()),
+                check(&peer, &gate, browser).map_err(|_| ()),
                 expected,
                 "{peer:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_told_from_our_own_under_a_new_name() {
+        let mut gate = GateSettings::new(AuthMode::None);
+        gate.allowed_origins = vec!["https://ui.example".to_owned()];
+        let cases = [
+            (None, "gw.example:1", false),
+            (Some("http://127.0.0.1:1"), "127.0.0.1:1", false),
+            (Some("https://ui.example"), "gw.example:1", false),
+            // Ours, by a name that has to be allowed first: it is told so in the handshake.
+            (Some("http://gw.example:1"), "gw.example:1", false),
+            (Some("https://evil.example"), "gw.example:1", true),
+            (Some("https://evil.example"), "127.0.0.1:1", true),
+            (Some("https://gw.example.evil"), "gw.example", true),
+            (Some("null"), "127.0.0.1:1", true),
+            (Some("file://"), "127.0.0.1:1", true),
+            (Some(""), "127.0.0.1:1", true),
+        ];
+        for (origin, host, foreign) in cases {
+            let peer = peer(true, origin, host);
+            assert_eq!(is_foreign(&peer, &gate), foreign, "{origin:?} {host}");
+        }
+        gate.host_origin_fallback = true;
+        let ours = peer(false, Some("http://gw.example:1"), "gw.example:1");
+        assert_eq!(check(&ours, &gate, true), Ok(false));
+        let other = peer(false, Some("http://evil.example"), "gw.example:1");
+        assert!(check(&other, &gate, true).is_err());
     }
 }

@@ -26,11 +26,11 @@ use serde_json::{Value, json};
 
 use super::dispatch::{Dispatch, Outcome};
 use super::guard::{FrameGuard, PREAUTH_MAX};
-use super::handshake::Peer;
 use super::hello::ServerFacts;
 use super::hub::Links;
 use super::link::{Delivery, Link, Opcode};
 use super::notes::Claimed;
+use super::peer::Peer;
 use super::queue::HubQueue;
 use crate::call::{Caller, ConnKey};
 use crate::clock::{SharedClock, SharedEntropy};

@@ -325,12 +325,7 @@ pub(super) fn gateway() -> Core {
 
 /// What owners publish, before any of them published anything.
 pub(crate) fn views(settings: Settings, clock: &SharedClock) -> Views {
-    let gate = GateSettings {
-        mode: AuthMode::None,
-        allowed_origins: Vec::new(),
-        auto_approve_local: true,
-        rate_limit: crate::limiter::failures::RateLimit::default(),
-    };
+    let gate = GateSettings::new(AuthMode::None);
     let places = Places::new(String::new(), String::new(), Arc::clone(clock));
     Views::new(settings, gate, places)
 }

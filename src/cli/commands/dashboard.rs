@@ -56,6 +56,9 @@ fn page(configured: &Configured, base: Option<&str>) -> Result<Page, Failure> {
         url.push('/');
     }
     let note = match (secret, &configured.fault) {
+        _ if configured.owner_only && !configured.remote => Some(
+            "no secret goes into this address (gateway.auth.mode); a new browser waits for: openclaw devices approve <id>",
+        ),
         (Some(Secret::Token(token)), _) => {
             url.push_str("#token=");
             url.push_str(&encode(token));

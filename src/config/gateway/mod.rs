@@ -231,6 +231,9 @@ pub struct Tailscale {
     pub mode: TailscaleMode,
     /// Takes the exposure back at the end.
     pub reset_on_exit: bool,
+    /// Where tailscaled listens, when not in its usual place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_path: Option<String>,
 }
 
 /// `gateway.tailscale.mode`.

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use secrecy::ExposeSecret;
+
 use super::Host;
 use crate::config::auth::{AuthConfigError, Weakness, resolve, weakness};
 use crate::config::first_start::FirstStart;
@@ -219,4 +221,64 @@ fn no_token_is_made_where_one_is_given_or_others_can_connect() {
         resolve(&loaded),
         Err(AuthConfigError::Missing { .. })
     ));
+}
+
+#[test]
+fn the_modes_without_a_secret_keep_one_for_the_gateways_user_and_say_who_can_connect() {
+    let proxy = "mode: 'trusted-proxy', trustedProxy: { userHeader: 'X-User' }";
+    for (auth, words) in [
+        ("mode: 'none'", "every user on this host"),
+        (proxy, "10.0.0.1 names in `X-User`"),
+    ] {
+        let config =
+            format!("{{ gateway: {{ trustedProxies: ['10.0.0.1'], auth: {{ {auth} }} }} }}");
+        let host = Host::with(&config);
+        let (loaded, first) = host.start().unwrap();
+        // It is no token of the gateway: no address shows it, no notice names it.
+        assert_eq!(first, FirstStart::default(), "{auth}");
+        let token = loaded.own_token.clone().expect("a secret of our own");
+        let auth = resolve(&loaded).unwrap();
+        assert_eq!(
+            auth.owner.as_ref().map(ExposeSecret::expose_secret),
+            Some(token.expose_secret())
+        );
+        assert!(auth.token.is_none());
+        let warning = auth.warnings.join("\n");
+        assert!(
+            warning.contains(words) && warning.contains("openclaw devices approve"),
+            "{warning}"
+        );
+        assert!(!warning.contains(token.expose_secret()));
+    }
+}
+
+#[test]
+fn settings_that_would_trust_more_are_named_with_what_to_do_instead() {
+    let host = Host::with(
+        "{ gateway: { auth: { trustedProxy: { userHeader: 'x', deviceAutoApprove: { enabled: true } } },
+           controlUi: { allowInsecureAuth: true, dangerouslyDisableDeviceAuth: true },
+           tailscale: { mode: 'serve' },
+           nodes: { pairing: { autoApproveCidrs: ['10.0.0.0/8'], sshVerify: true } } } }",
+    );
+    let warnings = host.load().unwrap().warnings;
+    for key in [
+        "gateway.nodes.pairing.autoApproveCidrs",
+        "gateway.nodes.pairing.sshVerify",
+        "gateway.auth.trustedProxy.deviceAutoApprove",
+        "gateway.controlUi.allowInsecureAuth",
+        "gateway.controlUi.dangerouslyDisableDeviceAuth",
+        "gateway.tailscale.mode \"serve\"",
+    ] {
+        let warning = warnings.iter().find(|line| line.starts_with(key));
+        let warning = warning.unwrap_or_else(|| panic!("{key}: {warnings:?}"));
+        assert!(warning.contains("has no effect here: "), "{warning}");
+        assert!(warning.contains("; "), "{warning}");
+    }
+    // What asks for nothing is not worth a line.
+    let quiet = Host::with(
+        "{ gateway: { auth: { trustedProxy: { deviceAutoApprove: { enabled: false } } },
+           controlUi: { allowInsecureAuth: false },
+           nodes: { pairing: { autoApproveCidrs: [], sshVerify: false } } } }",
+    );
+    assert_eq!(quiet.load().unwrap().warnings, Vec::<String>::new());
 }

@@ -9,9 +9,9 @@ use openclaw::config::redact::ConfigSnapshot;
 use openclaw::config::{Flags, LoadRequest, load};
 use openclaw_actors::gate::{AuthMode, GateSettings};
 use openclaw_actors::limiter::Locks;
-use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::session::dispatch::decode;
-use openclaw_actors::session::handshake::{Candidate, GateOne, Peer, evaluate, read_connect};
+use openclaw_actors::session::handshake::{Candidate, GateOne, evaluate, read_connect};
+use openclaw_actors::session::peer::Peer;
 use openclaw_protocol::client::may_omit_device;
 use openclaw_protocol::connect::{AuthClaim, ClientInfo, ConnectParams, DeviceClaim};
 use openclaw_protocol::device::{ProofContext, ProofError, device_id, encode, payload_v3, verify};
@@ -131,21 +131,14 @@ pub fn connect(data: &[u8]) {
 }
 
 fn peer(ip: &str, local: bool, origin: Option<&str>) -> Peer {
-    Peer {
-        ip: ip.parse::<IpAddr>().expect("an address"),
-        local,
-        origin: origin.map(str::to_owned),
-        host: Some("127.0.0.1:1".to_owned()),
-    }
+    let mut peer = Peer::direct(ip.parse::<IpAddr>().expect("an address"), local);
+    peer.origin = origin.map(str::to_owned);
+    peer.host = Some("127.0.0.1:1".to_owned());
+    peer
 }
 
 fn gate(mode: AuthMode) -> GateSettings {
-    GateSettings {
-        mode,
-        allowed_origins: Vec::new(),
-        auto_approve_local: true,
-        rate_limit: RateLimit::default(),
-    }
+    GateSettings::new(mode)
 }
 
 /// What must hold for everyone who gets as far as the pairing registry.

@@ -104,23 +104,15 @@ async fn attack_37_every_socket_passes_the_same_gate() {
             "{path}"
         );
         // A page of another site does not come in with the right secret and a device.
-        let mut page =
-            Socket::open_at(daemon.address, path, &[("origin", "https://evil.example")]).await;
-        let params = Device::new(37).sign(connect_params(4), &page);
-        let (error, ..) = page.turned_away(params).await;
-        assert_eq!(
-            error["details"]["code"], "CONTROL_UI_ORIGIN_NOT_ALLOWED",
-            "{path}"
-        );
-        let mut wrong =
-            Socket::open_at(daemon.address, &format!("{path}?token={TOKEN}"), &[]).await;
-        let mut params = connect_params(4);
-        params["auth"] = json!({});
-        let (error, ..) = wrong.turned_away(params).await;
-        assert_eq!(
-            error["details"]["code"], "DEVICE_IDENTITY_REQUIRED",
-            "a secret in the address is no secret: {path}"
-        );
+        let page = upgrade_at(daemon.address, path, &[("origin", "https://evil.example")]).await;
+        let (status, body) = page.expect_err("no socket for it");
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+        assert!(body.contains("origin_not_allowed"), "{path}: {body}");
+        // A secret in the address opens nothing.
+        let wrong = upgrade_at(daemon.address, &format!("{path}?token={TOKEN}"), &[]).await;
+        let (status, body) = wrong.expect_err("no socket for it");
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(!body.contains(TOKEN), "{path}: {body}");
     }
 }
 
@@ -181,9 +173,6 @@ async fn attack_38_what_a_client_calls_itself_cannot_forge_a_log_line() {
             drop(stream);
         }
     }
-    let mut origin =
-        Socket::open(([127, 0, 0, 1], gateway.port).into(), &[("origin", &long)]).await;
-    origin.turned_away(connect_params(4)).await;
     gateway.terminate();
     let (_, output) = gateway.ended().await;
 

@@ -6,11 +6,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use openclaw::app::{self, Setup};
+use openclaw::http::webchat::PageSettings;
 use openclaw_actors::agent::model::{ApiKind, Endpoint};
 use openclaw_actors::clock::{SharedClock, SystemClock, SystemEntropy};
 use openclaw_actors::gate::{AuthMode, GateSettings};
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
-use openclaw_actors::limiter::failures::RateLimit;
+use openclaw_actors::network::{FirstOf, Sources, SystemInterfaces};
 use openclaw_actors::session::socket::SessionLimits;
 use openclaw_actors::settings::testing::settings;
 use openclaw_actors::settings::{ModelPlan, ResolvedModel, Settings};
@@ -36,17 +37,14 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     /// Time, for the gateway's own decisions; timers run on the system's.
     pub(crate) clock: SharedClock,
+    /// This host's networks.
+    pub(crate) network: Sources,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         Self {
-            gate: GateSettings {
-                mode: AuthMode::Token(TOKEN.into()),
-                allowed_origins: Vec::new(),
-                auto_approve_local: true,
-                rate_limit: RateLimit::default(),
-            },
+            gate: GateSettings::new(AuthMode::Token(TOKEN.into())),
             limits: SessionLimits {
                 max_payload: 26_214_400,
                 max_payload_v3: 524_288,
@@ -61,6 +59,10 @@ impl Default for Plan {
             settings: settings(),
             workers: 2,
             clock: SystemClock::shared(),
+            network: Sources {
+                interfaces: Arc::new(SystemInterfaces),
+                tailscale: FirstOf::default(),
+            },
         }
     }
 }
@@ -148,7 +150,9 @@ impl Daemon {
             store: StoreConfig::file(gateway_dir.join("gateway.redb")),
             limits: plan.limits,
             arrivals: plan.arrivals,
+            page: PageSettings::default(),
             workers: plan.workers,
+            network: plan.network,
             ollama: None,
             clock: plan.clock,
             entropy: SystemEntropy::shared(),

@@ -5,6 +5,7 @@ pub(crate) mod child;
 pub(crate) mod daemon;
 pub(crate) mod device;
 pub(crate) mod frames;
+pub(crate) mod hosts;
 pub(crate) mod http;
 pub(crate) mod model;
 pub(crate) mod socket;

@@ -70,6 +70,19 @@ pub(crate) async fn upgrade_at(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Result<WebSocketStream<TcpStream>, (StatusCode, String)> {
+    let tcp = soon("the TCP connection", TcpStream::connect(address))
+        .await
+        .expect("the gateway listens");
+    upgrade_over(tcp, address, path, headers).await
+}
+
+/// The same over a connection that exists already.
+pub(crate) async fn upgrade_over(
+    tcp: TcpStream,
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<WebSocketStream<TcpStream>, (StatusCode, String)> {
     let mut request = format!("ws://{address}{path}")
         .into_client_request()
         .expect("a valid address");
@@ -79,9 +92,6 @@ pub(crate) async fn upgrade_at(
             HeaderValue::try_from(*value).expect("a header value"),
         );
     }
-    let tcp = soon("the TCP connection", TcpStream::connect(address))
-        .await
-        .expect("the gateway listens");
     match soon("the upgrade", tokio_tungstenite::client_async(request, tcp)).await {
         Ok((stream, _)) => Ok(stream),
         Err(Error::Http(response)) => {
@@ -119,7 +129,8 @@ impl Socket {
         Self::greeted(stream).await
     }
 
-    async fn greeted(stream: WebSocketStream<TcpStream>) -> Self {
+    /// Takes the challenge of a socket that was just opened.
+    pub(crate) async fn greeted(stream: WebSocketStream<TcpStream>) -> Self {
         let mut socket = Self {
             stream,
             nonce: String::new(),

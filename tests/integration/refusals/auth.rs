@@ -2,12 +2,13 @@
 
 use openclaw_actors::gate::AuthMode;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::http::StatusCode;
 
 use super::{Expected, invalid, not_paired};
 use crate::harness::TOKEN;
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::device::Device;
-use crate::harness::socket::{Socket, connect_params};
+use crate::harness::socket::{Socket, connect_params, upgrade};
 use crate::harness::trust::{accepted, face, pair, refused, strict};
 
 const NO_DEVICE: Expected =
@@ -280,14 +281,23 @@ async fn pages_of_other_origins_are_refused_before_any_credential() {
                 .into_iter()
                 .chain(host.as_deref().map(|host| ("host", host)))
                 .collect();
-            let mut socket = Socket::open(daemon.address, &headers).await;
+            let place = format!("{origin:?} for {id}/{mode}, v{generation}");
+            let stream = upgrade(daemon.address, &headers).await;
+            // Another site gets no socket at all. Our own page under a name that is not trusted, and
+            // a client that should have named its page, are told in a frame that they can show.
+            if origin.is_some() && host.is_none() && expected.is_some() {
+                let (status, body) = stream.expect_err("no socket");
+                assert_eq!(status, StatusCode::FORBIDDEN, "{place}");
+                assert!(body.contains("origin_not_allowed"), "{place}: {body}");
+                continue;
+            }
+            let mut socket = Socket::greeted(stream.expect("the upgrade is accepted")).await;
             // For the refused the token is wrong as well: the page is judged first.
             let token = if expected.is_some() { "wrong" } else { TOKEN };
             let mut params = cli(generation, &json!({ "token": token }));
             params["client"]["id"] = json!(id);
             params["client"]["mode"] = json!(mode);
             let params = Device::new(9).sign(params, &socket);
-            let place = format!("{origin:?} for {id}/{mode}, v{generation}");
             match expected {
                 Some(expected) => {
                     let refused = socket.turned_away(params).await;

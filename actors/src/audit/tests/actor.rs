@@ -40,12 +40,7 @@ impl World {
         let store_deps = StoreDeps::open(&config, clock.clone()).unwrap();
         let writer = supervise::<Store>(&here, policy, &watch, store_deps.clone());
         let store = store_deps.handle(writer.clone().recipient());
-        let gate = GateSettings {
-            mode: AuthMode::None,
-            allowed_origins: vec![],
-            auto_approve_local: true,
-            rate_limit: crate::limiter::failures::RateLimit::default(),
-        };
+        let gate = GateSettings::new(AuthMode::None);
         let places = Places::new(String::new(), String::new(), clock.clone());
         let views = Views::new(testing::settings(), gate, places);
         let port = views.audit.clone();

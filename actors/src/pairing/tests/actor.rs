@@ -44,12 +44,7 @@ pub(super) struct World {
 }
 
 pub(super) fn gate(secret: &str) -> GateSettings {
-    GateSettings {
-        mode: AuthMode::Token(secret.to_owned().into()),
-        allowed_origins: vec![],
-        auto_approve_local: true,
-        rate_limit: crate::limiter::failures::RateLimit::default(),
-    }
+    GateSettings::new(AuthMode::Token(secret.to_owned().into()))
 }
 
 pub(super) fn memory() -> FaultyMedium {

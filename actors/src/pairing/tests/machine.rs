@@ -312,12 +312,8 @@ fn the_text_of_a_token_is_forgotten_and_never_written() {
 fn tokens_of_a_silent_approval_end_with_the_shared_secret() {
     let mut machine = Machine::new();
     let mark = |secret: &str| {
-        let gate = crate::gate::GateSettings {
-            mode: crate::gate::AuthMode::Token(secret.to_owned().into()),
-            allowed_origins: vec![],
-            auto_approve_local: true,
-            rate_limit: crate::limiter::failures::RateLimit::default(),
-        };
+        let mode = crate::gate::AuthMode::Token(secret.to_owned().into());
+        let gate = crate::gate::GateSettings::new(mode);
         crate::pairing::records::SecretMark::of(&gate, b"salt").unwrap()
     };
     let (old, new) = (mark("old"), mark("new"));
