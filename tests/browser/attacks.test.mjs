@@ -88,13 +88,14 @@ describe('attacks on the page', () => {
           if (root === document) continue;
           if (['IMG', 'IFRAME', 'SCRIPT', 'OBJECT', 'EMBED'].includes(element.tagName)) bad.push(element.outerHTML);
           for (const { name, value } of element.attributes) {
-            if (name.startsWith('on') || /^\s*javascript:/i.test(value)) bad.push(element.outerHTML);
+            if (name in HTMLElement.prototype && name.startsWith('on')) bad.push(element.outerHTML);
+            if (/^\s*javascript:/i.test(value)) bad.push(element.outerHTML);
           }
         }
       }
       return { bad, pwned: window.pwned };
     });
-    assert.deepEqual(found, { bad: [] });
+    assert.deepEqual(found, { bad: [], pwned: undefined });
     // What was written can be read.
     await tab.chat.questions.filter({ hasText: '<img src=x onerror="window.pwned=1">' }).waitFor();
     assertFaultless(tab);

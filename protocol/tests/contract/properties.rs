@@ -9,12 +9,10 @@ use serde_json::Value;
 use crate::catalogue::entries;
 use crate::instances::{any_json, instances};
 
-/// Cases per method.
-const CASES: u32 = 64;
-
 fn runner() -> TestRunner {
     TestRunner::new(Config {
-        cases: CASES,
+        // Per method: `PROPTEST_CASES` counts for these as for every other property.
+        cases: Config::default().cases / 4,
         failure_persistence: None,
         ..Config::default()
     })
@@ -26,7 +24,7 @@ fn params_of(name: &str) -> Value {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 512, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: Config::default().cases * 2, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn any_text_is_a_request_or_a_described_error(text in ".{0,80}") {

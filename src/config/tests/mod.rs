@@ -376,7 +376,7 @@ fn odd_config() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 2, ..ProptestConfig::default() })]
 
     #[test]
     fn loading_never_panics(text in prop_oneof![odd_config(), r"\PC{0,200}"]) {

@@ -32,7 +32,7 @@ export function deviceProof(device, params, challenge, version = "v3") {
     params.role ?? "operator",
     (params.scopes ?? []).join(","),
     String(signedAt),
-    params.auth?.token ?? "",
+    params.auth?.token ?? params.auth?.deviceToken ?? params.auth?.bootstrapToken ?? "",
   ];
   if (version !== "v1") fields.push(challenge.nonce);
   if (version === "v3") fields.push(lower(params.client.platform), lower(params.client.deviceFamily));

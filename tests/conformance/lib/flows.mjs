@@ -8,17 +8,17 @@ import { startModel } from "./model.mjs";
 
 /**
  * @param {string} name
- * @param {{setup?: (c: object) => Promise<void>, teardown?: (c: object) => Promise<void>,
+ * @param {{config?: object, setup?: (c: object) => Promise<void>, teardown?: (c: object) => Promise<void>,
  *   flows: Record<string, (c: object) => Promise<void>>}} what
- *   Flows get `{daemon, model, reply}`, and what `setup` adds to it; `reply` is a word that only this run's model says.
+ *   `config` is added to the daemon's. Flows get `{daemon, model, reply}`, and what `setup` adds to it; `reply` is a word that only this run's model says.
  */
-export function runFlows(name, { setup, teardown, flows }) {
+export function runFlows(name, { config = {}, setup, teardown, flows }) {
   describe(name, () => {
     const context = {};
     before(async () => {
       context.reply = nonce("reply");
       context.model = await startModel(`The word is ${context.reply}, and it takes a few chunks to say it.`);
-      context.daemon = await startDaemon({ config: context.model.config() });
+      context.daemon = await startDaemon({ config: { ...context.model.config(), ...config } });
       await setup?.(context);
     });
     after(async () => {

@@ -69,6 +69,9 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "device.pair.remove",
+  "device.pair.rename",
+  "device.token.revoke",
   "status",
   "system-event",
   "send",

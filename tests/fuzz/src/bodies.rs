@@ -82,7 +82,9 @@ impl Visitor for Decoding<'_> {
                 let message = error.message.as_ref();
                 assert!(message.starts_with(&format!("invalid {} params: ", M::NAME)));
                 assert!(message.len() < 2_048, "{} bytes of error", message.len());
-                assert!(valid.is_err(), "{}: {message}", M::NAME);
+                // A schema's integers may be written as 1.0, -0 or 1e3; those of the types may not.
+                let written = message.contains("floating point");
+                assert!(valid.is_err() || written, "{}: {message}", M::NAME);
             }
         }
     }

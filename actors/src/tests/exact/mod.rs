@@ -79,7 +79,7 @@ fn who() -> impl Strategy<Value = Who> {
     )
 }
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_seq_is_contiguous_but_for_what_a_slow_reader_lost(
