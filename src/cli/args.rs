@@ -306,6 +306,9 @@ pub struct NodeApproveArgs {
     /// Yes to its sensitive commands too: those that see, hear, or run programs.
     #[arg(long)]
     pub sensitive: bool,
+    /// Only these commands, with commas between them; the others go on waiting.
+    #[arg(long, value_name = "COMMANDS", value_delimiter = ',')]
+    pub only: Vec<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub read: ReadArgs,

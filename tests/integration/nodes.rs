@@ -450,6 +450,22 @@ async fn the_command_line_approves_sensitive_commands_only_when_told_so() {
     let described: Value = serde_json::from_str(&described).expect("JSON");
     assert_eq!(described["commands"], json!([]));
 
+    // One that is named is wanted; the rest goes on waiting, under another request.
+    let (code, said, error) = nodes(&["approve", &request[..8], "--only", "canvas.present"]).await;
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(
+        said.contains("show pages") && !said.contains("take photos"),
+        "{said}"
+    );
+    let (_, pending, _) = nodes(&["pending", "--json"]).await;
+    let pending: Value = serde_json::from_str(&pending).expect("JSON");
+    let rest = pending[0]["requestId"].as_str().expect("an id").to_owned();
+    assert_ne!(rest, request);
+    let (code, _, error) = nodes(&["approve", &rest, "--only", "sms.send"]).await;
+    assert_eq!(code, Some(1));
+    assert!(error.contains("does not offer `sms.send`"), "{error}");
+    let request = rest;
+
     let (code, said, error) = nodes(&["approve", &request[..8], "--sensitive"]).await;
     assert_eq!((code, error.as_str()), (Some(0), ""));
     assert!(

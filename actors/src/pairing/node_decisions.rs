@@ -2,14 +2,14 @@
 //!
 //! A declaration changes nothing that is in effect; it files a request for what goes beyond the last
 //! approval, and takes the request back when nothing does any more. An approval covers the whole
-//! declaration as the owner saw it, and replaces the one before.
+//! declaration as the owner saw it, or the commands that they chose, and replaces the one before.
 
 use openclaw_protocol::events::node::{NodePairDecision, NodePairResolvedEvent};
 use openclaw_protocol::methods::node::{
-    NodePairApproveResult, NodePairListResult, NodePairRejectResult, NodePairRemoveResult,
-    NodeRenameParams, NodeRenameResult,
+    NodePairApproveParams, NodePairApproveResult, NodePairListResult, NodePairRejectResult,
+    NodePairRemoveResult, NodeRenameParams, NodeRenameResult,
 };
-use openclaw_protocol::{ErrorShape, Role};
+use openclaw_protocol::{ErrorShape, Role, Scope};
 use serde_json::json;
 
 use super::Admit;
@@ -17,7 +17,7 @@ use super::authority::Authority;
 use super::decisions::{Decision, unknown_request};
 use super::effects::{Effects, PairEvent, Step};
 use super::endings::denied;
-use super::node_record::{ApprovedSurface, PendingSurface, Program};
+use super::node_record::{ApprovedSurface, PendingSurface, Program, scope_names};
 use super::records::{Device, wire};
 use super::state::PairingState;
 use crate::audit::{AuditRow, Kind};
@@ -119,14 +119,17 @@ impl PairingState {
         list
     }
 
-    /// Puts what a node declared into effect.
+    /// Puts what a node declared into effect, or only some of its commands; the rest goes on waiting
+    /// under another request.
     pub(crate) fn approve_node(
         &mut self,
-        request_id: &str,
+        params: &NodePairApproveParams,
         by: &Authority,
         policy: &CommandPolicy,
         now: Millis,
+        entropy: &dyn Entropy,
     ) -> Decision<NodePairApproveResult> {
+        let request_id = &params.request_id;
         let Some((id, device)) = self.node_of(request_id) else {
             return unknown_node_request();
         };
@@ -136,20 +139,20 @@ impl PairingState {
         let Some(node) = device.node.as_mut() else {
             return unknown_node_request();
         };
-        let Some(asked) = &node.pending else {
+        let Some(asked) = node.pending.clone() else {
             return unknown_node_request();
         };
         // What was denied meanwhile is not approved for the day when it is denied no more.
-        let surface = policy.offered(&asked.surface);
-        let needed = policy.approve_scopes(&surface);
-        if let Some(missing) = needed.iter().find(|scope| !by.scopes.grants(**scope)) {
-            let mut error = ErrorShape::missing_scope(*missing);
-            if let Some(details) = &mut error.details {
-                details["requiredScopes"] = json!(super::node_record::scope_names(&needed));
-            }
+        let offered = policy.offered(&asked.surface);
+        let surface = match chosen(&offered, params.commands.as_deref()) {
+            Ok(surface) => surface,
+            Err(error) => return Step::answer(&id, Err(error)),
+        };
+        if let Err(error) = enough(by, &policy.approve_scopes(&surface)) {
             return Step::answer(&id, Err(error));
         }
         let reason = said(policy, &surface);
+        let rest = !offered.is_within(&surface);
         let before = node.approved.take();
         node.approved = Some(ApprovedSurface {
             revision: before.as_ref().map_or(1, |before| before.revision + 1),
@@ -158,7 +161,12 @@ impl PairingState {
             created_at_ms: before.map_or(now, |before| before.created_at_ms),
             approved_at_ms: now,
         });
-        node.pending = None;
+        node.pending = rest.then(|| PendingSurface {
+            request_id: entropy.uuid().to_string(),
+            surface: offered,
+            ts: now,
+            ..asked
+        });
         let mut effects = Effects::about(&id);
         effects.note(
             about(device, Kind::NodeApproved)
@@ -169,18 +177,21 @@ impl PairingState {
         );
         effects.put_device(&id, device);
         effects.node_resolved(&id, request_id, NodePairDecision::Approved, now);
-        let row = device
-            .node
-            .as_ref()
-            .and_then(|node| node.approved.as_ref())
-            .map(|approved| approved.to_wire(&id, device, policy));
-        match row {
-            Some(node) => effects.with(Ok(NodePairApproveResult {
-                request_id: request_id.to_owned(),
-                node: node.for_generation(by.generation),
-            })),
-            None => unknown_node_request(),
+        let node = device.node.as_ref();
+        if let Some(pending) = node.and_then(|node| node.pending.as_ref()) {
+            let request = pending.to_wire(&id, device, policy);
+            effects
+                .events
+                .push(PairEvent::NodeRequested(Box::new(request)));
         }
+        let Some(approved) = node.and_then(|node| node.approved.as_ref()) else {
+            return unknown_node_request();
+        };
+        let row = approved.to_wire(&id, device, policy);
+        effects.with(Ok(NodePairApproveResult {
+            request_id: request_id.clone(),
+            node: row.for_generation(by.generation),
+        }))
     }
 
     /// Turns a declaration down; what was approved before stays. The node may ask again.
@@ -311,6 +322,34 @@ impl Effects {
         }
         self.nodes = true;
     }
+}
+
+/// The part of an offer that an owner chose; all of it without a choice.
+fn chosen(offered: &Surface, commands: Option<&[String]>) -> Result<Surface, ErrorShape> {
+    let mut chosen = offered.clone();
+    if let Some(commands) = commands {
+        if let Some(other) = commands
+            .iter()
+            .find(|command| !offered.commands.contains(*command))
+        {
+            let message = format!("the node does not offer this command: {other}");
+            return Err(ErrorShape::invalid(message));
+        }
+        chosen.commands.retain(|command| commands.contains(command));
+    }
+    Ok(chosen)
+}
+
+/// Whether the caller holds what an approval takes.
+fn enough(by: &Authority, needed: &[Scope]) -> Result<(), ErrorShape> {
+    let Some(missing) = needed.iter().find(|scope| !by.scopes.grants(**scope)) else {
+        return Ok(());
+    };
+    let mut error = ErrorShape::missing_scope(*missing);
+    if let Some(details) = &mut error.details {
+        details["requiredScopes"] = json!(scope_names(needed));
+    }
+    Err(error)
 }
 
 /// The row of a decision about this node.

@@ -325,6 +325,11 @@ pub struct NodePairApproveParams {
     /// The request.
     #[schemars(length(min = 1, max = MAX_ID))]
     pub request_id: String,
+    /// Only these of its commands; the others go on waiting. Our own addition: without it, all of
+    /// them, as other programs ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = MAX_ID)))]
+    pub commands: Option<Vec<String>>,
 }
 
 /// The surface is approved.

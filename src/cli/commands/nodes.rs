@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use openclaw_client::Connection;
 use openclaw_protocol::methods::node::{
     NodeDescribe, NodeDescribeParams, NodeList, NodeListResult, NodePairApprove,
-    NodePairApproveResult, NodePairList, NodePairReject, NodePairRejectResult, NodePairRemove,
-    NodePairRemoveResult, NodeRename, NodeRenameResult,
+    NodePairApproveParams, NodePairApproveResult, NodePairList, NodePairReject,
+    NodePairRejectResult, NodePairRemove, NodePairRemoveResult, NodeRename, NodeRenameResult,
 };
 use openclaw_protocol::methods::system::EmptyParams;
 use openclaw_protocol::{Method, Scope};
@@ -120,8 +120,12 @@ async fn approve(
     let list = ask::<NodePairList>(&connection, &target, &EmptyParams {}).await?;
     connection.close().await;
     let request = render::find(&list.pending, &args.request).map_err(unknown)?;
+    let mut request = request.clone();
+    let only = render::only(&mut request, &args.only).map_err(unknown)?;
+    let request = &request;
     let sensitive = render::sensitive(&request.commands);
-    if !sensitive.is_empty() && !args.sensitive {
+    // A command that was named is wanted.
+    if !sensitive.is_empty() && !args.sensitive && only.is_none() {
         if !read.form.json {
             let style = output.style(Environment::now_ms());
             output.write(&render::request(request, &style))?;
@@ -132,13 +136,16 @@ async fn approve(
                 sensitive.join(", ")
             ),
             Some(format!(
-                "if you want that: openclaw nodes approve {} --sensitive",
+                "if you want that: openclaw nodes approve {} --sensitive; or name what you want with --only",
                 plain(&request.request_id)
             )),
         ));
     }
     let scopes = render::approve_scopes(request);
-    let params = json!({ "requestId": request.request_id });
+    let params = NodePairApproveParams {
+        request_id: request.request_id.clone(),
+        commands: only,
+    };
     let connection = open(&target, wanted(read, &scopes)).await?;
     let answer = connection
         .client()

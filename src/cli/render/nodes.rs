@@ -177,6 +177,28 @@ pub fn sensitive(commands: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// Narrows a request to the commands that a person named; `None` when they named none.
+///
+/// # Errors
+///
+/// Says which of them the node does not offer.
+pub fn only(
+    request: &mut NodePairRequest,
+    named: &[String],
+) -> Result<Option<Vec<String>>, String> {
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let named: Vec<String> = named.iter().map(|name| name.trim().to_owned()).collect();
+    if let Some(other) = named.iter().find(|name| !request.commands.contains(name)) {
+        return Err(format!("the node does not offer `{}`", plain(other)));
+    }
+    request.commands.clone_from(&named);
+    // What the gateway named was for all of them.
+    request.required_approve_scopes = None;
+    Ok(Some(named))
+}
+
 /// The scopes that the approval takes: those that the gateway names, or what its commands imply.
 pub fn approve_scopes(request: &NodePairRequest) -> Vec<Scope> {
     let named: Vec<Scope> = request
@@ -531,6 +553,17 @@ undo it with `openclaw nodes remove dddddddddddd`
         assert_eq!(approve_scopes(&old(&[])), [Pairing]);
         assert_eq!(approve_scopes(&old(&["camera.snap"])), [Pairing, Write]);
         assert_eq!(approve_scopes(&old(&["system.run"])), [Pairing, Admin]);
+    }
+
+    #[test]
+    fn named_commands_are_approved_alone_with_their_own_scopes() {
+        let mut request = waiting();
+        assert_eq!(only(&mut request, &[]), Ok(None));
+        let named = ["canvas.present ".to_owned()];
+        let chosen = only(&mut request, &named).unwrap().unwrap();
+        assert_eq!(chosen, ["canvas.present"]);
+        assert_eq!(approve_scopes(&request), [Scope::Pairing, Scope::Write]);
+        assert!(only(&mut waiting(), &["sms.send".to_owned()]).is_err());
     }
 
     #[test]

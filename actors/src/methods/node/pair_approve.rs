@@ -15,8 +15,9 @@ impl Handler<Call<NodePairApprove>> for PairingRegistry {
         }
         let by = Authority::of(&call.caller);
         let policy = self.command_policy();
-        let request = call.params.request_id;
-        let step = self.decide(|state, now| state.approve_node(&request, &by, &policy, now));
+        let entropy = self.entropy();
+        let step = self
+            .decide(|state, now| state.approve_node(&call.params, &by, &policy, now, &*entropy));
         self.settle(call.reply, step, |_| {});
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use openclaw_protocol::methods::device::DeviceTokenRevokeParams;
-use openclaw_protocol::methods::node::{NodePairRequest, NodeRenameParams};
+use openclaw_protocol::methods::node::{
+    NodePairApproveParams, NodePairApproveResult, NodePairRequest, NodeRenameParams,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -57,9 +59,25 @@ impl Machine {
         list.pending.into_iter().next()
     }
 
+    fn decide(
+        &mut self,
+        request_id: &str,
+        commands: Option<&[&str]>,
+        by: &Authority,
+        policy: &CommandPolicy,
+    ) -> crate::pairing::Step<Result<NodePairApproveResult, ErrorShape>> {
+        let named = |commands: &[&str]| commands.iter().map(|name| (*name).to_owned()).collect();
+        let params = NodePairApproveParams {
+            request_id: request_id.to_owned(),
+            commands: commands.map(named),
+        };
+        self.state
+            .approve_node(&params, by, policy, self.now, &*self.entropy)
+    }
+
     fn approve_node(&mut self, by: &Authority) -> Result<Vec<String>, ErrorShape> {
         let request = self.waiting().expect("a request waits").request_id;
-        let step = self.state.approve_node(&request, by, &free(), self.now);
+        let step = self.decide(&request, None, by, &free());
         step.answer.map(|done| done.node.commands)
     }
 
@@ -131,9 +149,7 @@ fn another_declaration_supersedes_the_request_and_the_old_id_is_good_for_nothing
         told(&effects),
         ["Rejected", r#"requested ["camera.snap", "canvas.hide"]"#]
     );
-    let step = machine
-        .state
-        .approve_node(&first, &owner(), &free(), machine.now);
+    let step = machine.decide(&first, None, &owner(), &free());
     assert_eq!(step.answer.unwrap_err().message, "unknown requestId");
     assert_eq!(machine.approved("device-1"), None);
 }
@@ -216,8 +232,8 @@ fn attack_23_a_paired_device_sees_and_decides_about_itself_only() {
     let list = machine.state.list_nodes(&other, &free());
     assert!(list.pending.is_empty() && list.paired.is_empty());
     let denied = "node pairing decision denied";
+    let approve = machine.decide(&request, None, &other, &free()).answer;
     let (state, now) = (&mut machine.state, machine.now);
-    let approve = state.approve_node(&request, &other, &free(), now).answer;
     assert_eq!(approve.unwrap_err().message, denied);
     let reject = state.reject_node(&request, &other, now).answer;
     assert_eq!(reject.unwrap_err().message, denied);
@@ -230,12 +246,7 @@ fn attack_23_a_paired_device_sees_and_decides_about_itself_only() {
     let rename = state.rename_node(&rename, &other).answer;
     assert_eq!(rename.unwrap_err().message, denied);
     let own = by(&[Pairing, Write], Some("device-1"));
-    assert!(
-        state
-            .approve_node(&request, &own, &free(), now)
-            .answer
-            .is_ok()
-    );
+    assert!(machine.decide(&request, None, &own, &free()).answer.is_ok());
 }
 
 #[test]
@@ -248,9 +259,7 @@ fn what_the_configuration_denies_is_neither_asked_nor_approved() {
     machine.declare(&node(1, &["canvas.hide", "system.notify"]), &policy);
     let later = CommandPolicy::new([], ["system.notify"]);
     let request = machine.waiting().unwrap().request_id;
-    let step = machine
-        .state
-        .approve_node(&request, &owner(), &later, machine.now);
+    let step = machine.decide(&request, None, &owner(), &later);
     assert_eq!(step.answer.unwrap().node.commands, ["canvas.hide"]);
     assert_eq!(
         machine.approved("device-1"),
@@ -259,6 +268,39 @@ fn what_the_configuration_denies_is_neither_asked_nor_approved() {
     // Denied no more: it is asked for.
     machine.declare(&node(1, &["canvas.hide", "system.notify"]), &free());
     assert!(machine.waiting().is_some());
+}
+
+#[test]
+fn an_owner_may_approve_some_commands_and_the_others_go_on_waiting() {
+    use Scope::{Pairing, Write};
+    let mut machine = Machine::new();
+    machine.declare(&node(1, &["canvas.hide", "system.run"]), &free());
+    let request = machine.waiting().unwrap().request_id;
+    let other = machine.decide(&request, Some(&["sms.send"]), &owner(), &free());
+    let message = other.answer.unwrap_err().message;
+    assert_eq!(message, "the node does not offer this command: sms.send");
+    // The scopes are those of the choice.
+    let writer = by(&[Pairing, Write], None);
+    assert!(machine.approve_node(&writer).is_err());
+    let step = machine.decide(&request, Some(&["canvas.hide"]), &writer, &free());
+    assert_eq!(
+        told(&step.effects),
+        ["Approved", r#"requested ["canvas.hide", "system.run"]"#]
+    );
+    assert_eq!(step.answer.unwrap().node.commands, ["canvas.hide"]);
+    assert_eq!(
+        machine.approved("device-1"),
+        Some(BTreeSet::from(["canvas.hide".into()]))
+    );
+    let rest = machine.waiting().unwrap();
+    assert_ne!(rest.request_id, request);
+    // The same node comes again: nobody is told twice.
+    let again = machine.declare(&node(1, &["canvas.hide", "system.run"]), &free());
+    assert_eq!(told(&again), Vec::<String>::new());
+    assert_eq!(machine.waiting().unwrap().request_id, rest.request_id);
+    // Nothing at all is a choice too.
+    let step = machine.decide(&rest.request_id, Some(&[]), &owner(), &free());
+    assert!(step.answer.unwrap().node.commands.is_empty());
 }
 
 #[test]
