@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::ErrorShape;
+use crate::{ErrorShape, depth};
 
 /// A request as it came, borrowed from its frame.
 #[derive(Debug, Deserialize)]
@@ -50,6 +50,18 @@ pub enum FrameError {
         /// What is wrong and where.
         message: String,
     },
+    /// It is nested deeper than [`depth::MAX_DEPTH`].
+    TooDeep {
+        /// The frame's own id, where it could be read.
+        id: Option<String>,
+    },
+}
+
+impl FrameError {
+    /// What is wrong with a frame that is nested too deeply.
+    pub fn depth_message() -> String {
+        format!("nested more than {} levels deep", depth::MAX_DEPTH)
+    }
 }
 
 impl<'a> RequestFrame<'a> {
@@ -66,6 +78,10 @@ impl<'a> RequestFrame<'a> {
                     && frame.id.len() <= MAX_ID_BYTES
                     && !frame.method.is_empty() =>
             {
+                if depth::too_deep(text) {
+                    let id = Some(frame.id.into_owned());
+                    return Err(FrameError::TooDeep { id });
+                }
                 Ok(frame)
             }
             _ => Err(diagnose(text)),
@@ -75,6 +91,11 @@ impl<'a> RequestFrame<'a> {
 
 /// Finds out what is wrong with a frame that did not parse; off the fast path.
 fn diagnose(text: &str) -> FrameError {
+    // Before it is read as a whole: the parser stops at a depth of its own, and what it reads may be
+    // echoed.
+    if depth::too_deep(text) && serde_json::from_str::<&RawValue>(text).is_ok() {
+        return FrameError::TooDeep { id: None };
+    }
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         return FrameError::NotJson;
     };
@@ -231,7 +252,33 @@ mod tests {
                 FrameError::Invalid { id: found, message } => {
                     assert_eq!((message.as_str(), found), (expected, id), "{text}");
                 }
+                FrameError::TooDeep { .. } => assert_eq!(expected, "too deep", "{text}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_deep_frame_is_refused_wherever_its_depth_is() {
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let frame = |params: &str| {
+            format!(r#"{{"type":"req","id":"1","method":"health","params":{params}}}"#)
+        };
+        assert!(RequestFrame::parse(&frame(&deep(depth::MAX_DEPTH - 1))).is_ok());
+        for levels in [depth::MAX_DEPTH, 200, 1_000_000] {
+            let error = RequestFrame::parse(&frame(&deep(levels))).unwrap_err();
+            let id = Some("1".to_owned());
+            assert_eq!(error, FrameError::TooDeep { id }, "{levels}");
+            let id = format!(
+                r#"{{"type":"req","id":{},"method":"health"}}"#,
+                deep(levels)
+            );
+            let error = RequestFrame::parse(&id).unwrap_err();
+            assert_eq!(error, FrameError::TooDeep { id: None }, "{levels}");
+            let broken = "[".repeat(levels);
+            assert_eq!(
+                RequestFrame::parse(&broken).unwrap_err(),
+                FrameError::NotJson
+            );
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod connect;
+pub mod depth;
 pub mod device;
 pub mod error;
 pub mod events;

@@ -145,6 +145,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
             max_payload: usize::try_from(limits.max_payload).unwrap_or(usize::MAX),
             max_payload_v3: MAX_PAYLOAD_V3,
             max_buffered: usize::try_from(limits.max_buffered_bytes).unwrap_or(usize::MAX),
+            frames_per_second: limits.max_frames_per_second,
             handshake: Duration::from_millis(limits.handshake_timeout_ms),
             tick: Duration::from_millis(limits.tick_interval_ms),
         },

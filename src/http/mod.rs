@@ -48,9 +48,10 @@ pub fn serve(
 ) -> std::io::Result<(Server, ServerHandle)> {
     let server = HttpServer::new(move || {
         // Once per worker thread: its own hub and connections.
+        let counts = &state.sessions.views.counts;
         let worker = Worker {
-            links: Links::default(),
-            queue: Arc::new(HubQueue::default()),
+            links: Links::counted(Arc::clone(counts)),
+            queue: Arc::new(HubQueue::counted(Arc::clone(counts))),
         };
         Hub::start_here(
             worker.links.clone(),

@@ -1,12 +1,18 @@
 //! Who may open a socket at all: caps before the handshake, proxies, pages of browsers.
 
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
 use crate::harness::TOKEN;
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::device::Device;
 use crate::harness::socket::{Socket, connect_params, upgrade, upgrade_at};
+use crate::harness::soon;
 
 #[tokio::test]
 async fn sockets_before_their_handshake_are_bounded_per_address() {
@@ -23,6 +29,58 @@ async fn sockets_before_their_handshake_are_bounded_per_address() {
     first.call("health", json!({})).await;
     let mut third = daemon.socket().await;
     third.hello(connect_params(4)).await;
+}
+
+#[tokio::test]
+async fn attack_10_sockets_that_say_nothing_are_bounded_and_timed_out() {
+    let mut plan = Plan {
+        arrivals: ArrivalLimits::default(),
+        ..Plan::default()
+    };
+    plan.limits.handshake = Duration::from_secs(3);
+    let daemon = Daemon::start(plan);
+    let mut admin = daemon.client().await;
+    admin.call("health", json!({})).await;
+    let began = Instant::now();
+    let mut idle = Vec::new();
+    let mut refused = 0;
+    while refused < 300 {
+        match upgrade(daemon.address, &[]).await {
+            Ok(socket) => idle.push(socket),
+            Err((status, _)) => {
+                assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+                refused += 1;
+            }
+        }
+        // On a slow machine the first places come back before the last socket asks.
+        assert!(idle.len() <= 32 || began.elapsed() > Duration::from_secs(3));
+    }
+    // A page of this machine's browser takes no place of the programs, nor the other way round.
+    let own = format!("http://{}", daemon.address);
+    Socket::open(daemon.address, &[("origin", &own)]).await;
+    // Whoever is in notices nothing, and sees it.
+    let status = admin.call("status", json!({})).await;
+    let limits = &status["gateway"]["limits"];
+    assert!(
+        limits["tooManyBeforeHandshake"].as_u64() >= Some(300),
+        "{limits}"
+    );
+    // The timer of each was running.
+    for mut socket in idle {
+        let closed = soon("the end of an idle socket", async {
+            loop {
+                match socket.next().await {
+                    Some(Ok(Message::Close(Some(close)))) => return close,
+                    Some(Ok(_)) => {}
+                    other => panic!("no close frame: {other:?}"),
+                }
+            }
+        });
+        let closed = closed.await;
+        assert_eq!(u16::from(closed.code), 1008);
+        assert!(closed.reason.contains("handshake timeout"), "{closed:?}");
+    }
+    daemon.client().await;
 }
 
 #[tokio::test]

@@ -1,16 +1,20 @@
 //! Guessing: what is counted, whom a lock keeps out, and what it never keeps out.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openclaw_actors::clock::TestClock;
+use openclaw_actors::gate::AuthMode;
 use openclaw_actors::limiter::failures::RateLimit;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use crate::harness::TOKEN;
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::device::Device;
 use crate::harness::socket::{Socket, connect_params};
+use crate::harness::soon;
 
 /// A lock after four failures, for programs of this machine as well, in time that a test decides.
 fn strict() -> (Plan, Arc<TestClock>) {
@@ -210,4 +214,110 @@ async fn late_answers_take_no_place_before_the_handshake_and_hang_ups_leave_noth
     while counts(&mut admin).await["failedAttempts"] != 6 {}
     drop(late);
     daemon.client().await;
+}
+
+/// A guess of a page in this machine's browser.
+async fn page(daemon: &Daemon, origin: &str, device: &Device, credentials: Value) -> Value {
+    let mut socket = Socket::open(daemon.address, &[("origin", origin)]).await;
+    let mut params = auth(credentials);
+    params["client"]["id"] = json!("webchat-ui");
+    params["client"]["mode"] = json!("webchat");
+    let params = device.sign(params, &socket);
+    let answer = socket.request("connect", params).await;
+    if answer["ok"] == true {
+        return json!("hello-ok");
+    }
+    socket.closed().await;
+    answer["error"]["details"]["code"].clone()
+}
+
+/// Four attempts from a page, or from a program of this machine where that is exempt.
+fn exempt() -> Plan {
+    let (mut plan, _) = strict();
+    plan.gate.rate_limit.exempt_loopback = true;
+    plan.gate(AuthMode::Password(TOKEN.into()))
+}
+
+#[tokio::test]
+async fn attack_03_a_page_that_guesses_on_loopback_is_locked_out_whatever_else_it_sends() {
+    let daemon = Daemon::start(exempt());
+    let own = format!("http://{}", daemon.address);
+    let device = Device::new(3);
+    for _ in 0..4 {
+        let guess = json!({ "password": "a guess", "deviceToken": "made up" });
+        let code = page(&daemon, &own, &device, guess).await;
+        assert_eq!(code, "AUTH_DEVICE_TOKEN_MISMATCH");
+    }
+    // Locked: the right password is refused, with every decoration.
+    for credentials in [
+        json!({ "password": TOKEN }),
+        json!({ "token": TOKEN }),
+        json!({ "password": TOKEN, "deviceToken": "made up" }),
+        json!({ "password": TOKEN, "deviceToken": "" }),
+        json!({ "password": TOKEN, "bootstrapToken": "made up" }),
+        json!({ "password": TOKEN, "token": "made up" }),
+    ] {
+        let code = page(&daemon, &own, &device, credentials.clone()).await;
+        assert_eq!(code, "AUTH_RATE_LIMITED", "{credentials}");
+        let another = Device::new(4);
+        let code = page(&daemon, &own, &another, credentials.clone()).await;
+        assert_eq!(code, "AUTH_RATE_LIMITED", "{credentials} of another device");
+    }
+    // The owner's command line is not locked out by a page.
+    let code = attempt(daemon.socket().await, None, json!({ "password": TOKEN })).await;
+    assert_eq!(code, "hello-ok");
+    // Its success does not help the page.
+    let code = page(&daemon, &own, &device, json!({ "password": TOKEN })).await;
+    assert_eq!(code, "AUTH_RATE_LIMITED");
+}
+
+#[tokio::test]
+async fn attack_03_a_page_gets_no_new_guesses_from_a_new_origin_or_port() {
+    let mut plan = exempt();
+    plan.gate.allowed_origins = vec!["*".to_owned()];
+    let daemon = Daemon::start(plan);
+    let device = Device::new(3);
+    let origins = [
+        "http://localhost:1",
+        "http://127.0.0.1:2",
+        "https://a.example",
+        "https://b.example",
+    ];
+    for origin in origins {
+        let code = page(&daemon, origin, &device, json!({ "password": "a guess" })).await;
+        assert_eq!(code, "AUTH_PASSWORD_MISMATCH", "{origin}");
+    }
+    for origin in ["http://localhost:3", "https://c.example"] {
+        let code = page(&daemon, origin, &device, json!({ "password": TOKEN })).await;
+        assert_eq!(code, "AUTH_RATE_LIMITED", "{origin}");
+    }
+    // The gateway's own page has a count of its own.
+    let own = format!("http://{}", daemon.address);
+    let code = page(&daemon, &own, &device, json!({ "password": TOKEN })).await;
+    assert_eq!(code, "hello-ok");
+}
+
+#[tokio::test]
+async fn attack_04_one_address_has_one_count_in_either_notation() {
+    // Its peers show as `::ffff:127.0.0.1`, and are still this machine: exempt, and one count
+    // whichever loopback address they use. Other addresses: the limiter's own tests.
+    let (mut plan, _) = strict();
+    plan.listen = "[::ffff:127.0.0.1]:0";
+    let daemon = Daemon::start(plan);
+    let here = SocketAddr::from(([127, 0, 0, 1], daemon.address.port()));
+    let from = |last: u8| async move {
+        let tcp = TcpSocket::new_v4().expect("a socket");
+        tcp.bind(([127, 0, 0, last], 0).into())
+            .expect("a source address");
+        let connected = soon("the connection", tcp.connect(here)).await;
+        Socket::over(connected.expect("the gateway listens")).await
+    };
+    for last in 1..=4 {
+        let code = attempt(from(last).await, None, json!({ "token": "wrong" })).await;
+        assert_eq!(code, "AUTH_TOKEN_MISMATCH");
+    }
+    for last in [1, 9] {
+        let code = attempt(from(last).await, None, json!({ "token": TOKEN })).await;
+        assert_eq!(code, "AUTH_RATE_LIMITED");
+    }
 }

@@ -8,6 +8,7 @@ mod audit;
 mod chat;
 mod connections;
 mod corpora;
+mod floods;
 mod handshake;
 mod harness;
 mod http;

@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::call::{Call, Reply};
 use crate::clock::{Millis, SharedClock};
 use crate::kept::Kept;
+use crate::limiter::counts::Count;
 use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table, rows};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
@@ -267,6 +268,7 @@ impl Dedupe {
                 match owner.try_send(Admitted { call, guard }) {
                     Ok(()) => {}
                     Err(SendError::Full(refused) | SendError::Closed(refused)) => {
+                        refused.call.caller.hub.count(Count::BusyRequests);
                         refused.call.reply.error(ErrorShape::unavailable("The server is busy. Please try again in a moment.").retry_after(500));
                     }
                 }

@@ -8,6 +8,7 @@ use actix::prelude::SendError;
 use openclaw_protocol::{ErrorShape, Method};
 
 use crate::call::Call;
+use crate::limiter::counts::Count;
 
 /// Owners by method. Built once by the composition root.
 #[derive(Default)]
@@ -41,6 +42,7 @@ impl Table {
         match owner.try_send(call) {
             Ok(()) => {}
             Err(SendError::Full(call)) => {
+                call.caller.hub.count(Count::BusyRequests);
                 call.reply.error(
                     ErrorShape::unavailable("The server is busy. Please try again in a moment.")
                         .retry_after(250),

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::call::{Call, Caller, Reply};
 use crate::gateway::GatewayPort;
 use crate::gateway::table::Routed;
+use crate::limiter::counts::Count;
 use crate::views::Views;
 
 /// Most requests that one connection has in flight.
@@ -142,6 +143,7 @@ impl Dispatch {
                 Err(error) => refuse(error),
             }),
             Kind::Routed(_) if caller.in_flight.load(Ordering::Relaxed) >= MAX_IN_FLIGHT => {
+                views.counts.add(Count::BusyRequests);
                 Outcome::Answer(refuse(
                     ErrorShape::unavailable("The server is busy. Please try again in a moment.")
                         .retry_after(250),
@@ -150,7 +152,9 @@ impl Dispatch {
             Kind::Routed(route) => match route(&frame.id, frame.params, caller, gateway) {
                 Ok(call) => {
                     // A full Gateway drops the call, and the call then answers for itself.
-                    gateway.route(call);
+                    if !gateway.route(call) {
+                        views.counts.add(Count::BusyRequests);
+                    }
                     Outcome::Routed
                 }
                 Err(error) => Outcome::Answer(refuse(error)),

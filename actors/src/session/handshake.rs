@@ -94,6 +94,14 @@ pub fn read_connect(text: &str) -> Result<ConnectRequest, Box<Rejected>> {
                 Refusal::silent("invalid request frame"),
             ));
         }
+        Err(FrameError::TooDeep { id }) => {
+            let message = format!("invalid request frame: {}", FrameError::depth_message());
+            let refusal = match &id {
+                Some(_) => Refusal::answered(ErrorShape::invalid(message)),
+                None => Refusal::silent(&message),
+            };
+            return Err(Rejected::new(id, refusal));
+        }
     };
     let id = frame.id.into_owned();
     let refuse = |message: String| {

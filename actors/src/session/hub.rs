@@ -18,6 +18,7 @@ use super::link::{Delivery, Link, Opcode};
 use super::queue::{HubItem, HubQueue};
 use crate::call::{Caller, ConnKey};
 use crate::clock::SharedClock;
+use crate::limiter::counts::{Count, Counts};
 
 /// How often links are looked after.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -28,7 +29,10 @@ const DEAD_AFTER: Duration = Duration::from_secs(55);
 
 /// The connections of one worker.
 #[derive(Clone, Default)]
-pub struct Links(Rc<RefCell<HashMap<ConnKey, Entry>>>);
+pub struct Links {
+    entries: Rc<RefCell<HashMap<ConnKey, Entry>>>,
+    counts: Arc<Counts>,
+}
 
 struct Entry {
     link: Rc<Link>,
@@ -36,27 +40,43 @@ struct Entry {
 }
 
 impl Links {
+    /// No connections yet; `counts` is told of what slow readers miss.
+    pub fn counted(counts: Arc<Counts>) -> Self {
+        Self {
+            counts,
+            ..Self::default()
+        }
+    }
+
     /// Adds a connection that has not joined yet.
     pub fn insert(&self, conn: ConnKey, link: Rc<Link>) {
-        self.0
+        self.entries
             .borrow_mut()
             .insert(conn, Entry { link, caller: None });
     }
 
     /// Names who is behind a connection, before it is registered.
     pub fn identify(&self, caller: Arc<Caller>) {
-        if let Some(entry) = self.0.borrow_mut().get_mut(&caller.conn) {
+        if let Some(entry) = self.entries.borrow_mut().get_mut(&caller.conn) {
             entry.caller = Some(caller);
         }
     }
 
     /// Removes a connection.
     pub fn remove(&self, conn: ConnKey) {
-        self.0.borrow_mut().remove(&conn);
+        self.entries.borrow_mut().remove(&conn);
+    }
+
+    /// Ends a connection that reads too slowly.
+    fn end_slow(&self, link: &Link) {
+        if !link.is_closed() {
+            self.counts.add(Count::SlowClosed);
+        }
+        link.kill(1008, "slow consumer");
     }
 
     fn get(&self, conn: ConnKey) -> Option<Rc<Link>> {
-        self.0
+        self.entries
             .borrow()
             .get(&conn)
             .map(|entry| Rc::clone(&entry.link))
@@ -67,9 +87,11 @@ impl Links {
 pub(crate) fn apply(links: &Links, item: HubItem) {
     match item {
         HubItem::Event(event) => {
-            for entry in links.0.borrow().values() {
-                if entry.link.deliver(&event) == Delivery::Overrun {
-                    entry.link.kill(1008, "slow consumer");
+            for entry in links.entries.borrow().values() {
+                match entry.link.deliver(&event) {
+                    Delivery::Written | Delivery::NotForIt => {}
+                    Delivery::Dropped => links.counts.add(Count::DroppedEvents),
+                    Delivery::Overrun => links.end_slow(&entry.link),
                 }
             }
         }
@@ -81,7 +103,7 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
             if let Some(link) = links.get(conn) {
                 link.listen(listen);
                 if link.write_reply(&frame) == Delivery::Overrun {
-                    link.kill(1008, "slow consumer");
+                    links.end_slow(&link);
                 }
             }
         }
@@ -89,7 +111,7 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
             if let Some(link) = links.get(direct.conn)
                 && link.write_reply(&direct.frame) == Delivery::Overrun
             {
-                link.kill(1008, "slow consumer");
+                links.end_slow(&link);
             }
         }
         HubItem::Join {
@@ -99,7 +121,7 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
             joined,
         } => {
             let caller = links
-                .0
+                .entries
                 .borrow()
                 .get(&conn)
                 .and_then(|entry| entry.caller.clone());
@@ -116,12 +138,12 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
             }
         }
         HubItem::CloseAll { code, reason } => {
-            for entry in links.0.borrow().values() {
+            for entry in links.entries.borrow().values() {
                 entry.link.close(code, reason);
             }
         }
         HubItem::Lagged => {
-            for entry in links.0.borrow().values() {
+            for entry in links.entries.borrow().values() {
                 entry.link.skip();
             }
         }
@@ -135,9 +157,7 @@ impl Stream for Batches {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut batch = VecDeque::new();
-        self.0
-            .poll_batch(cx, &mut batch)
-            .map(|open| open.map(|()| batch))
+        self.0.poll_batch(cx, &mut batch).map(|()| Some(batch))
     }
 }
 
@@ -161,12 +181,12 @@ impl Hub {
     /// Pings the silent, ends the dead and those that take nothing.
     fn sweep(&self) {
         let now = self.clock.monotonic();
-        for entry in self.links.0.borrow().values() {
+        for entry in self.links.entries.borrow().values() {
             let link = &entry.link;
             link.tick(now);
             let silent = now.saturating_sub(link.heard());
             if link.waited().is_some_and(|waited| waited > DEAD_AFTER) {
-                link.kill(1008, "slow consumer");
+                self.links.end_slow(link);
             } else if entry.caller.is_some() && silent > DEAD_AFTER {
                 link.kill(1001, "no answer to pings");
             } else if entry.caller.is_some() && silent > PING_AFTER {

@@ -7,6 +7,7 @@
 
 mod admission;
 pub mod dispatch;
+pub mod fuse;
 pub mod guard;
 pub mod handshake;
 pub mod hello;

@@ -15,6 +15,7 @@ use openclaw_protocol::presence::PresenceEntry;
 
 use crate::call::{ConnKey, Listen};
 use crate::event::{Direct, Event};
+use crate::limiter::counts::{Count, Counts};
 use crate::published::Rendered;
 
 /// Most events that wait in one hub's queue.
@@ -101,9 +102,7 @@ struct Inner {
     items: VecDeque<HubItem>,
     events: usize,
     event_bytes: usize,
-    dropped: u64,
     waker: Option<Waker>,
-    closed: bool,
 }
 
 /// A hub's queue.
@@ -111,6 +110,7 @@ pub struct HubQueue {
     inner: Mutex<Inner>,
     max_events: usize,
     max_event_bytes: usize,
+    counts: Arc<Counts>,
 }
 
 impl Default for HubQueue {
@@ -132,7 +132,21 @@ impl HubQueue {
             inner: Mutex::default(),
             max_events,
             max_event_bytes,
+            counts: Arc::default(),
         }
+    }
+
+    /// A queue that tells `counts` what it drops.
+    pub fn counted(counts: Arc<Counts>) -> Self {
+        Self {
+            counts,
+            ..Self::default()
+        }
+    }
+
+    /// Notes that a bound was met on the way to or from one of its connections.
+    pub fn count(&self, what: Count) {
+        self.counts.add(what);
     }
 
     /// Adds anything but an event.
@@ -144,7 +158,7 @@ impl HubQueue {
     pub fn push_event(&self, event: &Arc<Event>, bytes: usize) {
         self.add(|inner| {
             if inner.events >= self.max_events || inner.event_bytes + bytes > self.max_event_bytes {
-                inner.dropped += 1;
+                self.count(Count::LaggedEvents);
                 if !matches!(inner.items.back(), Some(HubItem::Lagged)) {
                     inner.items.push_back(HubItem::Lagged);
                 }
@@ -159,9 +173,6 @@ impl HubQueue {
     fn add(&self, f: impl FnOnce(&mut Inner)) {
         let waker = {
             let mut inner = self.lock();
-            if inner.closed {
-                return;
-            }
             f(&mut inner);
             inner.waker.take()
         };
@@ -170,37 +181,23 @@ impl HubQueue {
         }
     }
 
-    /// Takes everything that waits, in order; pending while nothing does, `None` once closed.
-    pub fn poll_batch(&self, cx: &Context<'_>, batch: &mut VecDeque<HubItem>) -> Poll<Option<()>> {
+    /// Takes everything that waits, in order; pending while nothing does.
+    pub fn poll_batch(&self, cx: &Context<'_>, batch: &mut VecDeque<HubItem>) -> Poll<()> {
         let mut inner = self.lock();
         if inner.items.is_empty() {
-            if inner.closed {
-                return Poll::Ready(None);
-            }
             inner.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
         std::mem::swap(&mut inner.items, batch);
         inner.events = 0;
         inner.event_bytes = 0;
-        Poll::Ready(Some(()))
-    }
-
-    /// Ends the queue: nothing is accepted any more.
-    pub fn close(&self) {
-        let waker = {
-            let mut inner = self.lock();
-            inner.closed = true;
-            inner.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        Poll::Ready(())
     }
 
     /// Events dropped because the hub was full, since start.
-    pub fn dropped(&self) -> u64 {
-        self.lock().dropped
+    #[cfg(test)]
+    pub(crate) fn dropped(&self) -> u64 {
+        self.counts.report().lagged_events
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {

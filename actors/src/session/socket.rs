@@ -21,10 +21,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use openclaw_protocol::ErrorShape;
 use openclaw_protocol::connect::Challenge;
-use openclaw_protocol::frame::{FrameError, RequestFrame, response_error_id, to_bytes};
+use openclaw_protocol::frame::{
+    FrameError, RequestFrame, response_error, response_error_id, to_bytes,
+};
 use serde_json::{Value, json};
 
 use super::dispatch::{Dispatch, Outcome};
+use super::fuse::{Fuse, Verdict};
 use super::guard::{FrameGuard, PREAUTH_MAX};
 use super::hello::ServerFacts;
 use super::hub::Links;
@@ -79,6 +82,8 @@ pub struct SessionLimits {
     pub max_payload_v3: usize,
     /// Most unread bytes of a client.
     pub max_buffered: usize,
+    /// Most messages a second.
+    pub frames_per_second: u32,
     /// Time until `connect` must have come.
     pub handshake: Duration,
     /// Interval of `tick`.
@@ -123,6 +128,9 @@ pub struct WsSession {
     strikes: u8,
     /// What the client said about itself, for the audit trail.
     pub(super) claimed: Option<Claimed>,
+    fuse: Fuse,
+    /// The fuse refuses what comes now; after this time it serves again.
+    too_fast: Option<Duration>,
     /// The Gateway knows this connection and has to be told of its end.
     pub(super) registered: bool,
 }
@@ -150,6 +158,7 @@ pub fn upgrade(
         shared.clock.monotonic(),
     ));
     worker.links.insert(conn, Rc::clone(&link));
+    let fuse = Fuse::new(shared.limits.frames_per_second);
     let codec = Codec::new().max_size(shared.limits.max_payload);
     let session = WsSession {
         conn,
@@ -166,6 +175,8 @@ pub fn upgrade(
         fragments: None,
         strikes: 0,
         claimed: None,
+        fuse,
+        too_fast: None,
         registered: false,
     };
     let actor = WebsocketContext::with_codec(session, FrameGuard::new(payload, limit), codec);
@@ -236,12 +247,19 @@ impl Actor for WsSession {
 
 impl StreamHandler<Result<Message, ProtocolError>> for WsSession {
     fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
-        self.link.hear(self.shared.clock.monotonic());
+        let now = self.shared.clock.monotonic();
+        self.link.hear(now);
+        self.too_fast = match self.fuse.admit(now) {
+            Verdict::Pass => None,
+            Verdict::Refuse(wait) => Some(wait),
+            Verdict::Blown => return self.flood(ctx, "too many messages"),
+        };
         match item {
             Ok(Message::Text(text)) => self.text(&text, ctx),
             // Text in a binary frame is served like any other.
             Ok(Message::Binary(bytes)) => self.bytes(&bytes, ctx),
             Ok(Message::Continuation(item)) => self.fragment(item, ctx),
+            Ok(Message::Ping(_)) if self.too_fast.is_some() => {}
             Ok(Message::Ping(bytes)) => self.link.write(Opcode::Pong, &[&bytes]),
             Ok(Message::Pong(_) | Message::Nop) => {}
             Ok(Message::Close(_)) => {
@@ -310,6 +328,10 @@ impl WsSession {
                 let caller = Arc::clone(caller);
                 self.request(text, &caller, ctx);
             }
+            // Nobody has so much to say before the first request.
+            Phase::Greeting { .. } if self.too_fast.is_some() => {
+                self.flood(ctx, "too many messages");
+            }
             Phase::Greeting { .. } => self.connect(text, ctx),
             Phase::Admission { .. } | Phase::Refused { .. } | Phase::Over => {}
         }
@@ -317,7 +339,17 @@ impl WsSession {
 
     fn request(&mut self, text: &str, caller: &Arc<Caller>, ctx: &mut Ctx) {
         let frame = match RequestFrame::parse(text) {
-            Ok(frame) => frame,
+            Ok(frame) => match self.too_fast {
+                None => frame,
+                Some(wait) => return self.refuse_too_fast(&frame.id, wait, ctx),
+            },
+            Err(FrameError::TooDeep { id }) => {
+                self.shared.views.counts.add(Count::DeepFrames);
+                let message = format!("invalid request frame: {}", FrameError::depth_message());
+                let id = Value::from(id.as_deref().unwrap_or("invalid"));
+                let error = ErrorShape::invalid(message);
+                return self.answer(&response_error_id(&id, &error, None), ctx);
+            }
             Err(FrameError::NotJson) => {
                 tracing::debug!(conn_id = %caller.conn_id, "ignored a frame that is not JSON");
                 return;
@@ -345,11 +377,33 @@ impl WsSession {
                 self.answer(&frame, ctx);
                 self.strikes += 1;
                 if self.strikes > MAX_ROLE_STRIKES {
-                    self.shared.views.counts.add(Count::FloodsClosed);
-                    self.close(ctx, 1008, "repeated unauthorized calls");
+                    self.flood(ctx, "repeated unauthorized calls");
                 }
             }
         }
+    }
+
+    /// Answers a request that came too fast, without serving it.
+    fn refuse_too_fast(&mut self, id: &str, wait: Duration, ctx: &mut Ctx) {
+        self.shared.views.counts.add(Count::TooFastRequests);
+        let limit = self.shared.limits.frames_per_second;
+        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+        let error = ErrorShape::unavailable(format!(
+            "too many messages: at most {limit} a second on one connection (gateway.limits.maxFramesPerSecond)"
+        ))
+        .retry_after(millis);
+        self.answer(&response_error(id, &error, None), ctx);
+    }
+
+    /// Closes a connection that goes on with what it was refused.
+    fn flood(&mut self, ctx: &mut Ctx, reason: &str) {
+        // What was read along with the last straw says nothing new.
+        if self.link.is_closed() {
+            return;
+        }
+        self.shared.views.counts.add(Count::FloodsClosed);
+        tracing::warn!(client = %self.client, reason, "closed a connection that went on with what it was refused");
+        self.close(ctx, 1008, reason);
     }
 
     fn answer(&mut self, frame: &[u8], ctx: &mut Ctx) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -110,7 +110,7 @@ fn event(size: usize) -> Arc<Event> {
 fn batch(queue: &HubQueue) -> Vec<String> {
     let mut items = VecDeque::new();
     let polled = queue.poll_batch(&Context::from_waker(Waker::noop()), &mut items);
-    assert!(polled.is_ready() != items.is_empty() || polled == Poll::Ready(None));
+    assert!(polled.is_ready() != items.is_empty());
     items.iter().map(|item| format!("{item:?}")).collect()
 }
 
@@ -148,17 +148,6 @@ fn bytes_of_events_are_bounded_as_well() {
     queue.push_event(&event(400), 400);
     assert_eq!(batch(&queue), ["Event", "Lagged", "Event"]);
     assert_eq!(queue.dropped(), 1);
-}
-
-#[test]
-fn a_closed_queue_gives_what_it_has_and_takes_nothing() {
-    let queue = HubQueue::default();
-    queue.push(close());
-    queue.close();
-    queue.push(close());
-    queue.push_event(&event(1), 1);
-    assert_eq!(batch(&queue), ["CloseAll"]);
-    assert!(batch(&queue).is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod devices;
 pub mod health;
 pub mod json;
+pub mod limits;
 pub mod logs;
 pub mod nodes;
 pub mod status;

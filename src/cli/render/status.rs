@@ -4,10 +4,10 @@ use openclaw_protocol::connect::HelloOk;
 use openclaw_protocol::methods::system::{StatusResult, StatusSession};
 use openclaw_protocol::presence::PresenceEntry;
 
-use super::Style;
 use super::table::Columns;
 use super::text::{Tone, count};
 use super::time::{ago, ago_or, lasted};
+use super::{Style, limits};
 
 /// Most sessions and clients that are listed.
 const ROWS: usize = 10;
@@ -59,6 +59,9 @@ fn overview(status: &StatusResult, facts: &Facts<'_>, style: &Style) -> String {
             count(process.active_runs, "run")
         );
         row("Work", &work);
+        if let Some(refused) = process.limits.as_ref().and_then(limits::refused) {
+            row("Refused", &refused);
+        }
     }
     row("Sessions", &status.sessions.count.to_string());
     row("Heartbeat", &heartbeat(status));

@@ -277,6 +277,9 @@ pub struct Limits {
     /// New sockets a second of all addresses together; those of this machine do not count.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub handshakes_per_second: u32,
+    /// Messages a second of one connection; more are refused, and closed when that goes on.
+    #[schemars(range(min = 10, max = 100_000_000))]
+    pub max_frames_per_second: u32,
 }
 
 impl Default for Limits {
@@ -290,6 +293,7 @@ impl Default for Limits {
             max_preauth_connections: 1_024,
             handshakes_per_second_per_ip: 100,
             handshakes_per_second: 1_000,
+            max_frames_per_second: 200_000,
         }
     }
 }

@@ -14,6 +14,7 @@ use openclaw_actors::session::handshake::{Candidate, GateOne, evaluate, read_con
 use openclaw_actors::session::peer::Peer;
 use openclaw_protocol::client::may_omit_device;
 use openclaw_protocol::connect::{AuthClaim, ClientInfo, ConnectParams, DeviceClaim};
+use openclaw_protocol::depth;
 use openclaw_protocol::device::{ProofContext, ProofError, device_id, encode, payload_v3, verify};
 use openclaw_protocol::frame::{FrameError, RequestFrame, response_error, response_error_id};
 use openclaw_protocol::methods::{Visitor, visit};
@@ -48,6 +49,7 @@ pub fn envelope(data: &[u8]) {
             let id = id.unwrap_or_default();
             assert_eq!(parsed(&response_error_id(&id, &error, None))["id"], id);
         }
+        Err(FrameError::TooDeep { .. }) => assert!(depth::too_deep(text)),
         Err(FrameError::NotJson) => {
             assert!(serde_json::from_str::<Value>(text).is_err());
         }

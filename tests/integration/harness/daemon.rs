@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) arrivals: ArrivalLimits,
     /// What the actors need of the configuration.
     pub(crate) settings: Settings,
+    /// Where it listens.
+    pub(crate) listen: &'static str,
     /// HTTP threads.
     pub(crate) workers: usize,
     /// Time, for the gateway's own decisions; timers run on the system's.
@@ -49,6 +51,7 @@ impl Default for Plan {
                 max_payload: 26_214_400,
                 max_payload_v3: 524_288,
                 max_buffered: 52_428_800,
+                frames_per_second: 200_000,
                 handshake: Duration::from_secs(15),
                 tick: Duration::from_secs(30),
             },
@@ -57,6 +60,7 @@ impl Default for Plan {
                 ..ArrivalLimits::default()
             },
             settings: settings(),
+            listen: "127.0.0.1:0",
             workers: 2,
             clock: SystemClock::shared(),
             network: Sources {
@@ -137,7 +141,7 @@ impl Daemon {
         });
         let gateway_dir = home.path().join("gateway");
         std::fs::create_dir_all(&gateway_dir).expect("the gateway's folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = TcpListener::bind(plan.listen).expect("a free port");
         let setup = Setup {
             settings: Settings {
                 gateway_dir: gateway_dir.clone(),

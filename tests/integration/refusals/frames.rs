@@ -30,13 +30,16 @@ async fn a_first_frame_that_is_no_request_is_not_answered() {
     // Upstream closes what is no JSON with 1000 and no reason; ours says what is wrong.
     let no_json = "first frame must be JSON: a connect request";
     let no_request = "invalid request frame";
+    let too_deep = "invalid request frame: nested more than 64 levels deep";
     let rows = [
         ("hello".to_owned(), 1008, no_json),
         (String::new(), 1008, no_json),
         ("{\"type\":\"req\"".to_owned(), 1008, no_json),
         (connect("") + "x", 1008, no_json),
-        (connect(&format!(r#","x":{nested}"#)), 1008, no_json),
-        (connect("").replace("\"1\"", &nested), 1008, no_json),
+        (connect(&format!(r#","x":{nested}"#)), 1008, too_deep),
+        (connect("").replace("\"1\"", &nested), 1008, too_deep),
+        (nested.clone(), 1008, too_deep),
+        ("[".repeat(30_000), 1008, no_json),
         ("\"x\"".to_owned(), 1008, no_request),
         ("null".to_owned(), 1008, no_request),
         ("7".to_owned(), 1008, no_request),
@@ -181,7 +184,7 @@ async fn wrong_parameters_of_connect_are_named_with_their_place() {
         let frame = format!(r#"{{"type":"req","id":"1","method":"connect","params":{nested}}}"#);
         socket.send_message(Message::text(frame)).await;
         let answer = socket.frame().await;
-        invalid("invalid connect params: recursion limit exceeded *")
+        invalid("invalid request frame: nested more than 64 levels deep")
             .check("deep", &answer["error"]);
         assert_eq!(socket.closed().await.0, 1008);
         let mut socket = daemon.socket().await;

@@ -327,7 +327,7 @@ impl Bench {
             let cx = Context::from_waker(Waker::noop());
             let polled = self.queue.poll_batch(&cx, &mut self.batch);
             assert_eq!(polled.is_ready(), !self.queued.is_empty());
-            if polled == Poll::Ready(Some(())) {
+            if polled == Poll::Ready(()) {
                 self.taken = std::mem::take(&mut self.queued);
                 self.counted = 0;
             }
