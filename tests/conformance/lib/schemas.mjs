@@ -69,6 +69,7 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "sessions.preview",
   "device.pair.remove",
   "device.pair.rename",
   "device.token.revoke",
