@@ -70,6 +70,10 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
   "sessions.preview",
+  "sessions.patch",
+  "sessions.reset",
+  "sessions.abort",
+  "chat.inject",
   "device.pair.remove",
   "device.pair.rename",
   "device.token.revoke",
