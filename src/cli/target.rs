@@ -479,4 +479,37 @@ mod tests {
         let target = find(&args(None, Some("s3cret")), &[], &configured()).unwrap();
         assert!(!format!("{target:?}").contains("s3cret"));
     }
+
+    #[test]
+    fn where_no_secret_is_configured_the_gateways_own_one_proves_its_user() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join(".openclaw");
+        std::fs::create_dir_all(state.join("gateway")).unwrap();
+        std::fs::write(state.join("gateway/token"), "own-secret\n").unwrap();
+        let env = |_: &str| None;
+        let found = |auth: &str| {
+            let config =
+                format!("{{ gateway: {{ trustedProxies: ['10.0.0.1'], auth: {{ {auth} }} }} }}");
+            std::fs::write(state.join("openclaw.json"), config).unwrap();
+            let loaded = crate::config::load(&crate::config::LoadRequest {
+                flags: &crate::config::Flags::default(),
+                env: &env,
+                home: Some(home.path()),
+            });
+            let configured = Configured::of(&loaded.unwrap());
+            (configured.local_secret, configured.owner_only)
+        };
+        let own = Some(Secret::Token("own-secret".into()));
+        assert_eq!(
+            found("mode: 'none', token: 'unused-0123456789'"),
+            (own.clone(), true)
+        );
+        let proxy = "mode: 'trusted-proxy', trustedProxy: { userHeader: 'x-user' }";
+        assert_eq!(found(proxy), (own.clone(), true));
+        let password = Some(Secret::Password("pw".into()));
+        assert_eq!(found(&format!("{proxy}, password: 'pw'")), (password, true));
+        let token = Some(Secret::Token("configured".into()));
+        assert_eq!(found("token: 'configured'"), (token, false));
+        assert_eq!(found(""), (own, false));
+    }
 }

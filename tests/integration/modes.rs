@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 
 use crate::harness::TOKEN;
+use crate::harness::child::{Gateway, Home};
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::device::Device;
 use crate::harness::socket::{Socket, connect_params, upgrade};
 
 /// A mode in which the test's own address is a trusted proxy.
-fn plan(mode: AuthMode) -> Plan {
+pub(crate) fn plan(mode: AuthMode) -> Plan {
     let proxies = Proxies::parse(&["127.0.0.1".to_owned()], false).expect("an address");
     Plan {
         gate: GateSettings {
@@ -28,7 +29,7 @@ fn plan(mode: AuthMode) -> Plan {
     }
 }
 
-fn by_proxy(allow_loopback: bool, password: Option<&str>) -> AuthMode {
+pub(crate) fn by_proxy(allow_loopback: bool, password: Option<&str>) -> AuthMode {
     AuthMode::TrustedProxy {
         rules: ProxyRules {
             user_header: "x-sso-user".into(),
@@ -280,7 +281,7 @@ impl Tailscale for OnePeer {
     }
 }
 
-fn in_a_tailnet(userspace: bool, allow_tailscale: bool) -> Plan {
+pub(crate) fn in_a_tailnet(userspace: bool, allow_tailscale: bool) -> Plan {
     let mut plan = Plan::default();
     plan.gate.allow_tailscale = allow_tailscale;
     plan.network = Sources {
@@ -290,14 +291,14 @@ fn in_a_tailnet(userspace: bool, allow_tailscale: bool) -> Plan {
     plan
 }
 
-fn page(generation: u32) -> Value {
+pub(crate) fn page(generation: u32) -> Value {
     let mut params = bare(generation);
     params["client"]["id"] = json!("webchat-ui");
     params["client"]["mode"] = json!("webchat");
     params
 }
 
-const SERVED: [(&str, &str); 5] = [
+pub(crate) const SERVED: [(&str, &str); 5] = [
     ("host", "pi.tail1.ts.net"),
     ("origin", "https://pi.tail1.ts.net"),
     ("x-forwarded-host", "pi.tail1.ts.net"),
@@ -396,4 +397,54 @@ async fn a_tailnet_peer_that_comes_from_loopback_is_not_local() {
     // With an interface of its own, loopback is this host.
     let daemon = Daemon::start(in_a_tailnet(false, false));
     daemon.client().await;
+}
+
+/// The program, not only the settings: with a configuration that has no secret, the command line of
+/// the same user lets a first device in.
+#[tokio::test]
+async fn a_first_device_is_let_in_by_the_gateways_user_where_no_secret_is_configured() {
+    let home = Home::with(&json!({ "gateway": { "auth": { "mode": "none" } } }));
+    let gateway = Gateway::start(&home).await;
+    let mut socket = gateway.socket().await;
+    let mut params = bare(4);
+    params["client"]["id"] = json!("gateway-client");
+    params["client"]["mode"] = json!("ui");
+    let device = Device::new(1);
+    let (error, ..) = socket
+        .turned_away(device.sign(params.clone(), &socket))
+        .await;
+    let request = error["details"]["requestId"].as_str().expect("a request");
+
+    let url = format!("ws://127.0.0.1:{}", gateway.port);
+    let (code, ..) = home
+        .run(&["devices", "approve", request, "--url", &url])
+        .await;
+    assert_ne!(
+        code,
+        Some(0),
+        "nothing proves this to be the gateway's user"
+    );
+    let secret = std::fs::read_to_string(home.state().join("gateway/token")).expect("the secret");
+    let args = [
+        "devices",
+        "approve",
+        request,
+        "--url",
+        &url,
+        "--token",
+        secret.trim(),
+    ];
+    let (code, out, err) = home.run(&args).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    let mut socket = gateway.socket().await;
+    let signed = device.sign(params, &socket);
+    socket.hello(signed).await;
+
+    gateway.terminate();
+    let (_, output) = gateway.ended().await;
+    assert!(
+        output.contains("every user on this host may ask"),
+        "{output}"
+    );
+    assert!(!format!("{output}{}", home.log()).contains(secret.trim()));
 }

@@ -7,6 +7,7 @@ mod handshake;
 mod http;
 mod leaks;
 mod pairing;
+mod proxies;
 mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,22 +36,12 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
         Test("tests/browser/attacks.test.mjs", "attack 1:"),
     ),
     (
-        2,
-        "a cross-site page opens a socket behind a trusted proxy",
-        Waits("trusted proxies"),
-    ),
-    (
         4,
         "one address in two notations has two buckets",
         Test(
             "actors/src/limiter/client.rs",
             "fn an_address_has_one_bucket_however_it_is_written",
         ),
-    ),
-    (
-        7,
-        "a trusted-proxy client declares admin before it is bound",
-        Waits("auth mode trusted-proxy"),
     ),
     (
         10,
@@ -97,11 +88,6 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
         27,
         "a neighbour behind the same NAT reads the canvas",
         Waits("the canvas host"),
-    ),
-    (
-        30,
-        "a Tailscale login header on an HTTP route",
-        Waits("Tailscale identities"),
     ),
     (
         32,
