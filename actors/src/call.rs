@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use actix::Message;
 use openclaw_protocol::client::{ClientMode, Role};
@@ -12,6 +12,7 @@ use openclaw_protocol::frame::{response_error, response_ok};
 use openclaw_protocol::{ClientId, ErrorShape, Generation, Method, Scope, Scopes};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::gateway::GatewayPort;
 use crate::node::Declaration;
@@ -56,6 +57,33 @@ pub struct Caller {
     pub hub: Arc<HubQueue>,
     /// Requests in flight; bounds what one connection can queue.
     pub in_flight: AtomicU32,
+    /// Set when the connection is over.
+    pub ended: Ended,
+}
+
+/// Whether a connection is over, for those who wait on its behalf.
+#[derive(Debug, Default)]
+pub struct Ended {
+    over: AtomicBool,
+    told: Notify,
+}
+
+impl Ended {
+    /// It is over.
+    pub fn set(&self) {
+        self.over.store(true, Ordering::Release);
+        self.told.notify_waiters();
+    }
+
+    /// Waits until it is over.
+    pub async fn wait(&self) {
+        let told = self.told.notified();
+        tokio::pin!(told);
+        told.as_mut().enable();
+        if !self.over.load(Ordering::Acquire) {
+            told.await;
+        }
+    }
 }
 
 impl Caller {

@@ -73,6 +73,8 @@ pub enum Credential {
     Password,
     /// A device token.
     DeviceToken,
+    /// The one-time token of a setup code.
+    SetupCode,
 }
 
 /// Why gate one did not open.
@@ -307,9 +309,11 @@ impl AuthFailure {
         let next = match self {
             Self::Missing(_) | Self::NotConfigured(_) => "update_auth_configuration",
             Self::Mismatch(_) if retry_with_device_token => "retry_with_device_token",
+            Self::Proxy(_) | Self::Tailscale(_) | Self::Mismatch(Credential::SetupCode) => {
+                "review_auth_configuration"
+            }
             Self::Mismatch(_) => "update_auth_credentials",
             Self::Locked(_) => "wait_then_retry",
-            Self::Proxy(_) | Self::Tailscale(_) => "review_auth_configuration",
         };
         let message = match self {
             Self::Missing(credential)
@@ -339,7 +343,7 @@ impl AuthFailure {
 
     /// `details.code` on the wire.
     pub const fn code(&self) -> &'static str {
-        use Credential::{DeviceToken, Password, Token};
+        use Credential::{DeviceToken, Password, SetupCode, Token};
         match self {
             Self::Missing(Token) => "AUTH_TOKEN_MISSING",
             Self::Mismatch(Token) => "AUTH_TOKEN_MISMATCH",
@@ -350,6 +354,9 @@ impl AuthFailure {
             Self::Missing(DeviceToken)
             | Self::Mismatch(DeviceToken)
             | Self::NotConfigured(DeviceToken) => "AUTH_DEVICE_TOKEN_MISMATCH",
+            Self::Missing(SetupCode)
+            | Self::Mismatch(SetupCode)
+            | Self::NotConfigured(SetupCode) => "AUTH_BOOTSTRAP_TOKEN_INVALID",
             Self::Locked(_) => "AUTH_RATE_LIMITED",
             Self::Proxy(failure) => failure.code(),
             Self::Tailscale(failure) => failure.code(),
@@ -358,7 +365,7 @@ impl AuthFailure {
 
     /// `details.authReason` on the wire.
     pub fn reason(&self) -> String {
-        use Credential::{DeviceToken, Password, Token};
+        use Credential::{DeviceToken, Password, SetupCode, Token};
         match self {
             Self::Missing(Token) => "token_missing".into(),
             Self::Mismatch(Token) => "token_mismatch".into(),
@@ -369,6 +376,9 @@ impl AuthFailure {
             Self::Missing(DeviceToken)
             | Self::Mismatch(DeviceToken)
             | Self::NotConfigured(DeviceToken) => "device_token_mismatch".into(),
+            Self::Missing(SetupCode)
+            | Self::Mismatch(SetupCode)
+            | Self::NotConfigured(SetupCode) => "bootstrap_token_invalid".into(),
             Self::Locked(_) => "rate_limited".into(),
             Self::Proxy(failure) => failure.reason(),
             Self::Tailscale(failure) => failure.reason().into(),
@@ -377,6 +387,7 @@ impl AuthFailure {
 
     const fn state(&self) -> &'static str {
         match self {
+            Self::Mismatch(Credential::SetupCode) => "invalid, expired, revoked, or already used",
             Self::Missing(_) => "missing",
             Self::NotConfigured(_) => "not configured on gateway",
             _ => "mismatch",
@@ -388,6 +399,7 @@ impl AuthFailure {
             (_, Credential::DeviceToken, _) => {
                 "rotate/reissue device token, or connect with the gateway token again"
             }
+            (_, Credential::SetupCode, _) => "make a new one on the gateway host: openclaw qr",
             (Self::NotConfigured(_), _, _) => {
                 "set gateway.auth.password for clients of the gateway's own host, or come through the proxy"
             }
@@ -414,6 +426,7 @@ impl Credential {
             Self::Token => "gateway token",
             Self::Password => "gateway password",
             Self::DeviceToken => "device token",
+            Self::SetupCode => "setup code",
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::agent::model::Endpoint;
 use crate::node::policy::CommandPolicy;
+use crate::pairing::reach::Reach;
 
 /// One generation of settings.
 #[derive(Debug, Clone)]
@@ -44,6 +45,8 @@ pub struct Settings {
     pub gateway_dir: PathBuf,
     /// The log file that `logs.tail` reads.
     pub log_file: Option<PathBuf>,
+    /// How others reach this gateway, for setup codes.
+    pub reach: Reach,
 }
 
 /// How long rows are kept.
@@ -211,6 +214,7 @@ pub mod testing {
             nodes: CommandPolicy::default(),
             gateway_dir: PathBuf::new(),
             log_file: None,
+            reach: crate::pairing::reach::Reach::default(),
         }
     }
 }

@@ -279,6 +279,23 @@ pub struct GrantedAuth {
     /// When the token was issued, milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at_ms: Option<u64>,
+    /// Tokens of further roles, which a setup code gives at once (v4).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_tokens: Vec<IssuedDeviceToken>,
+}
+
+/// A device token of a further role.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedDeviceToken {
+    /// The token.
+    pub device_token: String,
+    /// The role that it opens.
+    pub role: String,
+    /// What it gives.
+    pub scopes: Scopes,
+    /// When it was issued, milliseconds since the epoch.
+    pub issued_at_ms: u64,
 }
 
 /// Limits that clients need to know.

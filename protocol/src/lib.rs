@@ -17,6 +17,7 @@ pub mod node_command;
 pub mod presence;
 pub mod schema;
 pub mod scope;
+pub mod setup_code;
 pub mod validate;
 pub mod version;
 

@@ -12,6 +12,8 @@ use crate::{ErrorShape, Role};
 pub enum Access {
     /// Every authenticated connection, nodes included.
     Open,
+    /// Every operator with a connection, also one without any scope.
+    AnyOperator,
     /// Operators with this scope.
     Operator(Scope),
     /// Nodes only.
@@ -26,12 +28,17 @@ impl Access {
     /// `INVALID_REQUEST` for the wrong role, `FORBIDDEN` for a missing scope.
     pub fn check(self, role: Role, scopes: Scopes) -> Result<(), ErrorShape> {
         match (self, role) {
-            (Self::Open, _) | (Self::Node, Role::Node) => Ok(()),
+            (Self::Open, _) | (Self::Node, Role::Node) | (Self::AnyOperator, Role::Operator) => {
+                Ok(())
+            }
             (Self::Operator(scope), Role::Operator) if scopes.grants(scope) => Ok(()),
             (Self::Operator(scope), Role::Operator) => Err(ErrorShape::missing_scope(scope)),
-            (Self::Operator(_), Role::Node) | (Self::Node, Role::Operator) => Err(
-                ErrorShape::invalid(format!("unauthorized role: {}", role.as_str())),
-            ),
+            (Self::Operator(_) | Self::AnyOperator, Role::Node) | (Self::Node, Role::Operator) => {
+                Err(ErrorShape::invalid(format!(
+                    "unauthorized role: {}",
+                    role.as_str()
+                )))
+            }
         }
     }
 }

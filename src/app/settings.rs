@@ -7,6 +7,7 @@ use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
 use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
 use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::node::policy::CommandPolicy;
+use openclaw_actors::pairing::reach::{Listens, Reach};
 use openclaw_actors::session::peer::{Proxies, ProxyRules};
 use openclaw_actors::settings::{AgentSettings, ModelPlan, ResolvedModel, Retention, Settings};
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::config::agents::AgentEntry;
 use crate::config::auth::ResolvedAuth;
-use crate::config::gateway::{AuthMode, RateLimit as RateLimitConfig, TrustedProxy};
+use crate::config::gateway::{AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TrustedProxy};
 use crate::config::models::{
     AuthProfiles, Input, ModelSources, ResolvedModel as Found, choice, is_unconfigured, resolve,
 };
@@ -59,6 +60,24 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         ),
         gateway_dir: loaded.paths.gateway_dir.clone(),
         log_file: Some(crate::telemetry::log_file(loaded)),
+        reach: reach(&config.gateway),
+    }
+}
+
+/// How others reach this gateway.
+fn reach(gateway: &Gateway) -> Reach {
+    Reach {
+        public_origin: gateway.public_origin.clone(),
+        remote_url: gateway.remote.url.clone(),
+        listens: match gateway.bind {
+            Bind::Loopback | Bind::Auto | Bind::Tailnet => Listens::Loopback,
+            Bind::Lan => Listens::Everywhere,
+            Bind::Custom => gateway
+                .custom_bind_host
+                .as_deref()
+                .and_then(|host| host.parse().ok())
+                .map_or(Listens::Everywhere, Listens::On),
+        },
     }
 }
 

@@ -43,12 +43,14 @@ pub enum Command {
     Status(ReadArgs),
     /// Send a message to an agent and show its answer.
     Agent(AgentArgs),
-    /// List, approve and reject devices that want to connect.
+    /// List, approve, name and remove devices; make setup codes for new ones.
     Devices(DevicesArgs),
     /// Show what was decided about trust: who came in, who did not, who allowed it.
     Audit(AuditArgs),
     /// List nodes, and decide which of their commands may be used.
     Nodes(NodesArgs),
+    /// Show a QR code that pairs one phone or node, once (same as `devices setup-code`).
+    Qr(QrArgs),
     /// Open the chat page, or print its address.
     Dashboard(DashboardArgs),
     /// Show the gateway's log.
@@ -201,11 +203,19 @@ pub enum DevicesCommand {
     /// Show who wants to connect and who may.
     List(ReadArgs),
     /// Let a device connect.
-    Approve(DecideArgs),
+    Approve(ApproveArgs),
     /// Turn a device's request down.
     Reject(DecideArgs),
     /// Forget a paired device: its tokens and connections end at once.
     Remove(DeviceArgs),
+    /// Give a device a name.
+    Rename(RenameArgs),
+    /// Replace the tokens of a device's role; its connections end.
+    Rotate(RotateArgs),
+    /// End a role of a device: its tokens and connections; only an approval gives it back.
+    Revoke(RevokeArgs),
+    /// Make a one-time code by which a phone or node pairs itself.
+    SetupCode(SetupCodeArgs),
 }
 
 /// A paired device.
@@ -214,6 +224,20 @@ pub struct DeviceArgs {
     /// The device, or a beginning of its id that fits only one.
     #[arg(value_name = "DEVICE")]
     pub device: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// An approval.
+#[derive(Debug, Clone, Args)]
+pub struct ApproveArgs {
+    /// The request, or a beginning of it that fits only one.
+    #[arg(value_name = "REQUEST")]
+    pub request: Option<String>,
+    /// The newest request.
+    #[arg(long, conflicts_with = "request")]
+    pub latest: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub read: ReadArgs,
@@ -228,6 +252,148 @@ pub struct DecideArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub read: ReadArgs,
+}
+
+/// A new name.
+#[derive(Debug, Clone, Args)]
+pub struct RenameArgs {
+    /// The device, or a beginning of its id that fits only one.
+    #[arg(value_name = "DEVICE")]
+    pub device: String,
+    /// Its new name, at most 64 characters.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// A role of a device.
+#[derive(Debug, Clone, Args)]
+pub struct RoleArgs {
+    /// The device, or a beginning of its id that fits only one.
+    #[arg(long, value_name = "DEVICE")]
+    pub device: String,
+    /// The role: operator or node.
+    #[arg(long, value_name = "ROLE")]
+    pub role: String,
+}
+
+/// New tokens.
+#[derive(Debug, Clone, Args)]
+pub struct RotateArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub role: RoleArgs,
+    /// What the new token gives, such as operator.read; without it, what the role was approved for.
+    #[arg(long, value_name = "SCOPE", num_args = 1..)]
+    pub scope: Vec<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// The end of a role.
+#[derive(Debug, Clone, Args)]
+pub struct RevokeArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub role: RoleArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// What a setup code says and how it is shown.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CodeArgs {
+    /// The address under which the device reaches the gateway, such as wss://gateway.example.
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Prefer gateway.remote.url to this host's own addresses.
+    #[arg(long)]
+    pub remote: bool,
+    /// What the code gives: limited (a phone: chat and approvals, no admin) or node.
+    #[arg(long, value_enum, value_name = "ACCESS", default_value = "limited")]
+    pub access: AccessArg,
+    /// Print the code and nothing else.
+    #[arg(long)]
+    pub setup_code_only: bool,
+    /// Do not draw the QR code.
+    #[arg(long)]
+    pub no_ascii: bool,
+}
+
+/// What a setup code gives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum AccessArg {
+    /// A phone: a node, and an operator that may chat, approve and answer.
+    #[default]
+    Limited,
+    /// A node only.
+    Node,
+}
+
+/// `openclaw devices setup-code`.
+#[derive(Debug, Clone, Args)]
+pub struct SetupCodeArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub code: CodeArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// `openclaw qr`: upstream's name for it, in which `--url` is the address inside the code.
+#[derive(Debug, Clone, Args)]
+pub struct QrArgs {
+    /// Same as --public-url.
+    #[arg(long, value_name = "URL", conflicts_with = "public_url")]
+    pub url: Option<String>,
+    /// The gateway's shared token.
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// The gateway's shared password.
+    #[arg(long, value_name = "PASSWORD", conflicts_with = "token")]
+    pub password: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub code: CodeArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub form: FormArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub wait: TimeoutArgs,
+}
+
+impl From<QrArgs> for SetupCodeArgs {
+    fn from(args: QrArgs) -> Self {
+        let QrArgs {
+            url,
+            token,
+            password,
+            code,
+            form,
+            wait,
+        } = args;
+        Self {
+            code: CodeArgs {
+                public_url: code.public_url.or(url),
+                ..code
+            },
+            read: ReadArgs {
+                target: TargetArgs {
+                    url: None,
+                    token,
+                    password,
+                },
+                form,
+                wait,
+            },
+        }
+    }
 }
 
 /// `openclaw audit`.
@@ -466,6 +632,12 @@ mod tests {
         assert!(parse("openclaw gateway --token a --password b").is_err());
         assert!(parse("openclaw health --url ws://h --token a --json --timeout 5s").is_ok());
         assert!(parse("openclaw agent").is_err());
+        assert!(parse("openclaw --profile work qr --access node --no-ascii").is_ok());
+        assert!(parse("openclaw qr --url wss://a --public-url wss://b").is_err());
+        assert!(parse("openclaw devices setup-code --url ws://h --public-url wss://g").is_ok());
+        assert!(parse("openclaw devices approve --latest").is_ok());
+        assert!(parse("openclaw devices approve r --latest").is_err());
+        assert!(parse("openclaw devices rotate --device d --role node --scope a b").is_ok());
         assert!(parse("openclaw nodes describe").is_err());
         assert!(parse("openclaw nodes describe attic").is_ok());
         assert!(parse("openclaw nodes describe --node attic").is_ok());

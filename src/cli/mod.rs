@@ -49,6 +49,11 @@ pub fn main() -> ExitCode {
         Command::Nodes(args) => {
             block_on(commands::nodes::run(&args.command, &environment, &output))
         }
+        Command::Qr(args) => block_on(commands::setup_code::run(
+            &args.into(),
+            &environment,
+            &output,
+        )),
         Command::Logs(args) => block_on(commands::logs::run(&args, &environment, &output)),
     };
     done.unwrap_or_else(|failure| {

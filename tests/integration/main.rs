@@ -21,6 +21,7 @@ mod modes;
 mod namespaces;
 mod nodes;
 mod openssl;
+mod pairing;
 mod process;
 mod refusals;
 mod sessions;

@@ -8,9 +8,10 @@ pub mod router;
 pub mod state;
 pub mod table;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, Context, Handler, Message, Recipient};
+use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Recipient};
 use arc_swap::ArcSwap;
 use openclaw_protocol::{Generation, Role};
 
@@ -146,6 +147,7 @@ impl Handler<Unregister> for Gateway {
         let Some(caller) = self.deps.state.with(|state| state.leave(msg.0)) else {
             return;
         };
+        caller.ended.set();
         let doors = self.deps.doors.load();
         if caller.role == Role::Node
             && let Some(nodes) = &doors.node_left
@@ -252,6 +254,24 @@ impl Handler<Kick> for Gateway {
             });
         }
         hit.len()
+    }
+}
+
+/// Asks which devices have a connection.
+#[derive(Message)]
+#[rtype(result = "BTreeSet<String>")]
+pub struct Connected;
+
+impl Handler<Connected> for Gateway {
+    type Result = MessageResult<Connected>;
+
+    fn handle(&mut self, _: Connected, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.deps.state.with(|state| {
+            state
+                .connections()
+                .filter_map(|caller| caller.device_id.clone())
+                .collect()
+        }))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, audit, channels, chat, config, device, logs, messaging, models, node,
-    session_changes, sessions, system,
+    agent, agents, audit, channels, chat, config, device, device_scopes, device_setup, logs,
+    messaging, models, node, session_changes, sessions, system,
 };
 
 use super::table::Table;
@@ -61,6 +61,10 @@ pub fn dispatch() -> Dispatch {
         .routed::<device::DevicePairReject>()
         .routed::<device::DevicePairRemove>()
         .routed::<device::DevicePairRename>()
+        .routed::<device_setup::DevicePairSetupCode>()
+        .routed::<device_setup::DevicePairSetupStatus>()
+        .routed::<device_scopes::DeviceScopesRequestUpgrade>()
+        .routed::<device_scopes::DeviceScopesWaitUpgrade>()
         .routed::<device::DeviceTokenRotate>()
         .routed::<device::DeviceTokenRevoke>()
         .routed::<node::NodePairList>()
@@ -132,6 +136,10 @@ pub fn table(owners: &Owners) -> Table {
         .on::<device::DevicePairReject>(pairing.clone())
         .on::<device::DevicePairRemove>(pairing.clone())
         .on::<device::DevicePairRename>(pairing.clone())
+        .on::<device_setup::DevicePairSetupCode>(pairing.clone())
+        .on::<device_setup::DevicePairSetupStatus>(pairing.clone())
+        .on::<device_scopes::DeviceScopesRequestUpgrade>(pairing.clone())
+        .on::<device_scopes::DeviceScopesWaitUpgrade>(pairing.clone())
         .on::<device::DeviceTokenRotate>(pairing.clone())
         .on::<device::DeviceTokenRevoke>(pairing.clone())
         .on::<node::NodePairList>(pairing.clone())
@@ -148,6 +156,7 @@ pub const EVENTS: &[&str] = &[
     "connect.challenge",
     "device.pair.requested",
     "device.pair.resolved",
+    "device.pair.setup.completed",
     "health",
     "node.pair.requested",
     "node.pair.resolved",

@@ -52,6 +52,7 @@ fn caller(role: Role, device: Option<&str>, scopes: &[Scope], commands: &[&str])
         remote_ip: None,
         hub: Arc::default(),
         in_flight: AtomicU32::new(0),
+        ended: crate::call::Ended::default(),
     }
 }
 

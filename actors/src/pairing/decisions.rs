@@ -66,7 +66,6 @@ impl PairingState {
         let mut effects = Effects::about(&id);
         effects.put_device(&id, device);
         effects.delete(Table::PairingPending, &id);
-        effects.resolved(&id, request_id, PairDecision::Approved, now);
         let kind = if request.is_repair {
             Kind::UpgradeApproved
         } else {
@@ -80,6 +79,7 @@ impl PairingState {
         );
         let device = device.to_wire(&id);
         self.pending.remove(&id);
+        self.over(&mut effects, &id, &request, PairDecision::Approved, now);
         effects.with(Ok(DevicePairApproveResult {
             request_id: request_id.to_owned(),
             device,
@@ -100,12 +100,13 @@ impl PairingState {
             let denied = ErrorShape::invalid("device pairing rejection denied");
             return Step::answer(&id, Err(denied));
         }
+        let Some(request) = self.pending.remove(&id) else {
+            return unknown_pairing();
+        };
         let mut effects = Effects::about(&id);
         effects.delete(Table::PairingPending, &id);
-        effects.resolved(&id, request_id, PairDecision::Rejected, now);
-        if let Some(request) = self.pending.remove(&id) {
-            effects.note(request.to_audit(Kind::PairingRejected).by(&by.name));
-        }
+        effects.note(request.to_audit(Kind::PairingRejected).by(&by.name));
+        self.over(&mut effects, &id, &request, PairDecision::Rejected, now);
         effects.with(Ok(DevicePairRejectResult {
             request_id: request_id.to_owned(),
             device_id: id,

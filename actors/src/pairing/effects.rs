@@ -1,18 +1,21 @@
 //! What a decision asks for: rows to commit first, then events and log lines.
 
 use openclaw_protocol::events::device::{
-    DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DevicePairResolvedEvent, PairDecision,
+    DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DEVICE_PAIR_SETUP_COMPLETED,
+    DevicePairResolvedEvent, PairDecision,
 };
 use openclaw_protocol::events::node::{
     NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED, NodePairResolvedEvent,
 };
 use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::device::PairRequest;
+use openclaw_protocol::methods::device_setup::SetupCompletion;
 use openclaw_protocol::methods::node::NodePairRequest;
 use openclaw_protocol::{Generation, Role, Scope};
 use serde::Serialize;
 
 use super::records::{Device, Pending, wire};
+use super::setup::Setup;
 use crate::audit::AuditRow;
 use crate::clock::Millis;
 use crate::event::{Audience, Class, EventBody, EventOut, Form, Plain, Written};
@@ -53,6 +56,8 @@ pub enum PairEvent {
     NodeRequested(Box<NodePairRequest>),
     /// A request about a node's surface is over.
     NodeResolved(NodePairResolvedEvent),
+    /// A setup code was used.
+    SetupCompleted(SetupCompletion),
 }
 
 /// A request of a node, in the form of each generation.
@@ -110,6 +115,19 @@ impl Effects {
         self.ops.push(put(Table::PairingPending, id, pending));
     }
 
+    /// Writes the row of a setup code.
+    pub fn put_setup(&mut self, id: &str, setup: &Setup) {
+        self.ops.push(put(Table::PairingSetups, id, setup));
+    }
+
+    /// Puts what was decided before in front.
+    pub fn put_before(&mut self, before: Self) {
+        self.ops.splice(0..0, before.ops);
+        self.events.splice(0..0, before.events);
+        self.notes.splice(0..0, before.notes);
+        self.nodes |= before.nodes;
+    }
+
     /// Removes a row.
     pub fn delete(&mut self, table: Table, id: &str) {
         self.ops.push(Op::delete(table, id));
@@ -156,6 +174,9 @@ impl PairEvent {
             ),
             Self::NodeResolved(resolved) => {
                 EventOut::new(NODE_PAIR_RESOLVED, audience, Plain(resolved.clone()))
+            }
+            Self::SetupCompleted(done) => {
+                EventOut::new(DEVICE_PAIR_SETUP_COMPLETED, audience, Plain(done.clone()))
             }
         };
         out.class(Class::Droppable)

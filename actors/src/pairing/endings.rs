@@ -39,8 +39,9 @@ impl PairingState {
         effects.delete(Table::Devices, id);
         if let Some(pending) = self.pending.remove(id) {
             effects.delete(Table::PairingPending, id);
-            effects.resolved(id, &pending.request_id, PairDecision::Rejected, now);
+            self.over(&mut effects, id, &pending, PairDecision::Rejected, now);
         }
+        self.end_setups_of(&mut effects, id);
         effects.with(Ok(DevicePairRemoveResult {
             device_id: id.to_owned(),
         }))
@@ -143,6 +144,7 @@ impl PairingState {
             effects.end_node(id, device, now);
         }
         self.write(&mut effects, id);
+        self.end_setups_of(&mut effects, id);
         effects.with(Ok(DeviceTokenRevokeResult {
             device_id: id.clone(),
             role: role.as_str().to_owned(),

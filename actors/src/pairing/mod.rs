@@ -5,19 +5,27 @@
 //! **Invariant:** every transition is decided by [`state`], and is on the disk before its answer
 //! leaves; when it was last seen, and for how long a request is good, follow within half a minute.
 
+mod ask;
 mod authority;
+mod closing;
 mod decisions;
 pub mod effects;
 mod endings;
 mod metadata;
 mod node_decisions;
 pub mod node_record;
+mod prune;
+pub(crate) mod qr;
+pub mod reach;
 pub mod records;
 pub mod refusal;
+mod requests;
+pub mod setup;
 pub mod state;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod upgrades;
 mod vault;
 mod writes;
 
@@ -25,91 +33,42 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, Response};
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Response};
 use actix::{WrapFuture as _, fut};
-use openclaw_protocol::connect::ClientInfo;
-use openclaw_protocol::device::ProvenDevice;
+use openclaw_protocol::methods::device_setup::DevicePairSetupCodeParams;
 use openclaw_protocol::methods::system::GatewayIdentity;
-use openclaw_protocol::{ErrorShape, Generation, Method, Role, Scopes};
+use openclaw_protocol::{ErrorShape, Method};
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 
-use crate::audit::AuditPort;
-use crate::call::{ConnKey, Reply};
+use crate::call::Reply;
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::gate::GateSettings;
-use crate::gateway::{GatewayPort, Kick};
+use crate::gateway::GatewayPort;
 use crate::kept::Kept;
 use crate::methods::store_error;
-use crate::node::policy::{CommandPolicy, Surface};
-use crate::session::handshake::GateOne;
+use crate::node::policy::CommandPolicy;
 use crate::store::{StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier, fail};
 use crate::views::Views;
 
+pub use ask::{Admission, Admit, IssuedToken, RoleToken, SetupReceipt};
 pub(crate) use authority::Authority;
+pub(crate) use closing::close_connections;
+pub(crate) use requests::Upgrader;
+
+use closing::{NodeBook, Voice};
 use effects::{Effects, Step};
+use reach::{Addresses, HostNetwork, SharedNetwork};
 use records::SecretMark;
 use state::PairingState;
+use upgrades::Upgrades;
 use vault::Vault;
 use writes::{Trustworthy, Writes};
 
 /// How often the rows that may be late are written.
 const FLUSH: Duration = Duration::from_secs(30);
-/// Close code of a connection whose trust an owner ended.
-const CLOSED_BY_OWNER: u16 = 4001;
-/// Between the two looks for connections that have to be closed.
-const SECOND_LOOK: Duration = Duration::from_millis(500);
-
-/// A device token as it is handed out; only its hash is kept.
-#[derive(Clone)]
-pub struct IssuedToken {
-    /// The token.
-    pub token: String,
-    /// When it was issued, milliseconds since the epoch.
-    pub issued_at_ms: u64,
-}
-
-impl std::fmt::Debug for IssuedToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "IssuedToken({})", self.issued_at_ms)
-    }
-}
-
-/// Asks whether a proven device may connect.
-#[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<Admission, ErrorShape>")]
-pub struct Admit {
-    /// The device.
-    pub device: ProvenDevice,
-    /// The role.
-    pub role: Role,
-    /// The scopes asked for.
-    pub scopes: Scopes,
-    /// Gate one.
-    pub gate: GateOne,
-    /// Whether a new device may be approved without asking.
-    pub silent: bool,
-    /// The client program.
-    pub client: ClientInfo,
-    /// The negotiated generation.
-    pub generation: Generation,
-    /// The peer's address, `None` for this machine.
-    pub remote_ip: Option<String>,
-    /// What a node claims to offer; nothing of it is in effect before its approval.
-    pub claims: Surface,
-}
-
-/// A device that may connect.
-#[derive(Debug, Clone)]
-pub struct Admission {
-    /// The granted scopes.
-    pub scopes: Scopes,
-    /// The wire name of what satisfied gate one.
-    pub method: String,
-    /// Its token: echoed, or a further one.
-    pub token: Option<IssuedToken>,
-}
 
 /// What the registry works with; see [`PairingDeps::new`].
 #[derive(Clone)]
@@ -122,6 +81,8 @@ pub struct PairingDeps {
     views: Views,
     clock: SharedClock,
     entropy: SharedEntropy,
+    upgrades: Upgrades,
+    network: SharedNetwork,
 }
 
 impl PairingDeps {
@@ -144,7 +105,16 @@ impl PairingDeps {
             views,
             clock,
             entropy,
+            upgrades: Upgrades::default(),
+            network: Arc::new(HostNetwork),
         }
+    }
+
+    /// The same with another view of the host's network, for tests.
+    #[must_use]
+    pub fn with_network(mut self, network: SharedNetwork) -> Self {
+        self.network = network;
+        self
     }
 }
 
@@ -221,8 +191,9 @@ impl PairingRegistry {
         let reader = self.deps.store.reader();
         let devices = rows(reader, Table::Devices)?;
         let pending = rows(reader, Table::PairingPending)?;
+        let setups = rows(reader, Table::PairingSetups)?;
         let now = self.deps.clock.now();
-        let loaded = PairingState::load(devices, pending, now);
+        let loaded = PairingState::load(devices, pending, setups, now);
         self.deps.state.with(|state| *state = loaded);
         self.deps.writes.loaded();
         self.book().publish();
@@ -283,17 +254,15 @@ impl PairingRegistry {
             let commit = self.deps.store.commit(ops);
             Some(self.deps.writes.begin(&effects.device, commit))
         };
-        let gateway = self.deps.gateway.clone();
-        let audit = self.deps.views.audit.clone();
-        let book = self.book();
+        let voice = self.voice();
         let Some(ticket) = ticket else {
-            tell(&gateway, &audit, &book, &effects);
+            voice.tell(&effects);
             return Response::reply(answer);
         };
         Response::fut(async move {
             match ticket.done().await {
                 Ok(()) => {
-                    tell(&gateway, &audit, &book, &effects);
+                    voice.tell(&effects);
                     answer
                 }
                 Err(error) => Err(store_error(&error)),
@@ -313,20 +282,26 @@ impl PairingRegistry {
             mut effects,
         } = step;
         let ops = std::mem::take(&mut effects.ops);
-        let gateway = self.deps.gateway.clone();
-        let audit = self.deps.views.audit.clone();
-        let book = self.book();
-        if ops.is_empty() {
+        let voice = self.voice();
+        // What an answer promises may be on its way to the disk since an earlier decision.
+        let ticket = match (ops.is_empty(), &answer) {
+            (true, Err(_)) => None,
+            (true, Ok(_)) => self.deps.writes.last(&effects.device),
+            (false, _) => {
+                let commit = self.deps.store.commit(ops);
+                Some(self.deps.writes.begin(&effects.device, commit))
+            }
+        };
+        let Some(ticket) = ticket else {
+            voice.tell(&effects);
             return reply.settle(answer);
-        }
-        let commit = self.deps.store.commit(ops);
-        let ticket = self.deps.writes.begin(&effects.device, commit);
+        };
         actix_rt::spawn(async move {
             match ticket.done().await {
                 Ok(()) => {
-                    tell(&gateway, &audit, &book, &effects);
+                    voice.tell(&effects);
                     reply.settle(answer);
-                    then(&gateway);
+                    then(&voice.gateway);
                 }
                 Err(error) => reply.error(store_error(&error)),
             }
@@ -345,6 +320,32 @@ impl PairingRegistry {
         self.deps.views.settings.load().nodes.clone()
     }
 
+    /// Commits what follows from something that happened, then tells everyone.
+    pub(crate) fn follow(&self, mut effects: Effects) {
+        let ops = std::mem::take(&mut effects.ops);
+        if ops.is_empty() {
+            return;
+        }
+        let commit = self.deps.store.commit(ops);
+        let ticket = self.deps.writes.begin(&effects.device, commit);
+        let voice = self.voice();
+        actix_rt::spawn(async move {
+            match ticket.done().await {
+                Ok(()) => voice.tell(&effects),
+                Err(error) => tracing::warn!(%error, "a change of device trust was not written"),
+            }
+        });
+    }
+
+    fn voice(&self) -> Voice {
+        Voice {
+            gateway: self.deps.gateway.clone(),
+            audit: self.deps.views.audit.clone(),
+            upgrades: self.deps.upgrades.clone(),
+            book: self.book(),
+        }
+    }
+
     /// Where randomness comes from.
     pub(crate) fn entropy(&self) -> SharedEntropy {
         Arc::clone(&self.deps.entropy)
@@ -355,6 +356,16 @@ impl PairingRegistry {
         self.deps
             .vault
             .with(|vault| vault.as_ref().map(Vault::identity))
+    }
+
+    /// The addresses of a setup code.
+    pub(crate) fn addresses(
+        &self,
+        params: &DevicePairSetupCodeParams,
+    ) -> Result<Addresses, ErrorShape> {
+        let settings = self.deps.views.settings.load();
+        let port = self.deps.views.places.port();
+        reach::choose(&settings.reach, port, &*self.deps.network, params)
     }
 
     /// Everyone who is present, to tell which devices are connected.
@@ -384,69 +395,6 @@ impl PairingRegistry {
     }
 }
 
-/// Closes the connections of a device, or of one of its roles. A connect that was let in before
-/// may reach the Gateway after this, so those that are older are closed once more a moment later.
-pub(crate) fn close_connections(
-    gateway: &GatewayPort,
-    device: String,
-    role: Option<Role>,
-    reason: &'static str,
-) {
-    let newest = ConnKey::next();
-    let kick = move || {
-        let device = device.clone();
-        Kick {
-            matches: Box::new(move |caller| {
-                caller.conn < newest
-                    && caller.device_id.as_ref() == Some(&device)
-                    && role.is_none_or(|role| caller.role == role)
-            }),
-            code: CLOSED_BY_OWNER,
-            reason: reason.to_owned(),
-        }
-    };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "as rare as owners' decisions, and never to be lost"
-    )]
-    let look = move |gateway: &GatewayPort| gateway.addr().do_send(kick());
-    look(gateway);
-    let gateway = gateway.clone();
-    actix_rt::spawn(async move {
-        tokio::time::sleep(SECOND_LOOK).await;
-        look(&gateway);
-    });
-}
-
-/// Publishes what is known of nodes.
-///
-/// It is taken from the memory, which may be ahead of the disk by the commits that are on their way:
-/// if one of them fails, the memory is loaded again, and that is published.
-#[derive(Clone)]
-struct NodeBook {
-    state: Kept<PairingState>,
-    views: Views,
-}
-
-impl NodeBook {
-    fn publish(&self) {
-        let nodes = self.state.with(|state| state.node_trust());
-        self.views.node_trust.publish(nodes);
-    }
-}
-
-fn tell(gateway: &GatewayPort, audit: &AuditPort, book: &NodeBook, effects: &Effects) {
-    if effects.nodes {
-        book.publish();
-    }
-    for event in &effects.events {
-        gateway.emit(event.to_out());
-    }
-    for row in &effects.notes {
-        audit.record(row);
-    }
-}
-
 fn rows<T: DeserializeOwned>(
     reader: &StoreReader,
     table: Table,
@@ -462,20 +410,34 @@ fn rows<T: DeserializeOwned>(
 impl Handler<Admit> for PairingRegistry {
     type Result = Response<Result<Admission, ErrorShape>>;
 
-    fn handle(&mut self, ask: Admit, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, ask: Admit, ctx: &mut Self::Context) -> Self::Result {
         if let Err(error) = self.ready() {
             return Response::reply(Err(error));
         }
         let mark = self.mark();
         let entropy = Arc::clone(&self.deps.entropy);
         let policy = self.command_policy();
-        let step = self.decide(|state, now| {
+        let mut step = self.decide(|state, now| {
             let mut step = state.admit(&ask, mark.as_ref(), now, &*entropy);
             if step.answer.is_ok() {
                 state.declare(&ask, &policy, now, &*entropy, &mut step.effects);
             }
             step
         });
+        if let Ok(admission) = &mut step.answer
+            && let Some(receipt) = &mut admission.setup
+        {
+            let (told, delivered) = oneshot::channel();
+            receipt.told = Some(told);
+            let id = receipt.id.clone();
+            let done = delivered.into_actor(self).map(move |told, registry, _| {
+                if told.is_ok() {
+                    registry.follow(registry.decide(|state, now| state.complete_setup(&id, now)));
+                }
+            });
+            ctx.spawn(done);
+        }
+        self.prune_after(&step.effects, &ask, ctx);
         self.carry_out(step)
     }
 }

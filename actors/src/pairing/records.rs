@@ -155,6 +155,9 @@ pub struct Device {
     pub node: Option<NodeRecord>,
     /// How the last approval came about.
     pub approved_via: ApprovedVia,
+    /// An owner decided about it at some time: it is never forgotten by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owned: bool,
     /// When it was first paired.
     pub created_at_ms: Millis,
     /// When it was last approved.
@@ -205,6 +208,9 @@ pub struct Pending {
     pub scopes: Scopes,
     /// Whether it was paired before.
     pub is_repair: bool,
+    /// An approval gives exactly this, instead of this besides what the device has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
     /// When it first asked.
     pub ts: Millis,
     /// When it last asked; the request ends some minutes after this.
@@ -270,6 +276,32 @@ impl Pending {
             roles: BTreeSet::from([ask.role]),
             scopes: ask.scopes,
             is_repair,
+            replaces: false,
+            ts: now,
+            refreshed_at_ms: now,
+        }
+    }
+
+    /// A connected device asks for more scopes.
+    pub fn upgrade(
+        request_id: String,
+        device: &Device,
+        scopes: Scopes,
+        remote_ip: Option<String>,
+        now: Millis,
+    ) -> Self {
+        Self {
+            request_id,
+            public_key: device.public_key.clone(),
+            about: About {
+                remote_ip,
+                ..device.about.clone()
+            },
+            role: Role::Operator,
+            roles: BTreeSet::from([Role::Operator]),
+            scopes,
+            is_repair: true,
+            replaces: false,
             ts: now,
             refreshed_at_ms: now,
         }
@@ -282,6 +314,7 @@ impl Pending {
             self.role = older.role;
             self.roles.extend(older.roles.iter().copied());
             self.scopes = self.scopes.union(older.scopes);
+            self.replaces |= older.replaces;
         }
         self
     }

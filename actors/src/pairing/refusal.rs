@@ -48,6 +48,7 @@ impl Gap {
 /// Why nobody approved the device without asking.
 pub fn why_not_silent(ask: &Admit, gap: Gap) -> &'static str {
     match (&ask.gate, gap) {
+        (GateOne::Bootstrap { .. }, _) => "its setup code was made for another kind of client",
         _ if ask.remote_ip.is_some() => "it is not on the gateway's own machine",
         (GateOne::DeviceToken { .. }, _) => "it came with a device token, not the shared secret",
         (GateOne::Shared("none"), _) => "gateway.auth.mode is none, so nothing proved the client",
@@ -120,4 +121,14 @@ pub fn too_many_devices(limit: usize) -> ErrorShape {
 
 fn names(scopes: Scopes) -> Value {
     json!(scopes.names())
+}
+
+/// The refusal of a device whose setup code is good, and which has to wait for an owner besides.
+pub fn setup_waits(mut error: ErrorShape) -> ErrorShape {
+    if let Some(details) = &mut error.details {
+        details["recommendedNextStep"] = json!("wait_then_retry");
+        details["retryable"] = json!(true);
+        details["pauseReconnect"] = json!(false);
+    }
+    error
 }

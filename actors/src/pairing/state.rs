@@ -5,17 +5,19 @@
 //! connect alone. A token opens nothing but its own device and role, and never more than its role
 //! is approved for. At most four tokens per device and role, one request per device.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use openclaw_protocol::client::{ClientId, ClientMode};
 use openclaw_protocol::events::device::PairDecision;
-use openclaw_protocol::{ErrorShape, Generation, Role};
+use openclaw_protocol::{ErrorShape, Generation, Role, Scopes};
 
-use super::effects::{Effects, PairEvent, Step};
+use super::effects::{Effects, Step};
 use super::metadata;
 use super::records::{About, ApprovedVia, Device, Grant, Pending, SecretMark};
-use super::refusal::{Gap, pairing_required, scope_mismatch, too_many_devices, why_not_silent};
+use super::refusal::{Gap, scope_mismatch, too_many_devices};
+use super::requests::Ending;
+use super::setup::Setup;
 use super::tokens;
 use super::{Admission, Admit, IssuedToken};
 use crate::audit::{AuditRow, Kind};
@@ -38,10 +40,16 @@ pub struct PairingState {
     /// Devices whose row differs from the store only in when they were last seen.
     touched: BTreeSet<String>,
     /// Requests whose row differs from the store only in when they were refreshed, or is gone.
-    stale_requests: BTreeSet<String>,
+    pub(super) stale_requests: BTreeSet<String>,
+    /// Setup codes by their id.
+    pub(super) setups: BTreeMap<String, Setup>,
+    /// Setup codes that are gone, and whose row is not yet.
+    pub(super) stale_setups: BTreeSet<String>,
+    /// How the last requests ended, oldest first, for devices that wait for that.
+    pub(super) endings: VecDeque<Ending>,
     /// Requests that ended by themselves and are not told yet; there are at most [`MAX_PENDING`]
     /// requests, and the registry takes these twice a minute.
-    ended: Vec<AuditRow>,
+    pub(super) ended: Vec<AuditRow>,
 }
 
 type Verdict = Step<Result<Admission, ErrorShape>>;
@@ -51,14 +59,17 @@ impl PairingState {
     pub fn load(
         devices: BTreeMap<String, Device>,
         pending: BTreeMap<String, Pending>,
+        setups: BTreeMap<String, Setup>,
         now: Millis,
     ) -> Self {
         let mut state = Self {
             devices,
             pending,
+            setups,
             ..Self::default()
         };
         state.expire(now);
+        state.expire_setups(now);
         state
     }
 
@@ -74,6 +85,20 @@ impl PairingState {
             GateOne::DeviceToken { token, otherwise } => {
                 self.admit_by_token(ask, token, otherwise, mark, now, entropy)
             }
+            GateOne::Bootstrap { token, otherwise } => match self.open_setup(ask, token, now) {
+                Some(setup) => self.admit_by_setup(ask, &setup, mark, now, entropy),
+                None => match otherwise {
+                    Ok(gate) => {
+                        let gate = (**gate).clone();
+                        let ask = Admit {
+                            gate,
+                            ..ask.clone()
+                        };
+                        self.admit(&ask, mark, now, entropy)
+                    }
+                    Err(error) => Step::answer(&ask.device.id, Err((**error).clone())),
+                },
+            },
             GateOne::Shared(method) => match self.gap(ask) {
                 None => self.let_in(ask, method, mark, now, entropy),
                 Some(gap) if self.may_be_silent(ask, gap) => {
@@ -85,7 +110,7 @@ impl PairingState {
     }
 
     /// What stands between the device and what it asks for.
-    fn gap(&self, ask: &Admit) -> Option<Gap> {
+    pub(super) fn gap(&self, ask: &Admit) -> Option<Gap> {
         let Some(device) = self.known(ask) else {
             return Some(Gap::NotPaired);
         };
@@ -99,7 +124,7 @@ impl PairingState {
         changed.then_some(Gap::Metadata)
     }
 
-    fn known(&self, ask: &Admit) -> Option<&Device> {
+    pub(super) fn known(&self, ask: &Admit) -> Option<&Device> {
         self.devices
             .get(&ask.device.id)
             .filter(|device| device.has_key(&ask.device))
@@ -154,6 +179,7 @@ impl PairingState {
             return self.wait_for_owner(ask, Gap::Metadata, now, entropy);
         }
         token.last_used_at_ms = Some(now);
+        let by_secret = token.bound_to.is_some();
         let issued_at_ms = super::records::wire(token.issued());
         device.last_seen_at_ms = Some(now);
         self.touched.insert(id.clone());
@@ -164,12 +190,15 @@ impl PairingState {
                 token: presented.to_owned(),
                 issued_at_ms,
             }),
+            by_secret,
+            further: Vec::new(),
+            setup: None,
         };
         Step::answer(id, Ok(admission))
     }
 
     /// Hands a device that lacks nothing its token.
-    fn let_in(
+    pub(super) fn let_in(
         &mut self,
         ask: &Admit,
         method: &str,
@@ -203,6 +232,9 @@ impl PairingState {
             scopes: ask.scopes,
             method: method.to_owned(),
             token: handed.map(|handed| handed.token),
+            by_secret: matches!(ask.gate, GateOne::Shared(_)),
+            further: Vec::new(),
+            setup: None,
         }))
     }
 
@@ -234,13 +266,6 @@ impl PairingState {
         {
             effects.put_device(id, device);
         }
-        let answered = self.pending.get(id).is_some_and(|waiting| {
-            request.scopes.covers(waiting.scopes) && waiting.roles.is_subset(&request.roles)
-        });
-        let waiting = answered.then(|| self.pending.remove(id)).flatten();
-        if waiting.is_some() {
-            effects.delete(Table::PairingPending, id);
-        }
         let kind = match gap {
             Gap::NotPaired => Kind::PairingApproved,
             Gap::Role | Gap::Scopes | Gap::Metadata => Kind::UpgradeApproved,
@@ -250,7 +275,9 @@ impl PairingState {
             .via(ApprovedVia::Silent.as_str())
             .code(gap.as_str())
             .reason("it is on this machine and knew the shared secret");
-        let request_id = waiting.unwrap_or(request).request_id;
+        let request_id = self
+            .answered_by(&mut effects, id, &request)
+            .unwrap_or(request.request_id);
         effects.resolved(id, &request_id, PairDecision::Approved, now);
         effects.note(row.request(&request_id));
         effects.with(answer)
@@ -273,6 +300,7 @@ impl PairingState {
             .devices
             .get(id)
             .filter(|device| device.public_key == request.public_key);
+        let owner = via != ApprovedVia::Silent;
         if known.is_none() && !self.devices.contains_key(id) && self.devices.len() >= MAX_DEVICES {
             return Err(too_many_devices(MAX_DEVICES));
         }
@@ -284,25 +312,34 @@ impl PairingState {
             roles: BTreeMap::new(),
             node: None,
             approved_via: via,
+            owned: false,
             created_at_ms: now,
             approved_at_ms: now,
             last_seen_at_ms: None,
         });
         device.about.replace_by(&request.about);
+        device.owned |= owner || device.approved_via != ApprovedVia::Silent;
         device.approved_via = via;
         device.approved_at_ms = now;
         for role in &request.roles {
             let asked = match role {
                 Role::Operator => request.scopes,
-                Role::Node => openclaw_protocol::Scopes::NONE,
+                Role::Node => Scopes::NONE,
             };
             let held = device
                 .roles
                 .remove(role)
                 .filter(|grant| grant.revoked_at_ms.is_none());
-            let (scopes, tokens) = held.map_or((asked, Vec::new()), |grant| {
-                (grant.scopes.union(asked), grant.tokens)
+            let (scopes, mut tokens) = held.map_or((asked, Vec::new()), |grant| {
+                let held = if request.replaces {
+                    Scopes::NONE
+                } else {
+                    grant.scopes
+                };
+                (held.union(asked), grant.tokens)
             });
+            // What was approved anew is all there is: no token may give more.
+            tokens.retain(|token| scopes.covers(token.scopes));
             let grant = Grant {
                 scopes,
                 via,
@@ -316,108 +353,9 @@ impl PairingState {
         Ok(())
     }
 
-    /// Files a request, or finds the one that waits already, and refuses with its id.
-    fn wait_for_owner(
-        &mut self,
-        ask: &Admit,
-        gap: Gap,
-        now: Millis,
-        entropy: &dyn Entropy,
-    ) -> Verdict {
-        self.expire(now);
-        let id = &ask.device.id;
-        let mut effects = Effects::about(id);
-        let same = self.pending.get_mut(id).filter(|pending| {
-            pending.public_key == ask.device.public_key
-                && (ask.generation == Generation::V3 || pending.covers(ask))
-        });
-        let request_id = if let Some(pending) = same {
-            pending.refreshed_at_ms = now;
-            self.stale_requests.insert(id.clone());
-            pending.request_id.clone()
-        } else {
-            let new = Pending::new(
-                entropy.uuid().to_string(),
-                ask,
-                self.devices.contains_key(id),
-                now,
-            );
-            self.file(&mut effects, id, new, ask, gap, now)
-        };
-        let known = self.known(ask);
-        effects.with(Err(pairing_required(ask, gap, &request_id, known)))
-    }
-
-    fn file(
-        &mut self,
-        effects: &mut Effects,
-        id: &str,
-        mut new: Pending,
-        ask: &Admit,
-        gap: Gap,
-        now: Millis,
-    ) -> String {
-        if let Some(older) = self.pending.remove(id) {
-            effects.resolved(id, &older.request_id, PairDecision::Rejected, now);
-            effects.note(older.to_audit(Kind::PairingSuperseded));
-            new = new.merged_with(&older);
-        } else if self.pending.len() >= MAX_PENDING {
-            self.drop_oldest(effects, now);
-        }
-        let request_id = new.request_id.clone();
-        effects.put_pending(id, &new);
-        effects
-            .events
-            .push(PairEvent::Requested(Box::new(new.to_wire(id))));
-        let kind = if gap == Gap::NotPaired {
-            Kind::PairingRequested
-        } else {
-            Kind::UpgradeRequested
-        };
-        effects.note(new.to_audit(kind).code(gap.as_str()).reason(format!(
-            "not approved without asking, because {}",
-            why_not_silent(ask, gap)
-        )));
-        self.stale_requests.remove(id);
-        self.pending.insert(id.to_owned(), new);
-        request_id
-    }
-
-    fn drop_oldest(&mut self, effects: &mut Effects, now: Millis) {
-        let oldest = self
-            .pending
-            .iter()
-            .min_by_key(|(_, pending)| pending.refreshed_at_ms)
-            .map(|(id, _)| id.clone());
-        if let Some(id) = oldest
-            && let Some(pending) = self.pending.remove(&id)
-        {
-            effects.delete(Table::PairingPending, &id);
-            effects.resolved(&id, &pending.request_id, PairDecision::Rejected, now);
-            let row = pending.to_audit(Kind::PairingExpired).device(&id);
-            effects.notes.push(row.reason("too many requests wait"));
-        }
-    }
-
-    /// Forgets requests that nobody decided in time. Silent; their rows go with the next flush.
-    pub fn expire(&mut self, now: Millis) {
-        let ended: Vec<String> = self
-            .pending
-            .iter()
-            .filter(|(_, pending)| now.since(pending.refreshed_at_ms) >= PENDING_TTL)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in ended {
-            if let Some(pending) = self.pending.remove(&id) {
-                self.ended.push(
-                    pending
-                        .to_audit(Kind::PairingExpired)
-                        .device(&id)
-                        .reason("nobody decided in time"),
-                );
-            }
-            self.stale_requests.insert(id);
-        }
+    /// A device is gone: there is no row of it to write any more.
+    pub(super) fn forget_touched(&mut self, id: &str) {
+        self.touched.remove(id);
     }
 
     /// Requests that ended by themselves since the last call, for the audit trail.
@@ -440,6 +378,10 @@ impl PairingState {
                 Some(pending) => effects.put_pending(&id, pending),
                 None => effects.delete(Table::PairingPending, &id),
             }
+        }
+        self.expire_setups(now);
+        for id in std::mem::take(&mut self.stale_setups) {
+            effects.delete(Table::PairingSetups, &id);
         }
         for device in self.devices.values_mut() {
             tokens::forget(device, now);

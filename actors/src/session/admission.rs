@@ -13,7 +13,7 @@ use super::handshake::{self, Candidate, ConnectRequest, GateOne, Refusal};
 use super::hello;
 use super::notes::{self, Claimed};
 use super::socket::{Ctx, Phase, WsSession, epoch_ms};
-use crate::call::Caller;
+use crate::call::{Caller, Ended};
 use crate::gateway::Register;
 use crate::limiter::client::Client;
 use crate::limiter::counts::Count;
@@ -89,12 +89,17 @@ impl WsSession {
         let Some(device) = candidate.device.clone() else {
             let method = match &candidate.gate {
                 GateOne::Shared(method) => (*method).to_owned(),
-                GateOne::DeviceToken { .. } => "device-token".to_owned(),
+                GateOne::DeviceToken { .. } | GateOne::Bootstrap { .. } => {
+                    "device-token".to_owned()
+                }
             };
             let admission = Admission {
                 scopes: candidate.scopes,
                 method,
                 token: None,
+                by_secret: true,
+                further: Vec::new(),
+                setup: None,
             };
             return self.register(request, &candidate, admission, ctx);
         };
@@ -135,19 +140,23 @@ impl WsSession {
         }));
     }
 
-    /// Tells the limiter what the registry found a device's own token to be; gives the guesses that
-    /// count, now that it is clear whether the gate stays shut.
+    /// Tells the limiter what the registry found a device's own token, or a setup code, to be;
+    /// gives the guesses that count, now that it is clear whether the gate stays shut.
     fn settle(&self, candidate: &Candidate, answer: &Result<Admission, ErrorShape>) -> Guesses {
-        let GateOne::DeviceToken { otherwise, .. } = &candidate.gate else {
+        let Some((otherwise, tried)) = candidate.gate.tried() else {
             return Guesses::default();
         };
         match answer {
-            Err(error) if *error == **otherwise => candidate.guesses.and(AuthScope::DeviceToken),
+            Err(error) if error == otherwise => tried
+                .iter()
+                .fold(candidate.guesses, |guesses, scope| guesses.and(*scope)),
             // Nobody looked at it.
             Err(error) if error.code == ErrorCode::Unavailable => Guesses::default(),
             Ok(_) | Err(_) => {
                 let limiter = &self.shared.limiter;
-                limiter.succeeded(AuthScope::DeviceToken, &self.client);
+                for scope in tried {
+                    limiter.succeeded(*scope, &self.client);
+                }
                 // An old secret in its configuration must not lock out a device, nor others at its
                 // address; but it must not guess on and on behind its own token either.
                 if let (false, Some(device)) = (candidate.guesses.is_empty(), &candidate.device) {
@@ -189,6 +198,7 @@ impl WsSession {
             remote_ip: self.remote_ip(),
             hub: Arc::clone(&self.worker.queue),
             in_flight: AtomicU32::new(0),
+            ended: Ended::default(),
         });
         let policy = Policy {
             max_payload: max_payload as u64,
@@ -200,6 +210,7 @@ impl WsSession {
             id.clone(),
             &caller,
             admission.token,
+            admission.further,
             Arc::clone(&self.shared.facts),
             self.shared.views.clone(),
             policy,
@@ -224,6 +235,9 @@ impl WsSession {
             session.limit.set(max_payload);
             if matches!(joined, Ok(Ok(()))) {
                 session.shared.views.audit.record(&accepted);
+                if let Some(setup) = admission.setup {
+                    setup.once_delivered(&session.link);
+                }
                 tracing::debug!(conn_id = %caller.conn_id, client = caller.client.id.as_str(), role = caller.role.as_str(), "client connected");
             } else {
                 session.close(ctx, 1013, "gateway restarting; try again");

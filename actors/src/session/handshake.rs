@@ -176,6 +176,44 @@ pub enum GateOne {
         /// The answer when it is not one; the registry gives it then, and only then.
         otherwise: Box<ErrorShape>,
     },
+    /// Nothing yet: this may be the token of a one-time setup code.
+    Bootstrap {
+        /// What was presented.
+        token: String,
+        /// What holds when it is not: another way through gate one, or the answer.
+        otherwise: Result<Box<GateOne>, Box<ErrorShape>>,
+    },
+}
+
+impl GateOne {
+    /// What the registry answers when nothing that it was asked to try is any good, and what that is.
+    pub(super) fn tried(&self) -> Option<(&ErrorShape, &'static [AuthScope])> {
+        const DEVICE: &[AuthScope] = &[AuthScope::DeviceToken];
+        const CODE: &[AuthScope] = &[AuthScope::BootstrapToken];
+        const BOTH: &[AuthScope] = &[AuthScope::BootstrapToken, AuthScope::DeviceToken];
+        match self {
+            Self::Shared(_) => None,
+            Self::DeviceToken { otherwise, .. } => Some((otherwise, DEVICE)),
+            Self::Bootstrap { otherwise, .. } => match otherwise {
+                Err(error) => Some((error, CODE)),
+                Ok(gate) => match &**gate {
+                    Self::DeviceToken { otherwise, .. } => Some((otherwise, BOTH)),
+                    _ => None,
+                },
+            },
+        }
+    }
+
+    /// Whether the shared secret was proven, apart from any setup code.
+    fn knew_the_secret(&self) -> bool {
+        match self {
+            Self::Shared(method) => matches!(*method, "token" | "password"),
+            Self::DeviceToken { .. } => false,
+            Self::Bootstrap { otherwise, .. } => {
+                otherwise.as_ref().is_ok_and(|gate| gate.knew_the_secret())
+            }
+        }
+    }
 }
 
 /// A connect that passed everything that can be decided without the pairing registry.
@@ -239,8 +277,7 @@ pub fn evaluate(
     let device =
         device::verify(claim, &context).map_err(|error| Refusal::answered(error.to_error()))?;
     let gate_one = gate_one(&shared, params, peer, locks)?;
-    let with_secret = matches!(gate_one, GateOne::Shared("token" | "password"));
-    let silent = peer.local && with_secret && gate.auto_approve_local && own_page;
+    let silent = peer.local && gate_one.knew_the_secret() && gate.auto_approve_local && own_page;
     Ok(Candidate {
         generation,
         role,
@@ -328,9 +365,57 @@ fn without_device(
     }))))
 }
 
+/// The token of a setup code before anything else that the client sent; a lock of the one does not
+/// stand in the way of the others.
+fn gate_one(
+    shared: &SharedAuth,
+    params: &ConnectParams,
+    peer: &Peer,
+    locks: Locks,
+) -> Result<GateOne, Refusal> {
+    let bootstrap = params
+        .auth
+        .as_ref()
+        .and_then(|auth| auth.bootstrap_token.clone())
+        .filter(|token| !token.is_empty());
+    let plain = secret_or_token(shared, params, peer, locks);
+    let Some(token) = bootstrap else {
+        return plain;
+    };
+    let error = |reason: &AuthFailure| reason.to_error(params.client.id, peer.local, true);
+    if let Some(left) = locks.get(AuthScope::BootstrapToken) {
+        return plain.map_err(|refusal| Refusal {
+            guesses: refusal.guesses,
+            ..Refusal::answered(error(&Credential::SetupCode.locked(left)))
+        });
+    }
+    let invalid = || error(&Credential::SetupCode.mismatch());
+    let otherwise = match plain {
+        Ok(GateOne::DeviceToken { token, otherwise }) => Ok(Box::new(GateOne::DeviceToken {
+            token,
+            otherwise: Box::new(unless_locked(*otherwise, invalid)),
+        })),
+        Ok(gate) => Ok(Box::new(gate)),
+        Err(Refusal {
+            error: Some(error), ..
+        }) => Err(Box::new(unless_locked(error, invalid))),
+        Err(_) => Err(Box::new(invalid())),
+    };
+    Ok(GateOne::Bootstrap { token, otherwise })
+}
+
+/// Whoever is locked out learns no more than that, also with a made-up code beside it.
+fn unless_locked(error: ErrorShape, invalid: impl Fn() -> ErrorShape) -> ErrorShape {
+    let locked = error
+        .details
+        .as_ref()
+        .is_some_and(|details| details["code"] == "AUTH_RATE_LIMITED");
+    if locked { error } else { invalid() }
+}
+
 /// The shared secret, or a token that the pairing registry may know as the device's own. A lock of
 /// the shared secret does not stand in the way of a device's token, nor the other way round.
-fn gate_one(
+fn secret_or_token(
     shared: &SharedAuth,
     params: &ConnectParams,
     peer: &Peer,

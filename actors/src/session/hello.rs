@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use openclaw_protocol::connect::{GrantedAuth, Policy, ServerInfo, SessionDefaults, StateVersion};
+use openclaw_protocol::connect::{
+    GrantedAuth, IssuedDeviceToken, Policy, ServerInfo, SessionDefaults, StateVersion,
+};
 use openclaw_protocol::frame::{response_ok, to_bytes};
 use openclaw_protocol::{Generation, Scope};
 use serde::Serialize;
@@ -10,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::queue::{ComposeHello, SnapshotParts};
 use crate::call::Caller;
-use crate::pairing::IssuedToken;
+use crate::pairing::{IssuedToken, RoleToken};
 use crate::views::Views;
 
 /// What every hello-ok of this process says.
@@ -60,6 +62,7 @@ pub fn compose(
     id: String,
     caller: &Arc<Caller>,
     token: Option<IssuedToken>,
+    further: Vec<RoleToken>,
     facts: Arc<ServerFacts>,
     views: Views,
     policy: Policy,
@@ -89,7 +92,7 @@ pub fn compose(
                 state_dir: admin.then_some(places.state_dir.as_str()),
                 auth_mode: (admin && v4).then(|| views.gate.load().mode.as_str()),
             },
-            auth: granted(&caller, token, v4),
+            auth: granted(&caller, token, further, v4),
             policy,
         };
         response_ok(&id, &hello)
@@ -97,7 +100,12 @@ pub fn compose(
 }
 
 /// v4 clients always learn what they were granted; v3 clients only along with a token.
-fn granted(caller: &Caller, token: Option<IssuedToken>, v4: bool) -> Option<GrantedAuth> {
+fn granted(
+    caller: &Caller,
+    token: Option<IssuedToken>,
+    further: Vec<RoleToken>,
+    v4: bool,
+) -> Option<GrantedAuth> {
     if !v4 && token.is_none() {
         return None;
     }
@@ -107,6 +115,16 @@ fn granted(caller: &Caller, token: Option<IssuedToken>, v4: bool) -> Option<Gran
         scopes: caller.scopes,
         device_token,
         issued_at_ms,
+        device_tokens: further
+            .into_iter()
+            .filter(|_| v4)
+            .map(|further| IssuedDeviceToken {
+                device_token: further.token.token,
+                role: further.role.as_str().to_owned(),
+                scopes: further.scopes,
+                issued_at_ms: further.token.issued_at_ms,
+            })
+            .collect(),
     })
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use openclaw_protocol::{Generation, Role, Scope};
+use tokio::sync::oneshot;
 
 use crate::call::{Caller, Listen};
 use crate::event::{Audience, Class, Event, Form, StreamKey};
@@ -47,6 +48,8 @@ struct Outbox {
     closed: bool,
     /// When the oldest unread byte was written; `None` while the buffer is empty.
     waiting_since: Option<Duration>,
+    /// Told when the socket has taken everything; dropped untold when the connection ends before.
+    drained: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Default)]
@@ -214,6 +217,10 @@ impl Link {
             if outbox.buffer.is_empty() {
                 outbox.buffer = BytesMut::new();
                 outbox.waiting_since = None;
+                if let Some(drained) = outbox.drained.take() {
+                    // Nobody waits any more when it cannot be told.
+                    let _ = drained.send(());
+                }
             }
             return Poll::Ready(Some(piece));
         }
@@ -222,6 +229,17 @@ impl Link {
         }
         outbox.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// Tells `drained` once the socket has taken everything that is written now.
+    pub fn when_drained(&self, drained: oneshot::Sender<()>) {
+        let mut outbox = self.outbox.borrow_mut();
+        if outbox.buffer.is_empty() {
+            // As above.
+            let _ = drained.send(());
+        } else {
+            outbox.drained = Some(drained);
+        }
     }
 
     /// From here on the connection receives events as `caller`.

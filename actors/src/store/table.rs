@@ -12,6 +12,8 @@ pub enum Table {
     Devices,
     /// Pairing requests that wait for a decision.
     PairingPending,
+    /// One-time setup codes, hashed.
+    PairingSetups,
     /// Chat sessions: index rows by session key.
     Sessions,
     /// Chat rows by (session id, sequence number); see [`super::keys`].
@@ -26,10 +28,11 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order in which a commit opens them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Meta,
         Self::Devices,
         Self::PairingPending,
+        Self::PairingSetups,
         Self::Sessions,
         Self::Transcript,
         Self::Idempotency,
@@ -43,6 +46,7 @@ impl Table {
             Self::Meta => "meta",
             Self::Devices => "devices",
             Self::PairingPending => "pairing_pending",
+            Self::PairingSetups => "pairing_setups",
             Self::Sessions => "sessions",
             Self::Transcript => "transcript",
             Self::Idempotency => "idempotency",

@@ -10,8 +10,9 @@ use crate::gateway::router;
 use crate::settings::ModelPlan;
 
 /// Everything that the Gateway may be told; it routes, orders and registers, and does no work.
-const GATEWAY_HANDLES: [&str; 7] = [
+const GATEWAY_HANDLES: [&str; 8] = [
     "CloseAll",
+    "Connected",
     "Deliver",
     "Emit",
     "Kick",

@@ -103,6 +103,7 @@ impl Who {
             device_id: None,
             remote_ip: None,
             hub: Arc::clone(queue),
+            ended: crate::call::Ended::default(),
             in_flight: AtomicU32::new(0),
         })
     }

@@ -121,6 +121,7 @@ fn reference<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
 fn access(access: Access) -> &'static str {
     match access {
         Access::Open => "any",
+        Access::AnyOperator => "operator",
         Access::Operator(scope) => scope.as_str(),
         Access::Node => "node",
     }

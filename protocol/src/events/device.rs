@@ -1,4 +1,4 @@
-//! `device.pair.requested` and `device.pair.resolved`.
+//! `device.pair.requested`, `device.pair.resolved` and `device.pair.setup.completed`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub const DEVICE_PAIR_REQUESTED: &str = "device.pair.requested";
 /// Name of the event.
 pub const DEVICE_PAIR_RESOLVED: &str = "device.pair.resolved";
+/// Name of the event; its payload is [`crate::methods::device_setup::SetupCompletion`].
+pub const DEVICE_PAIR_SETUP_COMPLETED: &str = "device.pair.setup.completed";
 
 /// Payload of `device.pair.resolved`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

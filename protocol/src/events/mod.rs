@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::connect::Challenge;
 use crate::methods::device::PairRequest;
+use crate::methods::device_setup::SetupCompletion;
 use crate::methods::node::NodePairRequest;
 use crate::methods::system::{HealthSummary, HeartbeatEvent};
 use crate::scope::{Scope, Scopes};
@@ -22,7 +23,10 @@ mod v3;
 
 pub use agent::{AGENT, AgentEvent, AgentStream};
 pub use chat::{CHAT, ChatEvent, ChatState, SESSION_MESSAGE, SessionMessageEvent};
-pub use device::{DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DevicePairResolvedEvent};
+pub use device::{
+    DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DEVICE_PAIR_SETUP_COMPLETED,
+    DevicePairResolvedEvent,
+};
 pub use node::{NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED, NodePairResolvedEvent};
 pub use sessions::{SESSIONS_CHANGED, SessionsChangedEvent};
 pub use system::{
@@ -116,6 +120,8 @@ pub static ALL: &[EventSpec] = &[
     EventSpec::of::<Challenge>(CONNECT_CHALLENGE, Gate::None, Droppable::Never),
     EventSpec::of::<PairRequest>(DEVICE_PAIR_REQUESTED, PAIRING, Droppable::Always),
     EventSpec::of::<DevicePairResolvedEvent>(DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always),
+    EventSpec::of::<SetupCompletion>(DEVICE_PAIR_SETUP_COMPLETED, PAIRING, Droppable::Always)
+        .since_v4(),
     EventSpec::of::<HealthSummary>(HEALTH, Gate::None, Droppable::Never),
     EventSpec::of::<HeartbeatEvent>(HEARTBEAT, Gate::None, Droppable::Always),
     EventSpec::of::<NodePairRequest>(NODE_PAIR_REQUESTED, PAIRING, Droppable::Always),

@@ -13,6 +13,8 @@ pub mod chat;
 pub mod common;
 pub mod config;
 pub mod device;
+pub mod device_scopes;
+pub mod device_setup;
 pub mod logs;
 pub mod message;
 pub mod messaging;
@@ -62,6 +64,10 @@ table![
     device::DevicePairReject,
     device::DevicePairRemove,
     device::DevicePairRename,
+    device_setup::DevicePairSetupCode,
+    device_setup::DevicePairSetupStatus,
+    device_scopes::DeviceScopesRequestUpgrade,
+    device_scopes::DeviceScopesWaitUpgrade,
     device::DeviceTokenRevoke,
     device::DeviceTokenRotate,
     system::GatewayIdentityGet,

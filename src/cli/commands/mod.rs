@@ -9,6 +9,7 @@ pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod nodes;
+pub(crate) mod setup_code;
 pub(crate) mod status;
 
 use serde::de::DeserializeOwned;

@@ -9,6 +9,7 @@ pub mod json;
 pub mod limits;
 pub mod logs;
 pub mod nodes;
+pub mod setup_code;
 pub mod status;
 pub mod table;
 pub mod text;

@@ -39,10 +39,14 @@ const pascal = (method) =>
 
 // Names that do not follow from the method's name.
 const PARAMS_NAME = {
+  "device.scopes.requestUpgrade": "ScopeUpgradeRequest",
+  "device.scopes.waitUpgrade": "ScopeUpgradeWait",
   "agent.identity.get": "AgentIdentityParams",
   "exec.approvals.node.get": "ExecApprovalsNodeGetParams",
 };
 const RESULT_NAME = {
+  "device.scopes.requestUpgrade": "ScopeUpgradeRegistration",
+  "device.scopes.waitUpgrade": "ScopeUpgradeResult",
   "agent.identity.get": "AgentIdentityResult",
 };
 // Whole results made of official parts.
@@ -115,6 +119,7 @@ const EVENT_SCHEMA = {
   presence: Type.Object({ presence: Snapshot.properties.presence }),
   "device.pair.requested": ProtocolSchemas.DevicePairRequestedEvent,
   "device.pair.resolved": ProtocolSchemas.DevicePairResolvedEvent,
+  "device.pair.setup.completed": ProtocolSchemas.DevicePairSetupCompletedEvent,
 };
 
 /** Events whose payload has no schema in the package. */

@@ -65,16 +65,6 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
         Waits("webhooks"),
     ),
     (
-        16,
-        "a setup code is used several times",
-        Waits("setup codes"),
-    ),
-    (
-        17,
-        "a setup code holds a lasting secret",
-        Waits("setup codes"),
-    ),
-    (
         18,
         "a stranger in a chat runs /pair",
         Waits("channels: chat has no pairing command"),

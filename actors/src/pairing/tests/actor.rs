@@ -123,12 +123,25 @@ impl World {
     where
         PairingRegistry: actix::Handler<Call<M>>,
     {
+        self.send_as::<M>(caller, params).await;
+        self.reply(caller).await
+    }
+
+    /// Calls a method without waiting for its answer.
+    pub(super) async fn send_as<M: Method>(&self, caller: &Arc<Caller>, params: M::Params)
+    where
+        PairingRegistry: actix::Handler<Call<M>>,
+    {
         let call = Call::<M> {
             params,
             caller: Arc::clone(caller),
             reply: Reply::new("1".into(), Arc::clone(caller), &self.gateway),
         };
         self.pairing.send(call).await.unwrap();
+    }
+
+    /// The next answer to a caller.
+    pub(super) async fn reply(&mut self, caller: &Arc<Caller>) -> Result<Value, Value> {
         loop {
             if let Some(HubItem::Reply { frame, .. }) = self
                 .next(caller, |item| matches!(item, HubItem::Reply { .. }))
@@ -169,6 +182,33 @@ impl World {
         found
     }
 
+    /// Waits until the owner was told of this.
+    pub(super) async fn event(&mut self, name: &str) {
+        let owner = Arc::clone(&self.owner);
+        while !self.event_names().contains(&name) {
+            self.next(&owner, |_| false).await;
+        }
+    }
+
+    /// The ids of the paired devices, sorted.
+    pub(super) async fn paired(&mut self) -> Vec<String> {
+        let list = self.call::<DevicePairList>(EmptyParams {}).await.unwrap();
+        let rows = list["paired"].as_array().unwrap().iter();
+        let mut ids: Vec<String> = rows
+            .map(|row| row["deviceId"].as_str().unwrap().to_owned())
+            .collect();
+        ids.sort();
+        ids
+    }
+
+    /// Ends a connection, and waits until the Gateway knows.
+    pub(super) async fn disconnect(&self, caller: &Arc<Caller>) {
+        self.gateway.unregister(caller.conn);
+        caller.ended.wait().await;
+        // Those who waited for it give their places back in this turn.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
     fn event_names(&self) -> Vec<&str> {
         self.events.iter().map(|(name, _)| name.as_str()).collect()
     }
@@ -192,6 +232,7 @@ pub(super) fn caller(device: Option<&str>, scopes: Scopes, hub: Arc<HubQueue>) -
         remote_ip: None,
         hub,
         in_flight: AtomicU32::new(0),
+        ended: crate::call::Ended::default(),
     })
 }
 

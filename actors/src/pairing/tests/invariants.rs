@@ -280,6 +280,7 @@ impl Model {
                 self.machine.state = PairingState::load(
                     self.table(Table::Devices),
                     self.table(Table::PairingPending),
+                    self.table(Table::PairingSetups),
                     now,
                 );
                 return;

@@ -3,8 +3,11 @@
 mod actor;
 mod invariants;
 mod machine;
+mod model;
 mod nodes;
 mod owners;
+mod setup;
+mod upgrades;
 
 use openclaw_protocol::client::{ClientId, ClientMode};
 use openclaw_protocol::connect::ClientInfo;

@@ -92,7 +92,7 @@ fn told(effects: &Effects) -> Vec<String> {
     let said = |event: &PairEvent| match event {
         PairEvent::NodeRequested(request) => Some(format!("requested {:?}", request.commands)),
         PairEvent::NodeResolved(resolved) => Some(format!("{:?}", resolved.decision)),
-        PairEvent::Requested(_) | PairEvent::Resolved(_) => None,
+        PairEvent::Requested(_) | PairEvent::Resolved(_) | PairEvent::SetupCompleted(_) => None,
     };
     effects.events.iter().filter_map(said).collect()
 }
@@ -369,6 +369,7 @@ fn revisions_count_approvals_and_rows_come_back_from_the_disk() {
     let read = serde_json::from_value(row).unwrap();
     let loaded = PairingState::load(
         [("device-1".to_owned(), read)].into(),
+        std::collections::BTreeMap::new(),
         std::collections::BTreeMap::new(),
         machine.now,
     );
