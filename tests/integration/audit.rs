@@ -7,7 +7,7 @@ use crate::harness::device::Device;
 use crate::harness::socket::{Socket, connect_params};
 
 async fn trail(client: &mut Socket, params: Value) -> Vec<Value> {
-    let payload = client.call("audit.list", params).await;
+    let payload = client.call("trust.audit.list", params).await;
     assert_eq!(payload["dropped"], 0);
     payload["entries"].as_array().expect("a list").clone()
 }
@@ -90,7 +90,7 @@ async fn only_an_admin_reads_the_trail() {
     params["scopes"] = json!(["operator.read", "operator.write", "operator.pairing"]);
     socket.hello(params).await;
     let error = socket
-        .refused("audit.list", json!({ "limit": "no number" }))
+        .refused("trust.audit.list", json!({ "limit": "no number" }))
         .await;
     assert_eq!(error["details"]["missingScope"], "operator.admin");
 }

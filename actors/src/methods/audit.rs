@@ -1,4 +1,4 @@
-//! `audit.list`: the trail, with what is still on its way to the disk; owner: audit.
+//! `trust.audit.list`: the trail, with what is still on its way to the disk; owner: audit.
 
 use actix::{Context, Handler};
 use openclaw_protocol::methods::audit::AuditList;

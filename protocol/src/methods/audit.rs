@@ -1,4 +1,5 @@
-//! `audit.list`: what was decided about trust. Our own method; upstream has none like it.
+//! `trust.audit.list`: what was decided about trust. Our own method: upstream's `audit.list` is a
+//! record of runs, with other parameters and rows.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,13 +10,13 @@ use crate::scope::Scope;
 
 crate::methods! {
     /// Trust decisions, newest first: who, what, from where, why.
-    AuditList => "audit.list", Access::Operator(Scope::Admin), read, AuditListParams => AuditListResult;
+    AuditList => "trust.audit.list", Access::Operator(Scope::Admin), read, AuditListParams => AuditListResult;
 }
 
 /// Most rows of one answer.
 pub const MAX_AUDIT_ROWS: u32 = 500;
 
-/// Parameters of `audit.list`; unknown keys are ignored.
+/// Parameters of `trust.audit.list`; unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditListParams {

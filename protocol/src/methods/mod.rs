@@ -50,7 +50,6 @@ table![
     agents::AgentIdentityGet,
     agent::AgentWait,
     agents::AgentsList,
-    audit::AuditList,
     channels::ChannelsStatus,
     chat::ChatAbort,
     chat::ChatHistory,
@@ -98,4 +97,5 @@ table![
     system::Status,
     system::SystemEvent,
     system::SystemPresence,
+    audit::AuditList,
 ];

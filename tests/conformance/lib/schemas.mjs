@@ -60,6 +60,7 @@ const RESULT_PARTS = {
 
 /** Methods whose params have no schema in the package. */
 export const PARAMS_WITHOUT_SCHEMA = new Set([
+  "trust.audit.list",
   "health",
   "status",
   "system-presence",
@@ -73,6 +74,7 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "trust.audit.list",
   "sessions.preview",
   "sessions.patch",
   "sessions.reset",
