@@ -46,7 +46,7 @@ struct Outbox {
     waker: Option<Waker>,
     /// Nothing more may be written; the socket ends when the buffer is drained.
     closed: bool,
-    /// When the oldest unread byte was written; `None` while the buffer is empty.
+    /// Since when the socket takes nothing of what waits; `None` while nothing does.
     waiting_since: Option<Duration>,
     /// Told when the socket has taken everything; dropped untold when the connection ends before.
     drained: Option<oneshot::Sender<()>>,
@@ -116,7 +116,8 @@ impl Link {
         self.now.set(now);
     }
 
-    /// How long the oldest unread byte has waited.
+    /// How long the socket has taken nothing of what waits. A client that reads slowly, and reads, is
+    /// no dead one: each piece that it takes begins the wait anew.
     pub fn waited(&self) -> Option<Duration> {
         self.outbox
             .borrow()
@@ -221,6 +222,8 @@ impl Link {
                     // Nobody waits any more when it cannot be told.
                     let _ = drained.send(());
                 }
+            } else {
+                outbox.waiting_since = Some(self.now.get());
             }
             return Poll::Ready(Some(piece));
         }

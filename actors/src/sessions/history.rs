@@ -1,17 +1,20 @@
 //! Pages of a transcript, read from the store.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::chat::ChatHistoryParams;
 use openclaw_protocol::methods::message::Message;
 
-use crate::store::{StoreError, StoreReader, Table, keys};
+use crate::store::{StoreError, StoreReader, Table, keys, rows};
 
 /// Messages of a page when the client names no limit.
 const DEFAULT_LIMIT: usize = 200;
 /// Most bytes of a page.
 const MAX_BYTES: usize = 6 * 1024 * 1024;
+/// Most stored bytes that are taken for a run's context or a preview: text of four bytes a token fills
+/// a context of two million tokens with them.
+const RECENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// A page, oldest message first.
 #[derive(Debug, Default)]
@@ -39,32 +42,32 @@ pub fn read(
     let offset = params.offset.unwrap_or(0);
     let newest = next_seq.saturating_sub(offset).max(1);
     let range = keys::transcript_range(session_id, 1..newest);
-    let rows: Vec<(Vec<u8>, Message)> = reader.range_json(
-        Table::Transcript,
-        range.start.as_slice()..range.end.as_slice(),
-        limit + 1,
-        true,
-    )?;
-    let mut messages = Vec::with_capacity(rows.len().min(limit));
+    let mut messages = Vec::new();
     let mut bytes = 0;
     let mut oldest = newest;
     let mut more = false;
-    for (key, mut message) in rows {
+    // One row at a time: a page is full long before the memory of a thousand large rows is needed.
+    newest_first(reader, &range, |key, value| {
         if messages.len() == limit {
             more = true;
-            break;
+            return Ok(ControlFlow::Break(()));
         }
-        if let Some(longest) = params.max_chars {
-            message.cut_text(longest as usize);
-        }
-        bytes += to_bytes(&message).len();
+        let mut message: Message = rows::decode(Table::Transcript, value)?;
+        bytes += match params.max_chars {
+            Some(longest) => {
+                message.cut_text(longest as usize);
+                to_bytes(&message).len()
+            }
+            None => value.len(),
+        };
         if bytes > MAX_BYTES && !messages.is_empty() {
             more = true;
-            break;
+            return Ok(ControlFlow::Break(()));
         }
-        oldest = keys::transcript_seq(&key).unwrap_or(oldest);
+        oldest = keys::transcript_seq(key).unwrap_or(oldest);
         messages.push(message);
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     messages.reverse();
     Ok(Page {
         messages,
@@ -73,7 +76,8 @@ pub fn read(
     })
 }
 
-/// The newest messages with a number in `seqs`, at most `limit`, oldest first.
+/// The newest messages with a number in `seqs`, at most `limit` and about [`RECENT_BYTES`], oldest
+/// first. The newest one is always there, however large it is.
 ///
 /// # Errors
 ///
@@ -85,13 +89,37 @@ pub fn recent(
     limit: usize,
 ) -> Result<Vec<Message>, StoreError> {
     let range = keys::transcript_range(session_id, seqs);
-    let rows: Vec<(Vec<u8>, Message)> = reader.range_json(
-        Table::Transcript,
-        range.start.as_slice()..range.end.as_slice(),
-        limit,
-        true,
-    )?;
-    let mut messages: Vec<Message> = rows.into_iter().map(|(_, message)| message).collect();
+    let mut messages = Vec::new();
+    let mut bytes = 0;
+    newest_first(reader, &range, |_, value| {
+        bytes += value.len();
+        if messages.len() == limit || (bytes > RECENT_BYTES && !messages.is_empty()) {
+            return Ok(ControlFlow::Break(()));
+        }
+        messages.push(rows::decode(Table::Transcript, value)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
     messages.reverse();
     Ok(messages)
+}
+
+/// Shows rows of the transcript, the newest first, until `visit` breaks or fails.
+fn newest_first(
+    reader: &StoreReader,
+    range: &Range<Vec<u8>>,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut outcome = Ok(());
+    reader.scan(
+        Table::Transcript,
+        range.start.as_slice()..range.end.as_slice(),
+        true,
+        |key, value| {
+            visit(key, value).unwrap_or_else(|error| {
+                outcome = Err(error);
+                ControlFlow::Break(())
+            })
+        },
+    )?;
+    outcome
 }
