@@ -5,10 +5,15 @@
 
 mod line;
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::EnvFilter;
@@ -26,28 +31,62 @@ const DEFAULT_MAX_BYTES: u64 = 10 * 1024 * 1024;
 /// Lines that wait for the disk or the terminal; further ones are dropped.
 const MAX_WAITING_LINES: usize = 8_192;
 
+/// How often lost lines are looked for.
+const LOOK: Duration = Duration::from_mins(1);
+
 /// Logging of this process; what waits is written when it is dropped.
 pub struct Logging {
-    dropped: Vec<ErrorCounter>,
+    /// Dropped, it ends the thread that looks for lost lines.
+    looking: Option<(mpsc::Sender<Infallible>, JoinHandle<()>)>,
     _writers: [WorkerGuard; 2],
-}
-
-impl Logging {
-    /// Lines that were dropped because nothing took them.
-    pub fn dropped(&self) -> usize {
-        self.dropped.iter().map(ErrorCounter::dropped_lines).sum()
-    }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
-        let dropped = self.dropped();
-        if dropped > 0 {
-            tracing::warn!(
-                dropped,
-                "log lines were lost: the disk or the terminal was too slow"
-            );
+        if let Some((alive, thread)) = self.looking.take() {
+            drop(alive);
+            // Its last words are written before the writers end.
+            let _ = thread.join();
         }
+    }
+}
+
+/// Says every minute, and at the end, how many lines were lost since it last said so: a gateway runs
+/// for months, and nobody sees a number that is told when it stops.
+fn look_for_losses(
+    counters: Vec<ErrorCounter>,
+) -> io::Result<(mpsc::Sender<Infallible>, JoinHandle<()>)> {
+    let (alive, ended) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("log-losses".to_owned());
+    let thread = thread.spawn(move || {
+        let mut losses = Losses::default();
+        let mut running = true;
+        while running {
+            running = ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout);
+            let total = counters.iter().map(ErrorCounter::dropped_lines).sum();
+            if let Some(dropped) = losses.since_told(total) {
+                tracing::warn!(
+                    dropped,
+                    "log lines were lost: the disk or the terminal was too slow"
+                );
+            }
+        }
+    })?;
+    Ok((alive, thread))
+}
+
+/// Lost lines, as far as they were told.
+#[derive(Default)]
+struct Losses {
+    told: usize,
+}
+
+impl Losses {
+    /// What has to be told of a total.
+    fn since_told(&mut self, total: usize) -> Option<usize> {
+        let lost = total.saturating_sub(self.told);
+        self.told = total;
+        (lost > 0).then_some(lost)
     }
 }
 
@@ -88,10 +127,7 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<Logging> {
     let sink = LogSink::open(&path, logging.max_file_bytes.unwrap_or(DEFAULT_MAX_BYTES))?;
     let (sink, file_guard) = background("log-file", sink);
     let (stdout, stdout_guard) = background("log-stdout", io::stdout());
-    let handle = Logging {
-        dropped: vec![sink.error_counter(), stdout.error_counter()],
-        _writers: [file_guard, stdout_guard],
-    };
+    let counters = vec![sink.error_counter(), stdout.error_counter()];
     let file = fmt::layer()
         .event_format(line::FileLine)
         .with_ansi(false)
@@ -115,7 +151,10 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<Logging> {
         .with(console.with_filter(filter(console_level)))
         .try_init()
         .map_err(io::Error::other)?;
-    Ok(handle)
+    Ok(Logging {
+        looking: Some(look_for_losses(counters)?),
+        _writers: [file_guard, stdout_guard],
+    })
 }
 
 /// Writes on a thread of its own.
@@ -203,6 +242,15 @@ impl Write for LogSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lost_lines_are_told_once() {
+        let mut losses = Losses::default();
+        assert_eq!(losses.since_told(0), None);
+        assert_eq!(losses.since_told(3), Some(3));
+        assert_eq!(losses.since_told(3), None);
+        assert_eq!(losses.since_told(10), Some(7));
+    }
 
     #[test]
     fn a_full_file_is_moved_aside_and_never_grows_past_its_bound() {

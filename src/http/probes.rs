@@ -44,7 +44,7 @@ async fn ready(state: web::Data<HttpState>) -> HttpResponse {
     }
 }
 
-/// The socket is bound only once every actor runs, so an answer is the answer.
+/// Nothing is answered before every actor runs, so an answer is the answer.
 async fn started() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "ok": true, "status": "started" }))
 }
