@@ -120,8 +120,6 @@ pub enum LockPlace {
     StateDir,
     /// This user on this host.
     Host,
-    /// An account of a channel that the platform lets in only once.
-    Account,
 }
 
 fn held(path: &Path, holder: Option<&Holder>, place: LockPlace) -> String {
@@ -142,9 +140,6 @@ fn held(path: &Path, holder: Option<&Holder>, place: LockPlace) -> String {
         LockPlace::Host => format!(
             "another gateway{who} runs on this host (lock `{path}`); {stop}, or set OPENCLAW_ALLOW_MULTI_GATEWAY=1 if you want several"
         ),
-        LockPlace::Account => {
-            format!("another gateway{who} uses this account (lock `{path}`); {stop}")
-        }
     }
 }
 

@@ -294,7 +294,5 @@ fn switches(env: &Environment<'_>) -> Switches {
     };
     Switches {
         allow_multi_gateway: on("OPENCLAW_ALLOW_MULTI_GATEWAY"),
-        disable_bonjour: on("OPENCLAW_DISABLE_BONJOUR"),
-        skip_channels: on("OPENCLAW_SKIP_CHANNELS"),
     }
 }

@@ -130,10 +130,6 @@ pub struct Loaded {
 pub struct Switches {
     /// `OPENCLAW_ALLOW_MULTI_GATEWAY`: a second gateway on this host may start.
     pub allow_multi_gateway: bool,
-    /// `OPENCLAW_DISABLE_BONJOUR`: nothing is announced in the local network.
-    pub disable_bonjour: bool,
-    /// `OPENCLAW_SKIP_CHANNELS`: no channel is started.
-    pub skip_channels: bool,
 }
 
 /// Shows the settings alone: values and text hold secrets.
