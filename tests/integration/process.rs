@@ -214,9 +214,9 @@ async fn a_second_signal_does_not_wait_for_a_run() {
     gateway.terminate();
     client.until(|frame| frame["event"] == "shutdown").await;
     gateway.terminate();
-    let before = std::time::Instant::now();
     gateway.ended().await;
-    assert!(before.elapsed().as_secs() < 10, "a drain would take 20 s");
+    let log = home.log();
+    assert!(log.contains("stopped at once by a second signal"), "{log}");
 }
 
 /// A socket that has not proven anything, after its upgrade.

@@ -40,7 +40,9 @@ fn the_gateway_handles_nothing_outside_its_list() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut handled = BTreeSet::new();
     for (path, text) in sources(&source) {
-        if path.contains("tests") {
+        // Relative to the sources: the folder of the repository may be called anything.
+        let inside = Path::new(&path).strip_prefix(&source).unwrap();
+        if inside.components().any(|part| part.as_os_str() == "tests") {
             continue;
         }
         // Line breaks inside an `impl` header do not matter.
@@ -57,7 +59,7 @@ fn the_gateway_handles_nothing_outside_its_list() {
                 handled.insert(message.trim_end_matches('>').to_owned());
             }
         }
-        if path.replace('\\', "/").contains("/gateway/") {
+        if inside.starts_with("gateway") {
             for forbidden in [
                 ".await",
                 "async ",
