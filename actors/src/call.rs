@@ -1,9 +1,10 @@
 //! A request on its way to its owner, and the way its answer takes back.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Message;
 use openclaw_protocol::client::{ClientMode, Role};
@@ -59,6 +60,8 @@ pub struct Caller {
     pub in_flight: AtomicU32,
     /// Set when the connection is over.
     pub ended: Ended,
+    /// Sessions whose messages it subscribed to; bounds what its worker keeps for it.
+    pub subscriptions: Subscriptions,
 }
 
 /// Whether a connection is over, for those who wait on its behalf.
@@ -83,6 +86,36 @@ impl Ended {
         if !self.over.load(Ordering::Acquire) {
             told.await;
         }
+    }
+}
+
+/// Most sessions that one connection can listen to.
+pub const MAX_SUBSCRIPTIONS: usize = 1_000;
+
+/// Sessions that a connection subscribed to (canonical keys), as their owner admitted them; only that
+/// owner locks it.
+#[derive(Debug, Default)]
+pub struct Subscriptions(Mutex<HashSet<Arc<str>>>);
+
+impl Subscriptions {
+    /// Adds or removes a session.
+    ///
+    /// # Errors
+    ///
+    /// When there are [`MAX_SUBSCRIPTIONS`] others.
+    pub fn change(&self, session: &Arc<str>, on: bool) -> Result<(), ErrorShape> {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !on {
+            sessions.remove(session);
+            return Ok(());
+        }
+        if sessions.len() >= MAX_SUBSCRIPTIONS && !sessions.contains(session) {
+            return Err(ErrorShape::invalid(format!(
+                "this connection is subscribed to {MAX_SUBSCRIPTIONS} sessions, which is the limit; end one with sessions.messages.unsubscribe first"
+            )));
+        }
+        sessions.insert(Arc::clone(session));
+        Ok(())
     }
 }
 
@@ -183,6 +216,11 @@ impl<M: Method> Reply<M> {
             },
             method: PhantomData,
         }
+    }
+
+    /// Who asked.
+    pub fn caller(&self) -> &Caller {
+        &self.open.caller
     }
 
     /// Changes what the connection listens to, together with the next answer.

@@ -9,8 +9,6 @@ use openclaw_protocol::frame::{to_bytes, write_json_string};
 use openclaw_protocol::{Generation, Scope};
 use serde::Serialize;
 
-use crate::call::ConnKey;
-
 /// Who may receive an event, besides its scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
@@ -260,15 +258,6 @@ impl Head {
         out.extend_from_slice(seq.to_string().as_bytes());
         out.push(b'}');
     }
-}
-
-/// A frame for one connection, outside the order of events and without `seq`.
-#[derive(Debug)]
-pub struct Direct {
-    /// The connection.
-    pub conn: ConnKey,
-    /// The whole frame.
-    pub frame: Vec<u8>,
 }
 
 /// Writes `value` without its closing brace, for [`Written::OpenForSessionKey`].

@@ -41,8 +41,6 @@ pub struct Settings {
     pub retention: Retention,
     /// Which commands of nodes are denied or vouched for.
     pub nodes: CommandPolicy,
-    /// Folder of this gateway's own files.
-    pub gateway_dir: PathBuf,
     /// The log file that `logs.tail` reads.
     pub log_file: Option<PathBuf>,
     /// How others reach this gateway, for setup codes.
@@ -177,8 +175,8 @@ pub mod testing {
     //! Settings for tests.
 
     use super::{
-        AgentSettings, AgentSummary, BTreeMap, CommandPolicy, Duration, ModelPlan, PathBuf,
-        Retention, Settings, Value,
+        AgentSettings, AgentSummary, BTreeMap, CommandPolicy, Duration, ModelPlan, Retention,
+        Settings, Value,
     };
     use openclaw_protocol::methods::agents::AgentModel;
 
@@ -212,7 +210,6 @@ pub mod testing {
             config_get: Value::Null,
             retention: Retention::default(),
             nodes: CommandPolicy::default(),
-            gateway_dir: PathBuf::new(),
             log_file: None,
             reach: crate::pairing::reach::Reach::default(),
         }

@@ -1,7 +1,7 @@
 //! Everything that owners publish for reading.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use openclaw_protocol::connect::SessionDefaults;
 use openclaw_protocol::methods::system::HealthSummary;
@@ -70,6 +70,8 @@ pub struct Views {
     pub health: Published<Rendered<HealthSummary>>,
     /// The newest sessions. Owner: sessions.
     pub sessions: Published<SessionsDigest>,
+    /// How many connections are registered. Owner: the Gateway.
+    pub connections: Arc<AtomicUsize>,
     /// The runs under way. Owner: agent runner.
     pub runs: Published<ActiveRuns>,
     /// The connected nodes. Owner: nodes.
@@ -99,6 +101,7 @@ impl Views {
             presence: Published::new(Rendered::new(Vec::new())),
             health: Published::new(Rendered::new(HealthSummary::default())),
             sessions: Published::new(SessionsDigest::default()),
+            connections: Arc::default(),
             runs: Published::new(ActiveRuns::default()),
             nodes: Published::new(LiveNodes::default()),
             node_trust: Published::new(NodeTrustMap::new()),

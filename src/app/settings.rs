@@ -58,7 +58,6 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             config.gateway.nodes.allowed(),
             config.gateway.nodes.denied(),
         ),
-        gateway_dir: loaded.paths.gateway_dir.clone(),
         log_file: Some(crate::telemetry::log_file(loaded)),
         reach: reach(&config.gateway),
     }

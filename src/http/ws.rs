@@ -14,22 +14,18 @@ use openclaw_actors::limiter::arrivals::TurnedAway;
 use openclaw_actors::limiter::client::Client;
 use openclaw_actors::session::origin::{self, REMEDY};
 use openclaw_actors::session::peer::{self, Inbound, Peer, Seen, UNREADABLE, Unattributed};
-use openclaw_actors::session::socket::{self, Worker};
+use openclaw_actors::session::socket::{self, Connection, Worker};
 use serde_json::json;
 
 use super::HttpState;
-
-/// A second handle on the connection's socket, to end it from outside when it is blocked.
-struct Socket(TcpStream);
 
 /// Keeps a second handle on each accepted socket.
 pub(super) fn keep_socket(connection: &dyn Any, extensions: &mut Extensions) {
     if let Some(tcp) = connection.downcast_ref::<ActixTcpStream>() {
         // Frames are written whole; waiting to merge them only delays small answers.
         let _ = tcp.set_nodelay(true);
-        if let Ok(fd) = tcp.as_fd().try_clone_to_owned() {
-            extensions.insert(Socket(TcpStream::from(fd)));
-        }
+        let second = tcp.as_fd().try_clone_to_owned().ok();
+        extensions.insert(Connection::new(second.map(TcpStream::from)));
     }
 }
 
@@ -59,14 +55,10 @@ pub(super) async fn upgrade(
         Ok(slot) => slot,
         Err(why) => return Ok(turn_away(&peer, why)),
     };
-    let socket = request
-        .conn_data::<Socket>()
-        .and_then(|socket| socket.0.try_clone().ok());
     socket::upgrade(
         &request,
         payload,
         peer,
-        socket,
         slot,
         sessions.clone(),
         Worker::clone(&worker),

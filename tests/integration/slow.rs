@@ -1,12 +1,18 @@
 //! A client that does not read: it goes, its neighbours notice nothing, and memory stays bounded.
 
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use futures_util::SinkExt as _;
+use openclaw_actors::clock::TestClock;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::chat::message;
 use crate::harness::child::{Gateway, Home, config};
+use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::device::Device;
 use crate::harness::model::Model;
 use crate::harness::socket::{Socket, connect_params};
@@ -86,4 +92,64 @@ async fn a_client_that_does_not_read_is_closed_and_costs_its_limit_at_most() {
     // The neighbour's numbers are checked frame by frame; it is still served.
     neighbour.call("health", json!({})).await;
     drop(slow);
+}
+
+/// The state of the gateway's side of a connection, as the kernel writes it (`01` is established).
+fn tcp_state(gateway: SocketAddr, client: SocketAddr) -> Option<String> {
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the list of connections");
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let here = fields[1].ends_with(&port(gateway)) && fields[2].ends_with(&port(client));
+        here.then(|| fields[3].to_owned())
+    })
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_and_takes_nothing_is_cut_off() {
+    let clock = Arc::new(TestClock::frozen());
+    let daemon = Daemon::start(Plan {
+        workers: 1,
+        clock: Arc::clone(&clock) as _,
+        ..Plan::default()
+    });
+    let tcp = TcpSocket::new_v4().unwrap();
+    tcp.set_recv_buffer_size(4096).unwrap();
+    let tcp = soon("the connection", tcp.connect(daemon.address))
+        .await
+        .unwrap();
+    let address = tcp.local_addr().unwrap();
+    let mut leaving = Socket::over(tcp).await;
+    leaving.hello(connect_params(4)).await;
+    let mut neighbour = daemon.client().await;
+    for client in [&mut leaving, &mut neighbour] {
+        let main = json!({ "key": "main" });
+        client.call("sessions.messages.subscribe", main).await;
+    }
+    // More than the kernel takes for it.
+    for n in 0..16 {
+        let text = "x".repeat(900_000);
+        let send = json!({ "to": "main", "message": text, "idempotencyKey": format!("k{n}") });
+        neighbour.call("send", send).await;
+        neighbour
+            .until(|frame| frame["event"] == "session.message")
+            .await;
+    }
+    leaving.stream.send(Message::Close(None)).await.unwrap();
+    // The goodbye is behind nothing: once it is read, the connection is no longer counted.
+    let connections = |status: Value| status["gateway"]["connections"].as_u64();
+    let gone = async { while connections(neighbour.call("status", json!({})).await) != Some(1) {} };
+    soon("the goodbye", gone).await;
+    assert_eq!(tcp_state(daemon.address, address).as_deref(), Some("01"));
+    // In two steps, so that the neighbour is heard in between.
+    clock.advance(Duration::from_secs(30));
+    neighbour.call("health", json!({})).await;
+    clock.advance(Duration::from_secs(26));
+    let cut = async {
+        while tcp_state(daemon.address, address).as_deref() == Some("01") {
+            neighbour.call("health", json!({})).await;
+        }
+    };
+    soon("the end of the connection", cut).await;
+    drop(leaving);
 }

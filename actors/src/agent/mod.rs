@@ -340,7 +340,9 @@ impl Handler<Drain> for AgentRunner {
         Box::pin(async move {
             let (mut idle, queued) = state.with(RunnerState::drain);
             // Their keys stay accepted; the next start calls them interrupted.
-            drop(queued);
+            for turn in queued {
+                turn.guard.leave();
+            }
             let wait = |idle: &mut watch::Receiver<usize>| {
                 let mut idle = idle.clone();
                 async move { idle.wait_for(|active| *active == 0).await.is_ok() }

@@ -7,7 +7,6 @@ pub mod keyed;
 pub mod state;
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 use actix::prelude::SendError;
 use actix::{Actor, Context, Handler, Message, Recipient};
@@ -21,11 +20,11 @@ use crate::call::{Call, Reply};
 use crate::clock::{Millis, SharedClock};
 use crate::kept::Kept;
 use crate::limiter::counts::Count;
-use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table, rows};
+use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use keyed::{Keyed, WhileInFlight};
-use state::{KeyId, KeyRow, Keys, Recovery, Stored, Verdict};
+use state::{FoundKey, KeyId, KeyRow, Keys, Recovery, Stored, Verdict};
 
 /// Most callers that wait for one result.
 const MAX_WAITING: usize = 32;
@@ -58,30 +57,16 @@ pub struct Dedupe {
     deps: DedupeDeps,
 }
 
-/// Reads the stored keys and gives those of an earlier process their end.
+/// Reads the stored keys and gives those of an earlier process their end. Results stay on the disk. A
+/// row that cannot be decoded is left out and named in the log; its key is refused when it is used.
 ///
 /// # Errors
 ///
 /// When the store cannot be read.
 pub fn recover(reader: &StoreReader, now: Millis) -> Result<Recovery, StoreError> {
-    let mut stored: Vec<KeyRow> = Vec::new();
-    let mut failure = None;
-    reader.scan(
-        Table::Idempotency,
-        &[]..&[],
-        false,
-        |_, value| match rows::decode(Table::Idempotency, value) {
-            Ok(row) => {
-                stored.push(row);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        },
-    )?;
-    failure.map_or_else(|| state::recover(stored, now), Err)
+    let mut stored: Vec<FoundKey> = Vec::new();
+    reader.readable(Table::Idempotency, |row| stored.push(row))?;
+    state::recover(stored, now)
 }
 
 impl Rebuild for Dedupe {
@@ -123,14 +108,26 @@ pub struct Admitted<M: Keyed> {
     pub guard: KeyGuard,
 }
 
-/// The key of a request under way. Dropped before it is settled, it frees the key: nothing was
-/// committed, and a retry may run.
+/// The key of a request under way. Dropped before the request is accepted, it frees the key: nothing
+/// was committed, and a retry may run. Dropped later without an end, the work is gone and its key is
+/// answered as interrupted.
 pub struct KeyGuard {
     id: KeyId,
     digest: String,
     session: Option<String>,
     dedupe: Recipient<Settled>,
-    committed: bool,
+    progress: Progress,
+}
+
+/// How far the request of a key has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing of it is committed.
+    Admitted,
+    /// Its row is committed, without a result.
+    Accepted,
+    /// Its end was told, or is left to the next start.
+    Settled,
 }
 
 impl KeyGuard {
@@ -146,7 +143,13 @@ impl KeyGuard {
 
     /// The accepting commit is done: from here on the key is never free again.
     pub const fn accepted(&mut self) {
-        self.committed = true;
+        self.progress = Progress::Accepted;
+    }
+
+    /// The gateway is stopping and the work will not be done: the key stays in flight, and the next
+    /// start calls it interrupted.
+    pub fn leave(mut self) {
+        self.progress = Progress::Settled;
     }
 
     /// Writes the result down; belongs to the commit that ends the work.
@@ -171,14 +174,17 @@ impl KeyGuard {
 
     /// The ending commit is done.
     pub fn finished(mut self) {
-        self.committed = true;
-        self.tell(true);
+        self.settle(true);
     }
 
     /// The ending commit failed: nothing runs any more, and the result is lost.
     pub fn lost(mut self) {
-        self.committed = true;
-        self.tell(true);
+        self.settle(true);
+    }
+
+    fn settle(&mut self, done: bool) {
+        self.progress = Progress::Settled;
+        self.tell(done);
     }
 
     #[expect(
@@ -195,8 +201,10 @@ impl KeyGuard {
 
 impl Drop for KeyGuard {
     fn drop(&mut self) {
-        if !self.committed {
-            self.tell(false);
+        match self.progress {
+            Progress::Admitted => self.settle(false),
+            Progress::Accepted => self.settle(true),
+            Progress::Settled => {}
         }
     }
 }
@@ -264,7 +272,7 @@ impl Dedupe {
                 if self.answer_leftover(&id, &digest) {
                     return self.answer_stored(&id, call.reply);
                 }
-                let guard = KeyGuard { id, digest, session: None, dedupe: own, committed: false };
+                let guard = KeyGuard { id, digest, session: None, dedupe: own, progress: Progress::Admitted };
                 match owner.try_send(Admitted { call, guard }) {
                     Ok(()) => {}
                     Err(SendError::Full(refused) | SendError::Closed(refused)) => {
@@ -295,9 +303,14 @@ impl Dedupe {
             .store
             .reader()
             .get_json::<KeyRow>(Table::Idempotency, &id.row_key());
-        let Ok(Some(row)) = row else { return false };
+        let row = match row {
+            Ok(Some(row)) => Some(row),
+            // It was used before, nobody can say for what: never run it a second time.
+            Err(StoreError::Row { .. }) => None,
+            Ok(None) | Err(_) => return false,
+        };
         self.deps.keys.with(|keys| keys.done(id));
-        if row.into_result().is_none()
+        if row.is_some_and(|row| row.into_result().is_none())
             && let Ok(op) = id.op(
                 digest,
                 None,
@@ -335,20 +348,19 @@ impl Dedupe {
             .reader()
             .get_json::<KeyRow>(Table::Idempotency, &id.row_key())
         {
-            Ok(Some(row)) => match row.into_result() {
-                Some(Stored {
-                    ok: true, payload, ..
-                }) => reply.ok_as(&payload),
-                Some(Stored { payload, error, .. }) => {
-                    let error =
-                        error.unwrap_or_else(|| ErrorShape::unavailable("the request failed"));
-                    reply.refuse(error, payload.as_ref());
+            Ok(Some(row)) => {
+                let result = row.into_result();
+                match result.unwrap_or_else(|| state::without_result(id)) {
+                    Stored {
+                        ok: true, payload, ..
+                    } => reply.ok_as(&payload),
+                    Stored { payload, error, .. } => {
+                        let error =
+                            error.unwrap_or_else(|| ErrorShape::unavailable("the request failed"));
+                        reply.refuse(error, payload.as_ref());
+                    }
                 }
-                None => reply.error(ErrorShape::new(
-                    openclaw_protocol::ErrorCode::Unavailable,
-                    "the result of this request could not be stored; look at the session, and use a new idempotencyKey to ask again",
-                )),
-            },
+            }
             Ok(None) => reply.error(ErrorShape::unavailable(
                 "the result of this key is gone; use a new idempotencyKey",
             )),

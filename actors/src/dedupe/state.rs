@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use openclaw_protocol::ErrorShape;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -53,6 +54,21 @@ pub struct KeyRow {
     /// Absent while the request is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) result: Option<Stored>,
+}
+
+/// A stored key as a start reads it: ten thousand results, of which some are megabytes, stay on the disk.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FoundKey {
+    method: String,
+    principal: String,
+    key: String,
+    digest: String,
+    at: i64,
+    #[serde(default)]
+    session: Option<String>,
+    /// Only whether there is one.
+    #[serde(default)]
+    result: Option<IgnoredAny>,
 }
 
 impl KeyRow {
@@ -242,7 +258,7 @@ pub struct Recovery {
 /// # Errors
 ///
 /// When a row cannot be written.
-pub fn recover(mut rows: Vec<KeyRow>, now: Millis) -> Result<Recovery, StoreError> {
+pub fn recover(mut rows: Vec<FoundKey>, now: Millis) -> Result<Recovery, StoreError> {
     let mut recovery = Recovery::default();
     rows.sort_by_key(|row| row.at);
     let surplus = rows.len().saturating_sub(MAX_KEYS);
@@ -279,7 +295,19 @@ pub fn recover(mut rows: Vec<KeyRow>, now: Millis) -> Result<Recovery, StoreErro
 pub fn interrupted(id: &KeyId) -> Stored {
     const RUN: &str = "interrupted by a gateway restart";
     const SEND: &str = "outcome unknown: the gateway restarted while the message was on its way; it is not sent again by itself";
-    let summary = if id.method == "send" { SEND } else { RUN };
+    failed(id, if id.method == "send" { SEND } else { RUN })
+}
+
+/// The answer for a request that is over in this process and has no stored result: the gateway failed
+/// while it ran or waited, or its end could not be written down.
+pub fn without_result(id: &KeyId) -> Stored {
+    failed(
+        id,
+        "this request ended without a stored result; look at the session, and use a new idempotencyKey to ask again",
+    )
+}
+
+fn failed(id: &KeyId, summary: &'static str) -> Stored {
     Stored {
         ok: false,
         payload: Some(json!({ "runId": id.key, "status": "error", "summary": summary })),
@@ -336,14 +364,17 @@ mod tests {
 
     #[test]
     fn a_start_ends_what_was_under_way_and_keeps_what_was_done() {
-        let row = |key: &str, result| KeyRow {
-            method: "chat.send".into(),
-            principal: "p".into(),
-            key: key.into(),
-            digest: "d".into(),
-            at: 5,
-            session: Some("agent:main:main".into()),
-            result,
+        let row = |key: &str, result| {
+            let row = KeyRow {
+                method: "chat.send".into(),
+                principal: "p".into(),
+                key: key.into(),
+                digest: "d".into(),
+                at: 5,
+                session: Some("agent:main:main".into()),
+                result,
+            };
+            serde_json::from_slice(&serde_json::to_vec(&row).unwrap()).unwrap()
         };
         let done = Stored {
             ok: true,

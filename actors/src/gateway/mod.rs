@@ -10,6 +10,7 @@ pub mod table;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Recipient};
 use arc_swap::ArcSwap;
@@ -85,6 +86,13 @@ impl Actor for Gateway {
 
 supervised!(Gateway);
 
+impl Gateway {
+    fn count(&self, connections: usize) {
+        let published = &self.deps.views.connections;
+        published.store(connections, Ordering::Relaxed);
+    }
+}
+
 /// Adds a connection: snapshot and audience are taken in this one step.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -101,10 +109,11 @@ impl Handler<Register> for Gateway {
     type Result = ();
 
     fn handle(&mut self, msg: Register, _: &mut Self::Context) {
-        let versions = self.deps.state.with(|state| {
+        let (versions, connections) = self.deps.state.with(|state| {
             state.join(&msg.caller);
-            state.versions()
+            (state.versions(), state.connections().len())
         });
+        self.count(connections);
         let snapshot = SnapshotParts {
             presence: self.deps.views.presence.load(),
             health: self.deps.views.health.load(),
@@ -144,10 +153,15 @@ impl Handler<Unregister> for Gateway {
     type Result = ();
 
     fn handle(&mut self, msg: Unregister, _: &mut Self::Context) {
-        let Some(caller) = self.deps.state.with(|state| state.leave(msg.0)) else {
+        let left = self.deps.state.with(|state| {
+            let caller = state.leave(msg.0);
+            caller.map(|caller| (caller, state.connections().len()))
+        });
+        let Some((caller, connections)) = left else {
             return;
         };
         caller.ended.set();
+        self.count(connections);
         let doors = self.deps.doors.load();
         if caller.role == Role::Node
             && let Some(nodes) = &doors.node_left

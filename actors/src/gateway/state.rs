@@ -115,7 +115,7 @@ impl GatewayState {
     }
 
     /// The connections.
-    pub fn connections(&self) -> impl Iterator<Item = &Arc<Caller>> {
+    pub fn connections(&self) -> impl ExactSizeIterator<Item = &Arc<Caller>> {
         self.connections.values()
     }
 }

@@ -161,27 +161,24 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
         })
         .collect()
     };
-    let agents = settings.agents.iter().map(|agent| {
-        let recent = recent(Some(&agent.id));
-        AgentHealth {
-            agent_id: agent.id.clone(),
-            name: agent.row.name.clone(),
-            is_default: agent.id == settings.default_agent,
-            heartbeat: HeartbeatConfig {
-                enabled: false,
-                every: "disabled".into(),
-                every_ms: None.into(),
-                prompt: String::new(),
-                target: "none".into(),
-                model: None,
-                ack_max_chars: 0,
-            },
-            sessions: SessionsDigest {
-                path: path.clone(),
-                count: recent.len() as u64,
-                recent,
-            },
-        }
+    let agents = settings.agents.iter().map(|agent| AgentHealth {
+        agent_id: agent.id.clone(),
+        name: agent.row.name.clone(),
+        is_default: agent.id == settings.default_agent,
+        heartbeat: HeartbeatConfig {
+            enabled: false,
+            every: "disabled".into(),
+            every_ms: None.into(),
+            prompt: String::new(),
+            target: "none".into(),
+            model: None,
+            ack_max_chars: 0,
+        },
+        sessions: SessionsDigest {
+            path: path.clone(),
+            count: sessions.of_agent(&agent.id),
+            recent: recent(Some(&agent.id)),
+        },
     });
     HealthSummary {
         ok: reason.is_none(),

@@ -53,6 +53,7 @@ fn caller(role: Role, device: Option<&str>, scopes: &[Scope], commands: &[&str])
         hub: Arc::default(),
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
+        subscriptions: crate::call::Subscriptions::default(),
     }
 }
 

@@ -42,7 +42,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::call::Reply;
-use crate::clock::{SharedClock, SharedEntropy};
+use crate::clock::{Millis, SharedClock, SharedEntropy};
 use crate::gate::GateSettings;
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
@@ -189,11 +189,7 @@ impl PairingRegistry {
             return Ok(());
         }
         let reader = self.deps.store.reader();
-        let devices = rows(reader, Table::Devices)?;
-        let pending = rows(reader, Table::PairingPending)?;
-        let setups = rows(reader, Table::PairingSetups)?;
-        let now = self.deps.clock.now();
-        let loaded = PairingState::load(devices, pending, setups, now);
+        let loaded = read(reader, self.deps.clock.now())?;
         self.deps.state.with(|state| *state = loaded);
         self.deps.writes.loaded();
         self.book().publish();
@@ -213,10 +209,7 @@ impl PairingRegistry {
     }
 
     /// Decides with the state and the time.
-    pub(crate) fn decide<R>(
-        &self,
-        f: impl FnOnce(&mut PairingState, crate::clock::Millis) -> R,
-    ) -> R {
+    pub(crate) fn decide<R>(&self, f: impl FnOnce(&mut PairingState, Millis) -> R) -> R {
         let now = self.deps.clock.now();
         self.deps.state.with(|state| f(state, now))
     }
@@ -393,6 +386,31 @@ impl PairingRegistry {
             }
         });
     }
+}
+
+/// Whether the stored trust can be understood; asked once, before anything is served.
+///
+/// # Errors
+///
+/// [`StoreError::Corrupt`] when a row of it cannot be decoded: to leave it out would take a device its
+/// trust, or keep what was revoked, and only a person can say which. Otherwise when the store cannot
+/// be read.
+pub fn check(reader: &StoreReader) -> Result<(), StoreError> {
+    let state = read(reader, Millis::default()).map(drop);
+    let trust = state.and_then(|()| Vault::load(reader).map(drop));
+    trust.map_err(|error| match error {
+        StoreError::Row { .. } => reader.damaged(format!(
+            "{error}; it holds device trust, which is never dropped by itself"
+        )),
+        other => other,
+    })
+}
+
+fn read(reader: &StoreReader, now: Millis) -> Result<PairingState, StoreError> {
+    let devices = rows(reader, Table::Devices)?;
+    let pending = rows(reader, Table::PairingPending)?;
+    let setups = rows(reader, Table::PairingSetups)?;
+    Ok(PairingState::load(devices, pending, setups, now))
 }
 
 fn rows<T: DeserializeOwned>(

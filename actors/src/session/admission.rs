@@ -199,6 +199,7 @@ impl WsSession {
             hub: Arc::clone(&self.worker.queue),
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
+            subscriptions: crate::call::Subscriptions::default(),
         });
         let policy = Policy {
             max_payload: max_payload as u64,

@@ -107,13 +107,6 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
                 }
             }
         }
-        HubItem::Direct(direct) => {
-            if let Some(link) = links.get(direct.conn)
-                && link.write_reply(&direct.frame) == Delivery::Overrun
-            {
-                links.end_slow(&link);
-            }
-        }
         HubItem::Join {
             conn,
             snapshot,
@@ -185,11 +178,13 @@ impl Hub {
             let link = &entry.link;
             link.tick(now);
             let silent = now.saturating_sub(link.heard());
+            // One that is being closed is no longer read from; it only has to take what is left.
+            let open = entry.caller.is_some() && !link.is_closed();
             if link.waited().is_some_and(|waited| waited > DEAD_AFTER) {
                 self.links.end_slow(link);
-            } else if entry.caller.is_some() && silent > DEAD_AFTER {
+            } else if open && silent > DEAD_AFTER {
                 link.kill(1001, "no answer to pings");
-            } else if entry.caller.is_some() && silent > PING_AFTER {
+            } else if open && silent > PING_AFTER {
                 link.write(Opcode::Ping, &[]);
             }
         }

@@ -15,11 +15,11 @@ use bytes::{Bytes, BytesMut};
 use openclaw_protocol::{Generation, Role, Scope};
 use tokio::sync::oneshot;
 
-use crate::call::{Caller, Listen};
+use crate::call::{Caller, Listen, MAX_SUBSCRIPTIONS};
 use crate::event::{Audience, Class, Event, Form, StreamKey};
 
-/// Most sessions that one connection can listen to or spell its own way.
-const MAX_LISTENED: usize = 1_000;
+/// Most session keys that one connection can spell its own way.
+const MAX_ALIASES: usize = 1_000;
 /// Longest close reason, bytes; a control frame holds 125 with its code.
 const MAX_REASON: usize = 120;
 
@@ -137,7 +137,7 @@ impl Link {
 
     /// Writes an answer; a client that leaves more than its limit unread is ended.
     pub fn write_reply(&self, frame: &[u8]) -> Delivery {
-        if self.buffered() > self.max_buffered {
+        if self.buffered() > self.max_buffered && !self.is_closed() {
             return Delivery::Overrun;
         }
         self.write_text(&[frame]);
@@ -228,6 +228,8 @@ impl Link {
             return Poll::Ready(Some(piece));
         }
         if outbox.closed {
+            // The HTTP layer still has to get rid of the last pieces: its time counts from here.
+            outbox.waiting_since.get_or_insert(self.now.get());
             return Poll::Ready(None);
         }
         outbox.waker = Some(cx.waker().clone());
@@ -263,12 +265,13 @@ impl Link {
                     }
                 }
                 Listen::Session(key, true) => {
-                    if listening.sessions.len() < MAX_LISTENED {
+                    // Refused by the owner of sessions, when there are too many.
+                    if listening.sessions.len() < MAX_SUBSCRIPTIONS {
                         listening.sessions.insert(key);
                     }
                 }
                 Listen::Alias { canonical, written } => {
-                    if listening.aliases.len() < MAX_LISTENED {
+                    if listening.aliases.len() < MAX_ALIASES {
                         listening.aliases.insert(canonical, written);
                     }
                 }
@@ -291,6 +294,9 @@ impl Link {
         let Some(caller) = listening.caller.clone() else {
             return Delivery::NotForIt;
         };
+        if self.is_closed() {
+            return Delivery::NotForIt;
+        }
         if !listening.wants(&caller, &event.audience) {
             return Delivery::NotForIt;
         }

@@ -14,7 +14,7 @@ use openclaw_protocol::methods::system::HealthSummary;
 use openclaw_protocol::presence::PresenceEntry;
 
 use crate::call::{ConnKey, Listen};
-use crate::event::{Direct, Event};
+use crate::event::Event;
 use crate::limiter::counts::{Count, Counts};
 use crate::published::Rendered;
 
@@ -61,8 +61,6 @@ pub enum HubItem {
     },
     /// An event for everyone who may receive it.
     Event(Arc<Event>),
-    /// A frame for one connection, without `seq`.
-    Direct(Direct),
     /// A connection is closed by the gateway.
     Close {
         /// The connection.
@@ -89,7 +87,6 @@ impl fmt::Debug for HubItem {
             Self::Join { .. } => "Join",
             Self::Reply { .. } => "Reply",
             Self::Event(_) => "Event",
-            Self::Direct(_) => "Direct",
             Self::Close { .. } => "Close",
             Self::CloseAll { .. } => "CloseAll",
             Self::Lagged => "Lagged",

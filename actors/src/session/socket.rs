@@ -4,7 +4,7 @@
 //! comes from the [`Link`]'s outbox, which [`OutBody`] appends to the actor's (empty) body, because
 //! the context's own queue has no bound and stops with its actor when the socket blocks.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::TcpStream;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -135,25 +135,58 @@ pub struct WsSession {
     pub(super) registered: bool,
 }
 
+/// What the HTTP server keeps with a TCP connection until its very end. Its link is looked after as
+/// long: a client that is being closed, takes nothing and stays must not hold its backlog for ever.
+pub struct Connection {
+    socket: Cell<Option<TcpStream>>,
+    link: OnceCell<(Links, ConnKey)>,
+}
+
+impl Connection {
+    /// A connection with a second handle on its socket, to end it from outside when it is blocked.
+    pub const fn new(socket: Option<TcpStream>) -> Self {
+        Self {
+            socket: Cell::new(socket),
+            link: OnceCell::new(),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some((links, conn)) = self.link.take() {
+            links.remove(conn);
+        }
+    }
+}
+
 /// Answers an upgrade request and starts its session.
 ///
 /// # Errors
 ///
-/// When the request is no well-formed WebSocket upgrade.
+/// When the request is no well-formed WebSocket upgrade, or its connection has no [`Connection`].
 pub fn upgrade(
     request: &HttpRequest,
     payload: Payload,
     peer: Peer,
-    socket: Option<TcpStream>,
     slot: Slot,
     shared: SessionShared,
     worker: Worker,
 ) -> Result<HttpResponse, Error> {
     let mut response = ws::handshake(request)?;
     let conn = ConnKey::next();
+    let connection = request.conn_data::<Connection>().filter(|connection| {
+        let link = (worker.links.clone(), conn);
+        connection.link.set(link).is_ok()
+    });
+    let Some(connection) = connection else {
+        return Err(actix_web::error::ErrorBadRequest(
+            "one WebSocket for each TCP connection",
+        ));
+    };
     let limit = Rc::new(Cell::new(PREAUTH_MAX));
     let link = Rc::new(Link::new(
-        socket,
+        connection.socket.take(),
         shared.limits.max_buffered,
         shared.clock.monotonic(),
     ));
@@ -239,7 +272,6 @@ impl Actor for WsSession {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.worker.links.remove(self.conn);
         self.unregister();
         self.link.end();
     }

@@ -9,7 +9,6 @@ pub mod list;
 pub mod state;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
@@ -22,7 +21,7 @@ use crate::clock::{SharedClock, SharedEntropy};
 use crate::event::{Audience, Class, EventOut, PlainV4};
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
-use crate::store::{StoreError, StoreHandle, StoreReader, Table, rows};
+use crate::store::{StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
@@ -50,30 +49,16 @@ pub struct Sessions {
     pub(crate) deps: SessionsDeps,
 }
 
-/// Reads the index from the store.
+/// Reads the index from the store. A session whose row cannot be decoded is left out and named in the
+/// log; its next message begins it anew.
 ///
 /// # Errors
 ///
-/// When the store cannot be read or a row is not understood.
+/// When the store cannot be read.
 pub fn load(reader: &StoreReader) -> Result<Index, StoreError> {
     let mut records: Vec<Record> = Vec::new();
-    let mut failure = None;
-    reader.scan(
-        Table::Sessions,
-        &[]..&[],
-        false,
-        |_, value| match rows::decode(Table::Sessions, value) {
-            Ok(record) => {
-                records.push(record);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        },
-    )?;
-    failure.map_or_else(|| Ok(Index::of(records)), Err)
+    reader.readable(Table::Sessions, |record| records.push(record))?;
+    Ok(Index::of(records))
 }
 
 impl Rebuild for Sessions {
@@ -133,8 +118,17 @@ pub type ActiveRuns = BTreeMap<Arc<str>, Vec<ActiveRun>>;
 pub struct SessionsDigest {
     /// How many sessions there are.
     pub count: u64,
+    /// The same by agent.
+    pub by_agent: BTreeMap<String, u64>,
     /// The newest, newest first.
     pub recent: Vec<SessionRow>,
+}
+
+impl SessionsDigest {
+    /// How many sessions an agent has.
+    pub fn of_agent(&self, id: &str) -> u64 {
+        self.by_agent.get(id).copied().unwrap_or_default()
+    }
 }
 
 /// Rows to append to a transcript, in one commit with the changes of the asking owner.
@@ -310,6 +304,7 @@ impl SessionsDeps {
     pub(crate) fn publish(&self) {
         let digest = self.index.with(|index| SessionsDigest {
             count: index.len() as u64,
+            by_agent: index.by_agent().clone(),
             recent: index
                 .recent()
                 .map(|record| row(&self.views, record))

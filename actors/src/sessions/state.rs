@@ -140,6 +140,7 @@ pub struct Index {
     by_id: HashMap<Arc<str>, Arc<str>>,
     /// Keys of the sessions that changed last, newest first.
     recent: VecDeque<Arc<str>>,
+    by_agent: BTreeMap<String, u64>,
     revision: u64,
 }
 
@@ -161,7 +162,11 @@ impl Index {
         self.recent.retain(|key| *key != record.key);
         self.recent.push_front(Arc::clone(&record.key));
         self.recent.truncate(RECENT);
-        self.records.insert(Arc::clone(&record.key), record);
+        let agent_id = record.agent_id.clone();
+        let known = self.records.insert(Arc::clone(&record.key), record);
+        if known.is_none() {
+            *self.by_agent.entry(agent_id).or_default() += 1;
+        }
     }
 
     /// The sessions that changed last, newest first.
@@ -184,6 +189,11 @@ impl Index {
     /// Every record, by key.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
+    }
+
+    /// How many sessions each agent has. A key names its agent, so a session never changes it.
+    pub const fn by_agent(&self) -> &BTreeMap<String, u64> {
+        &self.by_agent
     }
 
     /// How many sessions there are.
@@ -383,6 +393,9 @@ impl Index {
 
     fn remove(&mut self, key: &str) -> Option<Record> {
         let record = self.records.remove(key)?;
+        if let Some(count) = self.by_agent.get_mut(&record.agent_id) {
+            *count -= 1;
+        }
         self.by_id.remove(&record.session_id);
         self.recent.retain(|recent| **recent != *key);
         Some(record)

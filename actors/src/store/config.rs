@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::StoreError;
-use super::medium::{FileMedium, Medium, MemoryMedium};
+use super::medium::{FileMedium, Medium};
 
 /// Where the database is and how much memory it may use.
 #[derive(Debug, Clone)]
@@ -33,8 +33,9 @@ impl StoreConfig {
     }
 
     /// A database that ends with the process.
+    #[cfg(test)]
     pub fn memory() -> Self {
-        Self::on(Arc::new(MemoryMedium::default()))
+        Self::on(Arc::new(super::medium::MemoryMedium::default()))
     }
 
     /// A database on bytes that the caller provides: faults, crashes, memory that is kept.

@@ -127,6 +127,9 @@ impl Shared {
         mut transaction: WriteTransaction,
         groups: impl Iterator<Item = &'a [Op]>,
     ) -> Result<(), StoreError> {
+        // Without redb's quick repair. Measured on a file of 270 MB, three rows a commit: with it a commit
+        // takes 7.5 ms instead of 4.0 ms (median; a second sync), and the open after a `kill -9` 3 to 16 ms
+        // instead of 0.4 to 0.6 s. Every acknowledgement waits for a commit, and crashes are rare.
         transaction
             .set_durability(Durability::Immediate)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -286,7 +289,7 @@ impl Shared {
         }
     }
 
-    fn corrupt(&self, reason: String) -> StoreError {
+    pub(super) fn corrupt(&self, reason: String) -> StoreError {
         StoreError::Corrupt {
             name: self.medium.name(),
             reason,

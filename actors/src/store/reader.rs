@@ -104,6 +104,49 @@ impl StoreReader {
         self.snapshot()?.scan(table, range, reverse, visit)
     }
 
+    /// Shows every row of a table that can be decoded to `take`. The others stay where they are and are
+    /// left out: one bad row must not keep a gateway from starting. Gives their number; the first few
+    /// are named in the log.
+    ///
+    /// # Errors
+    ///
+    /// When the table cannot be read.
+    pub fn readable<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        mut take: impl FnMut(T),
+    ) -> Result<u64, StoreError> {
+        /// Rows that are named; a damaged table must not flood the log.
+        const NAMED: u64 = 10;
+        let mut left_out = 0;
+        self.scan(table, &[]..&[], false, |key, value| {
+            match rows::decode(table, value) {
+                Ok(row) => take(row),
+                Err(error) => {
+                    left_out += 1;
+                    if left_out <= NAMED {
+                        let row = super::keys::display(key);
+                        tracing::error!(row, %error, "a stored row is left out");
+                    }
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        if left_out > NAMED {
+            tracing::error!(
+                table = table.name(),
+                rows = left_out,
+                "many stored rows are left out"
+            );
+        }
+        Ok(left_out)
+    }
+
+    /// The error for a row that the gateway must not start without.
+    pub fn damaged(&self, reason: String) -> StoreError {
+        self.shared.corrupt(reason)
+    }
+
     /// How many rows a table has; does not read them.
     pub fn count(&self, table: Table) -> Result<u64, StoreError> {
         self.snapshot()?.count(table)

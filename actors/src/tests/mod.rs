@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod exact;
+mod limits;
 mod peer;
 mod poison;
 mod runs;

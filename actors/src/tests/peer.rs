@@ -105,6 +105,7 @@ impl Who {
             hub: Arc::clone(queue),
             ended: crate::call::Ended::default(),
             in_flight: AtomicU32::new(0),
+            subscriptions: crate::call::Subscriptions::default(),
         })
     }
 }

@@ -29,9 +29,8 @@ use crate::session::queue::{HubItem, HubQueue};
 use crate::sessions::state::{Draft, Index};
 use crate::sessions::{history, list};
 use crate::settings::ModelPlan;
-use crate::store::{Op, Table, keys as store_keys};
 
-fn link(max_buffered: usize) -> Link {
+pub(super) fn link(max_buffered: usize) -> Link {
     Link::new(None, max_buffered, Duration::ZERO)
 }
 
@@ -102,24 +101,7 @@ fn an_answer_is_written_until_the_limit_is_passed_and_the_wait_is_measured() {
     assert_eq!(link.write_reply(b"again"), Delivery::Written);
 }
 
-#[test]
-fn a_client_that_drains_slowly_is_not_one_that_takes_nothing() {
-    let link = link(10 << 20);
-    link.write_text(&[&vec![b'x'; 1 << 20]]);
-    for minute in 1..=8 {
-        link.tick(Duration::from_mins(minute));
-        assert_eq!(link.waited(), Some(Duration::from_mins(1)));
-        let Poll::Ready(Some(piece)) = link.poll_take(&Context::from_waker(Waker::noop())) else {
-            panic!("more waits");
-        };
-        assert_eq!(piece.len(), 64 * 1024);
-        assert_eq!(link.waited(), Some(Duration::ZERO), "it makes progress");
-    }
-    link.tick(Duration::from_mins(10));
-    assert_eq!(link.waited(), Some(Duration::from_mins(2)), "and stopped");
-}
-
-fn event(size: usize) -> Arc<Event> {
+pub(super) fn event(size: usize) -> Arc<Event> {
     let body = Ready(Bytes::from(vec![b'1'; size]));
     let out = EventOut::new("tick", Audience::Everyone, body);
     Arc::new(Event::order(out, 1, StateVersion::default()))
@@ -202,7 +184,7 @@ fn caller(mode: ClientMode, role: Role, instance: Option<&str>) -> Caller {
     caller
 }
 
-fn seconds(seconds: i64) -> Millis {
+pub(super) fn seconds(seconds: i64) -> Millis {
     Millis(seconds * 1_000)
 }
 
@@ -382,42 +364,5 @@ fn pages_of_a_transcript_follow_each_other_without_gap_or_overlap() {
         );
         let cut = read(json!({"sessionKey": "main", "limit": 1, "maxChars": 500}));
         assert_eq!(cut.messages[0].plain_text(), "row 25");
-    });
-}
-
-#[test]
-fn large_rows_fill_a_page_before_the_rows_behind_them_are_even_decoded() {
-    paused(async {
-        let world = Setup::here(ModelPlan::Unconfigured).start().await;
-        let mut index = Index::default();
-        let large = |at: u64| Message::text(MessageRole::User, "x".repeat(3 << 20), at);
-        let mut ops = Vec::new();
-        for at in 1..=6 {
-            let draft = Draft {
-                key: "agent:main:main".into(),
-                agent_id: "main".into(),
-                messages: vec![large(at)],
-                last_run: None,
-                ops: Vec::new(),
-            };
-            let prepared = index.prepare(draft, || "id".into(), seconds(0)).unwrap();
-            world.store.commit(prepared.ops).await.unwrap();
-        }
-        // Whoever decodes it fails: no row that does not fit is touched.
-        let old = store_keys::transcript("id", 1);
-        ops.push(Op::put(Table::Transcript, old, vec![0]));
-        world.store.commit(ops).await.unwrap();
-        let params = json!({"sessionKey": "main", "limit": 1_000});
-        let params: ChatHistoryParams = serde_json::from_value(params).unwrap();
-        let page = history::read(world.store.reader(), "id", 7, &params).unwrap();
-        let times: Vec<u64> = page
-            .messages
-            .iter()
-            .filter_map(|row| row.timestamp)
-            .collect();
-        assert_eq!((times, page.next_offset), (vec![6], Some(1)));
-        let rows = history::recent(world.store.reader(), "id", 1..7, 400).unwrap();
-        let times: Vec<u64> = rows.iter().filter_map(|row| row.timestamp).collect();
-        assert_eq!(times, [5, 6]);
     });
 }

@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) store_addr: Addr<Store>,
     pub(super) watch: DeathWatch,
     pub(super) medium: FaultyMedium,
+    /// The lanes, to break them.
+    pub(super) lanes: Kept<RunnerState>,
     /// Runs that this start ended as interrupted.
     pub(super) interrupted: Vec<String>,
 }
@@ -104,7 +106,7 @@ impl Setup {
         if !recovery.ops.is_empty() {
             store.commit(recovery.ops).await.unwrap();
         }
-        let max_concurrent = settings.max_concurrent;
+        let lanes = Kept::new(RunnerState::new(settings.max_concurrent));
         let views = views(settings, &clock);
         let table = Arc::new(ArcSwap::default());
         let doors: Arc<ArcSwap<Doors>> = Arc::default();
@@ -132,7 +134,7 @@ impl Setup {
             &store,
             recovery.keys,
             entropy,
-            max_concurrent,
+            lanes.clone(),
         );
         let health = supervise::<Health>(
             &threads.work,
@@ -162,6 +164,7 @@ impl Setup {
             store_addr,
             watch,
             medium,
+            lanes,
             interrupted: recovery
                 .interrupted
                 .into_iter()
@@ -178,7 +181,7 @@ fn owners(
     store: &StoreHandle,
     keys: dedupe::state::Keys,
     entropy: SharedEntropy,
-    max_concurrent: usize,
+    lanes: Kept<RunnerState>,
 ) -> Owners {
     let policy = RestartPolicy::CORE;
     let Core {
@@ -217,7 +220,7 @@ fn owners(
         policy,
         watch,
         RunnerDeps {
-            state: Kept::new(RunnerState::new(max_concurrent)),
+            state: lanes,
             sessions: sessions.clone(),
             gateway: gateway.clone(),
             views: views.clone(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 pub use super::common::EmptyParams;
 use super::common::{
-    AnyParams, MAX_ID, MAX_MESSAGE, MAX_SESSION_KEY, MAX_TEXT, ModelDefaults, Nullable, OkResult,
+    AnyParams, MAX_ID, MAX_SESSION_KEY, MAX_TEXT, ModelDefaults, Nullable, OkResult,
 };
 use super::sessions::SessionRow;
 use crate::method::Access;
@@ -325,8 +325,8 @@ pub struct StatusSession {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SystemEventParams {
-    /// The note, or a presence line that begins with `Node:`.
-    #[schemars(length(min = 1, max = MAX_MESSAGE))]
+    /// The note, or a presence line that begins with `Node:`. Up to 200 of them are shown to everyone.
+    #[schemars(length(min = 1, max = MAX_TEXT))]
     pub text: String,
     /// Accepted for compatibility; ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -143,10 +143,7 @@ impl Daemon {
         std::fs::create_dir_all(&gateway_dir).expect("the gateway's folder");
         let listener = TcpListener::bind(plan.listen).expect("a free port");
         let setup = Setup {
-            settings: Settings {
-                gateway_dir: gateway_dir.clone(),
-                ..plan.settings
-            },
+            settings: plan.settings,
             gate: plan.gate,
             config_path: home.path().join("openclaw.json").display().to_string(),
             state_dir: home.path().display().to_string(),

@@ -36,6 +36,10 @@ impl Sessions {
         let settings = self.deps.views.settings.load();
         match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
             Ok(session) => {
+                let subscriptions = &reply.caller().subscriptions;
+                if let Err(error) = subscriptions.change(&session.canonical, on) {
+                    return reply.error(error);
+                }
                 let result = SessionsMessagesSubscribeResult {
                     subscribed: on,
                     key: session.canonical.to_string(),

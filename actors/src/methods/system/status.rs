@@ -1,5 +1,7 @@
 //! `status`: the gateway at a glance.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::system::{
@@ -41,19 +43,11 @@ fn status(views: &Views) -> StatusResult {
         every: "disabled".into(),
         every_ms: None.into(),
     });
-    let by_agent = settings.agents.iter().map(|agent| {
-        let recent = rows(Some(&agent.id));
-        let count = if settings.agents.len() == 1 {
-            sessions.count
-        } else {
-            recent.len() as u64
-        };
-        AgentSessions {
-            agent_id: agent.id.clone(),
-            path: path.clone(),
-            count,
-            recent,
-        }
+    let by_agent = settings.agents.iter().map(|agent| AgentSessions {
+        agent_id: agent.id.clone(),
+        path: path.clone(),
+        count: sessions.of_agent(&agent.id),
+        recent: rows(Some(&agent.id)),
     });
     StatusResult {
         runtime_version: env!("CARGO_PKG_VERSION").into(),
@@ -74,7 +68,7 @@ fn status(views: &Views) -> StatusResult {
             pid: std::process::id(),
             port: views.places.port(),
             uptime_ms: views.places.uptime_ms(),
-            connections: views.presence.load().value().len() as u64,
+            connections: views.connections.load(Ordering::Relaxed) as u64,
             active_runs: views
                 .runs
                 .load()

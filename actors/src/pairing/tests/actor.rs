@@ -233,6 +233,7 @@ pub(super) fn caller(device: Option<&str>, scopes: Scopes, hub: Arc<HubQueue>) -
         hub,
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
+        subscriptions: crate::call::Subscriptions::default(),
     })
 }
 

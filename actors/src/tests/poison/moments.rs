@@ -206,3 +206,30 @@ fn an_event_that_cannot_be_written_costs_no_connection_and_no_version() {
         assert_eq!(after, before + 1);
     });
 }
+
+#[test]
+fn a_run_that_was_lost_with_its_lane_gives_its_key_an_honest_answer() {
+    paused(async {
+        let (world, mut peer) = busy().await;
+        // Waits behind the run under way, in the same session.
+        peer.ask("chat.send", &run("queued")).await;
+        let again = peer.ask("chat.send", &run("queued")).await;
+        assert_eq!(again["payload"]["status"], "in_flight");
+        let lanes = world.lanes.clone();
+        let broken = std::panic::AssertUnwindSafe(|| {
+            lanes.with(|_| std::panic::resume_unwind(Box::new(())))
+        });
+        assert!(std::panic::catch_unwind(broken).is_err());
+        world
+            .owners
+            .runner
+            .try_send(Poison(PoisonKind::Panic))
+            .unwrap();
+        peer.until(|frame| frame["payload"]["state"] == "final")
+            .await;
+        let lost = peer.ask("chat.send", &run("queued")).await;
+        assert_eq!(lost["error"]["code"], "UNAVAILABLE", "{lost}");
+        assert_eq!(lost["payload"]["status"], "error", "{lost}");
+        assert!(lost.to_string().contains("new idempotencyKey"), "{lost}");
+    });
+}
