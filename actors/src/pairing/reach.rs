@@ -118,7 +118,12 @@ pub fn choose(
         Listens::Loopback => return Err(only_here()),
         Listens::On(ip) if ip.is_loopback() => return Err(only_here()),
         Listens::On(ip) if !ip.is_unspecified() => (vec![ip], "gateway.bind=custom"),
-        Listens::Everywhere | Listens::On(_) => (network.addresses(), "gateway.bind=lan"),
+        Listens::Everywhere | Listens::On(_) => {
+            // The gateway listens on 0.0.0.0, which takes no IPv6.
+            let mut addresses = network.addresses();
+            addresses.retain(IpAddr::is_ipv4);
+            (addresses, "gateway.bind=lan")
+        }
     };
     let mut urls: Vec<String> = Vec::new();
     for ip in addresses.into_iter().take(MAX_ADDRESSES) {
@@ -254,7 +259,12 @@ mod tests {
     fn what_was_asked_for_goes_before_the_configuration_and_that_before_the_network() {
         let mut reach = everywhere();
         let first = |reach: &Reach, public| {
-            let chosen = chosen(reach, &["192.168.1.2", "fd00::2", "8.8.8.8"], public).unwrap();
+            let chosen = chosen(
+                reach,
+                &["192.168.1.2", "10.0.0.2", "fd00::2", "8.8.8.8"],
+                public,
+            )
+            .unwrap();
             (chosen.urls, chosen.source)
         };
         assert_eq!(
@@ -262,7 +272,7 @@ mod tests {
             (
                 vec![
                     "ws://192.168.1.2:18789".into(),
-                    "ws://[fd00::2]:18789".into()
+                    "ws://10.0.0.2:18789".into()
                 ],
                 "gateway.bind=lan".into()
             )
