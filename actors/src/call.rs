@@ -54,6 +54,9 @@ pub struct Caller {
     pub device_id: Option<String>,
     /// The peer's address, `None` for this machine.
     pub remote_ip: Option<String>,
+    /// Under which of the gateway's secrets it came in ([`crate::views::AuthEpoch`]); `None` when it
+    /// has a trust of its own, which outlives the secret.
+    pub auth_epoch: Option<u64>,
     /// The worker's hub that writes to its socket.
     pub hub: Arc<HubQueue>,
     /// Requests in flight; bounds what one connection can queue.

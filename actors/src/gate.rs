@@ -31,6 +31,24 @@ pub enum AuthMode {
 }
 
 impl AuthMode {
+    /// Whether the other one asks for the same: the same mode with the same secret and rules.
+    pub fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token(a), Self::Token(b)) | (Self::Password(a), Self::Password(b)) => {
+                same_secret(Some(a), Some(b))
+            }
+            (Self::None, Self::None) => true,
+            (
+                Self::TrustedProxy { rules, password },
+                Self::TrustedProxy {
+                    rules: other_rules,
+                    password: other,
+                },
+            ) => rules == other_rules && same_secret(password.as_ref(), other.as_ref()),
+            _ => false,
+        }
+    }
+
     /// The wire name.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -62,6 +80,29 @@ pub struct GateSettings {
     pub rate_limit: RateLimit,
     /// Whose forwarding headers are believed.
     pub proxies: Proxies,
+}
+
+fn same_secret(a: Option<&SecretString>, b: Option<&SecretString>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => bool::from(
+            a.expose_secret()
+                .as_bytes()
+                .ct_eq(b.expose_secret().as_bytes()),
+        ),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+impl GateSettings {
+    /// Whether everything that could open this gate opens the other one: then what came in by it
+    /// may stay.
+    pub fn opens_like(&self, other: &Self) -> bool {
+        self.mode.same_as(&other.mode)
+            && same_secret(self.owner.as_ref(), other.owner.as_ref())
+            && self.allow_tailscale == other.allow_tailscale
+            && self.proxies == other.proxies
+    }
 }
 
 /// Which credential failed.

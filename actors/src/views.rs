@@ -1,10 +1,10 @@
 //! Everything that owners publish for reading.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use openclaw_protocol::connect::SessionDefaults;
-use openclaw_protocol::methods::system::HealthSummary;
+use openclaw_protocol::methods::system::{ConfigState, HealthSummary};
 use openclaw_protocol::presence::PresenceEntry;
 
 use crate::audit::AuditPort;
@@ -61,6 +61,26 @@ impl Places {
     }
 }
 
+/// Counts the modes and secrets that the gate has had in this process.
+///
+/// A handshake reads it **before** the gate that it is judged by, and the config's owner raises it
+/// **after** it published another gate: so what carries the present count came in by the present
+/// secret, at every interleaving.
+#[derive(Debug, Clone, Default)]
+pub struct AuthEpoch(Arc<AtomicU64>);
+
+impl AuthEpoch {
+    /// The count now.
+    pub fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Another secret is published.
+    pub fn advance(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// The published snapshots; cheap to clone.
 #[derive(Clone)]
 pub struct Views {
@@ -82,6 +102,11 @@ pub struct Views {
     pub settings: Published<Settings>,
     /// What handshakes are judged by. Owner: composition root.
     pub gate: Published<GateSettings>,
+    /// Counts the secrets that the gate has had. Owner: config.
+    pub auth_epoch: AuthEpoch,
+    /// Which generation of the configuration is in force, and what is wrong with a later one.
+    /// Owner: config.
+    pub config: Published<ConfigState>,
     /// What the limits refused, delayed and dropped. Written by whoever meets a bound.
     pub counts: Arc<Counts>,
     /// This host's networks. Owner: network.
@@ -107,6 +132,8 @@ impl Views {
             node_trust: Published::new(NodeTrustMap::new()),
             settings: Published::new(settings),
             gate: Published::new(gate),
+            auth_epoch: AuthEpoch::default(),
+            config: Published::new(ConfigState::default()),
             counts: Arc::default(),
             surroundings: Published::new(Surroundings::default()),
             places: Arc::new(places),

@@ -1,8 +1,10 @@
 //! The composition root: opens the store, starts actors and HTTP in order, drains in reverse.
 
 mod recovery;
+pub mod reload;
 pub mod run;
 pub mod settings;
+pub mod watch;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, LazyLock};
@@ -16,6 +18,8 @@ use openclaw_actors::agent::state::RunnerState;
 use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
 use openclaw_actors::audit::{Audit, AuditDeps};
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
+use openclaw_actors::config::state::{Current, Fingerprint};
+use openclaw_actors::config::{ConfigActor, ConfigDeps, ConfigSource, Reload};
 use openclaw_actors::dedupe::{Dedupe, DedupeDeps};
 use openclaw_actors::event::{Audience, EventOut, Plain};
 use openclaw_actors::gate::GateSettings;
@@ -62,6 +66,8 @@ pub struct Setup {
     pub state_dir: String,
     /// The bound socket.
     pub listener: TcpListener,
+    /// Where changes of the configuration come from; `None` for one that never changes.
+    pub reload: Option<(Arc<dyn ConfigSource>, Fingerprint)>,
     /// The store.
     pub store: StoreConfig,
     /// Limits of connections.
@@ -110,6 +116,7 @@ pub struct Running {
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     threads: Threads,
     _watchdog: Watchdog,
+    config: Option<Addr<ConfigActor>>,
     _health: Addr<Health>,
     _sweeper: Addr<Sweeper>,
 }
@@ -251,6 +258,16 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         supervise::<Network>(&threads.work, policy, &watch, network_deps.clone()),
         &network_deps,
     );
+    let config = setup.reload.map(|(source, first)| {
+        let deps = ConfigDeps {
+            source,
+            current: Kept::new(Current::first(first)),
+            views: views.clone(),
+            gateway: gateway.clone(),
+            pairing: pairing.clone().recipient(),
+        };
+        supervise::<ConfigActor>(&threads.work, policy, &watch, deps)
+    });
     let logs = supervise::<Logs>(&threads.work, policy, &watch, views.clone());
     let audit = supervise::<Audit>(
         &threads.work,
@@ -360,12 +377,21 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         serving,
         threads,
         _watchdog: watchdog,
+        config,
         _health: health,
         _sweeper: sweeper,
     })
 }
 
 impl Running {
+    /// Reads the configuration again, whether its file changed or not.
+    pub fn reload(&self) {
+        if let Some(config) = &self.config {
+            // Full: a reading is waiting already.
+            let _ = config.try_send(Reload);
+        }
+    }
+
     /// Tells clients, lets runs end for at most `drain`, closes every connection, and stops.
     pub async fn stop(self, reason: &str, drain: Duration) {
         let event = ShutdownEvent {

@@ -16,6 +16,7 @@ use openclaw_actors::supervision::install_panic_hook;
 use rand::TryRng as _;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::reload::{FileSource, fingerprint};
 use super::{MAX_PAYLOAD_V3, Running, Setup, StartError, settings, start};
 use crate::config::gateway::Bind;
 use crate::config::models::AuthProfiles;
@@ -132,8 +133,11 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     let limits = &loaded.config.gateway.limits;
+    let first_settings = settings::settings(&loaded, &environment, &profiles);
+    let source = FileSource::new(options.flags.clone(), &loaded, &first_settings);
     let setup = Setup {
-        settings: settings::settings(&loaded, &environment, &profiles),
+        reload: Some((Arc::new(source), fingerprint(&loaded))),
+        settings: first_settings,
         gate,
         config_path: loaded.paths.config_path.display().to_string(),
         state_dir: loaded.paths.state_dir.display().to_string(),
@@ -185,10 +189,17 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
 async fn until_told(running: Running) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
-    let fatal = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
-        fatal = running.watch.until_fatal() => Some(fatal),
+    let mut hangup = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+    let fatal = loop {
+        tokio::select! {
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
+            _ = hangup.recv() => {
+                tracing::info!("asked by a signal to read the configuration again");
+                running.reload();
+            }
+            fatal = running.watch.until_fatal() => break Some(fatal),
+        }
     };
     match fatal {
         None => {

@@ -22,7 +22,7 @@ mod load;
 pub mod logging;
 pub mod models;
 mod parse;
-mod place;
+pub(crate) mod place;
 pub mod redact;
 mod refused;
 mod schema;

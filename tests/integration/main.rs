@@ -24,5 +24,6 @@ mod openssl;
 mod pairing;
 mod process;
 mod refusals;
+mod reload;
 mod sessions;
 mod slow;

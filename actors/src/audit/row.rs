@@ -50,6 +50,8 @@ kinds! {
     ConnectAccepted = "connect.accepted", Traffic;
     /// A client was not let in.
     ConnectRefused = "connect.refused", Traffic;
+    /// A client called what it has no right to.
+    AccessRefused = "access.refused", Traffic;
     /// An address is locked out after too many failures.
     Lockout = "connect.lockout", Traffic;
     /// A device waits for an owner.
@@ -194,10 +196,10 @@ impl AuditRow {
         reason => reason;
     }
 
-    /// The command that undoes it or goes on from it; for the log line.
+    /// What undoes it or goes on from it, for the log line; names the exact command.
     #[must_use]
-    pub fn remedy(mut self, command: impl Said) -> Self {
-        self.remedy = command.said();
+    pub fn remedy(mut self, text: impl Said) -> Self {
+        self.remedy = text.said();
         self
     }
 
@@ -250,7 +252,7 @@ impl AuditRow {
         let code = detail("code").unwrap_or_else(|| error.code.as_str().to_owned());
         self.code(code)
             .request(detail("requestId"))
-            .remedy(detail("remedy"))
+            .remedy(detail("remediationHint"))
             .reason(&*error.message)
     }
 
@@ -295,29 +297,26 @@ impl AuditRow {
         if let Some(reason) = &entry.reason {
             let _ = write!(line, ": {reason}");
         }
-        let request = entry.request_id.as_deref();
-        let command = match (self.kind, self.remedy.as_deref()) {
-            (_, Some(remedy)) => Some(clean(remedy)),
-            (Kind::PairingRequested | Kind::UpgradeRequested, None) => {
-                request.map(|id| format!("openclaw devices approve {id}"))
-            }
-            (Kind::PairingApproved | Kind::UpgradeApproved, None)
+        let approve = || {
+            let id = entry.request_id.as_deref()?;
+            Some(format!("`openclaw devices approve {id}`"))
+        };
+        let remove = || {
+            let id = entry.device_id.as_deref()?;
+            Some(format!("undo: `openclaw devices remove {id}`"))
+        };
+        let next = match self.kind {
+            Kind::PairingRequested | Kind::UpgradeRequested => approve(),
+            Kind::ConnectRefused if self.is_code("PAIRING_REQUIRED") => approve(),
+            Kind::PairingApproved | Kind::UpgradeApproved
                 if entry.via.as_deref() == Some("silent") =>
             {
-                entry
-                    .device_id
-                    .as_ref()
-                    .map(|id| format!("openclaw devices remove {id}"))
+                remove()
             }
-            _ => None,
+            _ => self.remedy.as_deref().map(clean),
         };
-        if let Some(command) = command {
-            let word = if self.kind.weight() == Weight::Decision {
-                "undo"
-            } else {
-                "next"
-            };
-            let _ = write!(line, "; {word}: `{command}`");
+        if let Some(next) = next {
+            let _ = write!(line, "; {next}");
         }
         line
     }
@@ -327,6 +326,7 @@ const fn headline(kind: Kind) -> &'static str {
     match kind {
         Kind::ConnectAccepted => "a client was let in for the first time since the start",
         Kind::ConnectRefused => "connection refused",
+        Kind::AccessRefused => "a call was not allowed",
         Kind::Lockout => "locked out after too many failures",
         Kind::PairingRequested => "a device waits for approval",
         Kind::PairingSuperseded => "a request took the place of an older one",
@@ -410,7 +410,7 @@ mod tests {
             .device("d-1");
         let line = silent.headline(&silent.to_entry(Millis(0)));
         assert!(
-            line.ends_with("undo: `openclaw devices remove d-1`"),
+            line.ends_with("; undo: `openclaw devices remove d-1`"),
             "{line}"
         );
     }

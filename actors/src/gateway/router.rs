@@ -153,6 +153,7 @@ pub fn table(owners: &Owners) -> Table {
 pub const EVENTS: &[&str] = &[
     "agent",
     "chat",
+    "config.changed",
     "connect.challenge",
     "device.pair.requested",
     "device.pair.resolved",

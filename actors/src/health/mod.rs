@@ -8,7 +8,8 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext as _, Context, Handler, Message};
 use openclaw_protocol::events::{HEALTH, TICK, TickEvent};
 use openclaw_protocol::methods::system::{
-    AgentHealth, HealthPlugins, HealthSummary, HeartbeatConfig, RecentSession, SessionsDigest,
+    AgentHealth, ConfigReload, HealthPlugins, HealthSummary, HeartbeatConfig, RecentSession,
+    SessionsDigest,
 };
 
 use crate::clock::SharedClock;
@@ -106,7 +107,8 @@ impl Health {
     fn look(&self) {
         let reason = self.trouble();
         let published = self.deps.views.health.load();
-        if published.value().reason != reason {
+        let shown = &published.value().config_reload;
+        if published.value().reason != reason || *shown != config_reload(&self.deps.views) {
             self.refresh();
         }
     }
@@ -143,6 +145,14 @@ impl Health {
 /// Where sessions lie, relative to the state directory: every connection reads this snapshot, and only
 /// an admin may learn where that directory is.
 const SESSION_STORE: &str = "gateway/gateway.redb";
+
+/// What is in force of the configuration, where somebody watches over it.
+fn config_reload(views: &Views) -> Option<ConfigReload> {
+    let config = views.config.load();
+    (config.generation > 0).then_some(ConfigReload {
+        hot_reload_status: config.hot_reload_status,
+    })
+}
 
 /// The snapshot of what owners publish now.
 pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary {
@@ -186,7 +196,7 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
         ts,
         duration_ms: 0,
         plugins: HealthPlugins::default(),
-        config_reload: None,
+        config_reload: config_reload(views),
         channels: BTreeMap::new(),
         channel_order: Vec::new(),
         channel_labels: BTreeMap::new(),

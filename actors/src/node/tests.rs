@@ -26,6 +26,7 @@ fn surface(commands: &[&str]) -> Surface {
 
 fn caller(role: Role, device: Option<&str>, scopes: &[Scope], commands: &[&str]) -> Caller {
     Caller {
+        auth_epoch: None,
         conn: ConnKey::next(),
         conn_id: "conn".into(),
         role,

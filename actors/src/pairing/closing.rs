@@ -14,7 +14,7 @@ use crate::kept::Kept;
 use crate::views::Views;
 
 /// Close code of a connection whose trust an owner ended.
-const CLOSED_BY_OWNER: u16 = 4001;
+pub(super) const CLOSED_BY_OWNER: u16 = 4001;
 /// Between the two looks for connections that have to be closed.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
 

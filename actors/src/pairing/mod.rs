@@ -20,6 +20,7 @@ pub mod reach;
 pub mod records;
 pub mod refusal;
 mod requests;
+mod rotation;
 pub mod setup;
 pub mod state;
 #[cfg(test)]
@@ -62,6 +63,7 @@ use closing::{NodeBook, Voice};
 use effects::{Effects, Step};
 use reach::{Addresses, HostNetwork, SharedNetwork};
 use records::SecretMark;
+pub use rotation::AuthChanged;
 use state::PairingState;
 use upgrades::Upgrades;
 use vault::Vault;

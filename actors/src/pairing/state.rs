@@ -179,8 +179,8 @@ impl PairingState {
             return self.wait_for_owner(ask, Gap::Metadata, now, entropy);
         }
         token.last_used_at_ms = Some(now);
-        let by_secret = token.bound_to.is_some();
         let issued_at_ms = super::records::wire(token.issued());
+        let by_secret = token.bound_to.is_some();
         device.last_seen_at_ms = Some(now);
         self.touched.insert(id.clone());
         let admission = Admission {

@@ -12,6 +12,7 @@ use openclaw_protocol::{ErrorCode, ErrorShape, Generation};
 use super::handshake::{self, Candidate, ConnectRequest, GateOne, Refusal};
 use super::hello;
 use super::notes::{self, Claimed};
+use super::remedy;
 use super::socket::{Ctx, Phase, WsSession, epoch_ms};
 use crate::call::{Caller, Ended};
 use crate::gateway::Register;
@@ -52,6 +53,8 @@ impl WsSession {
             );
         }
         self.claimed = Some(Claimed::of(&request.params));
+        // Before the gate itself: see `AuthEpoch`.
+        self.auth_epoch = self.shared.views.auth_epoch.now();
         let gate = self.shared.views.gate.load();
         let claimed = request.params.device.as_ref().map(|device| &*device.id);
         let locks = self.shared.limiter.locks(&self.client, claimed);
@@ -196,6 +199,7 @@ impl WsSession {
             node,
             device_id: candidate.device.as_ref().map(|device| device.id.clone()),
             remote_ip: self.remote_ip(),
+            auth_epoch: admission.by_secret.then_some(self.auth_epoch),
             hub: Arc::clone(&self.worker.queue),
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
@@ -234,7 +238,11 @@ impl WsSession {
             // From here on the Gateway knows the connection, also when it never joined.
             session.phase = Phase::Open(Arc::clone(&caller));
             session.limit.set(max_payload);
-            if matches!(joined, Ok(Ok(()))) {
+            if session.is_outdated(&caller) {
+                // The secret was changed while this connect was under way; who closed the others
+                // may have come by before this one was known.
+                session.close(ctx, 4001, "gateway auth changed");
+            } else if matches!(joined, Ok(Ok(()))) {
                 session.shared.views.audit.record(&accepted);
                 if let Some(setup) = admission.setup {
                     setup.once_delivered(&session.link);
@@ -244,6 +252,12 @@ impl WsSession {
                 session.close(ctx, 1013, "gateway restarting; try again");
             }
         }));
+    }
+
+    /// Whether it came in by a secret that is no longer the gateway's.
+    fn is_outdated(&self, caller: &Caller) -> bool {
+        let now = self.shared.views.auth_epoch.now();
+        caller.auth_epoch.is_some_and(|own| own != now)
     }
 
     fn remote_ip(&self) -> Option<String> {
@@ -282,6 +296,7 @@ impl WsSession {
         refusal: Refusal,
         ctx: &mut Ctx,
     ) {
+        let refusal = remedy::complete(refusal);
         let row = notes::refused(&self.peer, self.claimed.as_ref(), &refusal);
         if row.is_code("AUTH_RATE_LIMITED") {
             self.shared.views.counts.add(Count::RefusedWhileLocked);
@@ -303,20 +318,15 @@ fn try_again(error: ErrorShape) -> Refusal {
     }
 }
 
-/// The request id belongs into the close reason, for people who only see that; v3 clients look for
-/// the bare words.
+/// Who only sees the close is told there what to run; v3 clients look for the bare words.
 fn pairing_refusal(error: ErrorShape, generation: Generation, guesses: Guesses) -> Refusal {
-    let request_id = error
-        .details
-        .as_ref()
-        .and_then(|details| details["requestId"].as_str())
-        .map(str::to_owned);
+    let reason = remedy::pairing_reason(&error);
     let mut refusal = Refusal {
         guesses,
         ..Refusal::answered(error)
     };
-    if let (Generation::V4, Some(id)) = (generation, request_id) {
-        refusal.reason = format!("{} (requestId: {id})", refusal.reason);
+    if let (Generation::V4, Some(reason)) = (generation, reason) {
+        refusal.reason = reason;
     }
     refusal
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use openclaw_protocol::frame::{RequestFrame, response_error, response_ok_raw};
-use openclaw_protocol::{Access, ErrorShape, Method, Role, Scope, validate};
+use openclaw_protocol::{Access, ErrorCode, ErrorShape, Method, Role, Scope, Scopes, validate};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::audit::{self, AuditRow};
 use crate::call::{Call, Caller, Reply};
 use crate::gateway::GatewayPort;
 use crate::gateway::table::Routed;
@@ -59,6 +60,36 @@ pub enum Outcome {
     WrongRole(Vec<u8>),
     /// Its owner answers.
     Routed,
+}
+
+/// A method that its caller may use; only [`Dispatch::authorize`] gives one.
+pub struct Allowed<'a>(&'a Entry);
+
+/// Why a caller may not use a method.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Denied {
+    /// It is for another role; who goes on with that is closed.
+    Role(ErrorShape),
+    /// A scope is missing.
+    Scope(ErrorShape),
+    /// There is no such method; the caller could use every one.
+    Unknown(ErrorShape),
+}
+
+/// Adds what to do about a missing scope.
+fn how_to_have(mut error: ErrorShape) -> ErrorShape {
+    if let Some(Value::Object(details)) = &mut error.details {
+        details.insert(
+            "recommendedNextStep".into(),
+            "review_auth_configuration".into(),
+        );
+        details.insert(
+            "remediationHint".into(),
+            "connect again and ask for this scope; an owner sees what waits with: openclaw devices list"
+                .into(),
+        );
+    }
+    error
 }
 
 impl Dispatch {
@@ -114,6 +145,38 @@ impl Dispatch {
             .map(|(name, _)| *name)
     }
 
+    /// Decides who may call what: the one place for sockets and for their twins in HTTP. Role comes
+    /// first, then the scope, then whether there is such a method, which only an admin learns.
+    /// Parameters are looked at by those only who pass.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`], with what the caller is told.
+    pub fn authorize(
+        &self,
+        method: &str,
+        role: Role,
+        scopes: Scopes,
+    ) -> Result<Allowed<'_>, Denied> {
+        let entry = self.entries.get(method);
+        // What does not exist is judged as what only an admin may call.
+        let access = entry.map_or(Access::Operator(Scope::Admin), |entry| entry.access);
+        if let Err(error) = access.check(role, scopes) {
+            return Err(if error.code == ErrorCode::Forbidden {
+                Denied::Scope(how_to_have(error))
+            } else {
+                Denied::Role(error)
+            });
+        }
+        entry.map(Allowed).ok_or_else(|| {
+            Denied::Unknown(ErrorShape::invalid(if method == "connect" {
+                "connect is only valid as the first request".to_owned()
+            } else {
+                format!("unknown method: {method}")
+            }))
+        })
+    }
+
     /// Serves one request.
     pub fn serve(
         &self,
@@ -125,18 +188,18 @@ impl Dispatch {
         let refuse = |error: ErrorShape| {
             response_error(&frame.id, &error.for_generation(caller.generation), None)
         };
-        let Some(entry) = self.entries.get(&*frame.method) else {
-            return unknown(frame, caller, refuse);
+        let entry = match self.authorize(&frame.method, caller.role, caller.scopes) {
+            Ok(Allowed(entry)) => entry,
+            Err(Denied::Role(error)) => {
+                views.audit.record(&denied(caller, &frame.method, &error));
+                return Outcome::WrongRole(refuse(error));
+            }
+            Err(Denied::Scope(error)) => {
+                views.audit.record(&denied(caller, &frame.method, &error));
+                return Outcome::Answer(refuse(error));
+            }
+            Err(Denied::Unknown(error)) => return Outcome::Answer(refuse(error)),
         };
-        if let Err(error) = entry.access.check(caller.role, caller.scopes) {
-            let wrong_role = error.details.is_none();
-            let frame = refuse(error);
-            return if wrong_role {
-                Outcome::WrongRole(frame)
-            } else {
-                Outcome::Answer(frame)
-            };
-        }
         match entry.kind {
             Kind::Snapshot(read) => Outcome::Answer(match read(views, caller, frame.params) {
                 Ok(payload) => response_ok_raw(&frame.id, &payload),
@@ -163,24 +226,12 @@ impl Dispatch {
     }
 }
 
-/// A method that is not implemented; only an admin learns so.
-fn unknown(
-    frame: &RequestFrame<'_>,
-    caller: &Caller,
-    refuse: impl Fn(ErrorShape) -> Vec<u8>,
-) -> Outcome {
-    if caller.role == Role::Node {
-        return Outcome::WrongRole(refuse(ErrorShape::invalid("unauthorized role: node")));
-    }
-    if !caller.grants(Scope::Admin) {
-        return Outcome::Answer(refuse(ErrorShape::missing_scope(Scope::Admin)));
-    }
-    let message = if frame.method == "connect" {
-        "connect is only valid as the first request".to_owned()
-    } else {
-        format!("unknown method: {}", frame.method)
-    };
-    Outcome::Answer(refuse(ErrorShape::invalid(message)))
+/// What the audit trail is told about a call that was not allowed.
+fn denied(caller: &Caller, method: &str, error: &ErrorShape) -> AuditRow {
+    AuditRow::new(audit::Kind::AccessRefused)
+        .caller(caller)
+        .refusal(error)
+        .reason(format!("{method}: {}", error.message))
 }
 
 /// Checks parameters against the method's schema, then decodes them.

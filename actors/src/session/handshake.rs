@@ -359,10 +359,11 @@ fn without_device(
             guesses: Guesses::default(),
         });
     }
-    Err(Refusal::answered(ErrorShape::new(ErrorCode::NotPaired, "device identity required").with_details(json!({
-        "code": "DEVICE_IDENTITY_REQUIRED",
-        "recommendedNextStep": "connect with a device identity: sign the challenge with an Ed25519 key",
-    }))))
+    Err(Refusal::answered(
+        ErrorShape::new(ErrorCode::NotPaired, "device identity required").with_details(json!({
+            "code": "DEVICE_IDENTITY_REQUIRED",
+        })),
+    ))
 }
 
 /// The token of a setup code before anything else that the client sent; a lock of the one does not

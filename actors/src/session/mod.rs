@@ -17,4 +17,5 @@ mod notes;
 pub mod origin;
 pub mod peer;
 pub mod queue;
+mod remedy;
 pub mod socket;

@@ -131,6 +131,8 @@ pub struct WsSession {
     fuse: Fuse,
     /// The fuse refuses what comes now; after this time it serves again.
     too_fast: Option<Duration>,
+    /// Under which of the gateway's secrets its connect is judged.
+    pub(super) auth_epoch: u64,
     /// The Gateway knows this connection and has to be told of its end.
     pub(super) registered: bool,
 }
@@ -210,6 +212,7 @@ pub fn upgrade(
         claimed: None,
         fuse,
         too_fast: None,
+        auth_epoch: 0,
         registered: false,
     };
     let actor = WebsocketContext::with_codec(session, FrameGuard::new(payload, limit), codec);

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use openclaw_protocol::{events, methods};
+use openclaw_protocol::{Access, Role, Scope, Scopes, events, methods};
 
 use super::world::{Setup, paused};
 use crate::gateway::router;
+use crate::session::dispatch::Denied;
 use crate::settings::ModelPlan;
 
 /// Everything that the Gateway may be told; it routes, orders and registers, and does no work.
@@ -98,6 +99,85 @@ fn every_method_has_exactly_one_place_that_answers_it() {
         let expected: BTreeSet<&str> = dispatch.routed_methods().collect();
         assert_eq!(routed, expected);
     });
+}
+
+/// Every caller may use these, nodes and operators without any scope too.
+const OPEN: [&str; 1] = ["health"];
+
+#[test]
+fn every_method_says_who_may_call_it_and_one_place_asks() {
+    let open: Vec<&str> = methods::ALL
+        .iter()
+        .filter(|spec| spec.access == Access::Open)
+        .map(|spec| spec.name)
+        .collect();
+    assert_eq!(
+        open, OPEN,
+        "a method without a scope is open to every connection"
+    );
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    let asks = |(path, text): &(String, String)| {
+        let asks = text.contains("access.check(") || text.contains("ACCESS.check(");
+        (asks && !path.ends_with("boundaries.rs")).then(|| path.clone())
+    };
+    let places: Vec<String> = sources(&source)
+        .iter()
+        .chain(&sources(&root))
+        .filter_map(asks)
+        .collect();
+    assert_eq!(places.len(), 1, "{places:?}");
+    assert!(places[0].ends_with("dispatch.rs"), "{places:?}");
+}
+
+#[test]
+fn roles_and_scopes_are_judged_before_anything_is_said_of_a_method() {
+    let dispatch = router::dispatch();
+    let ask = |method, role, scopes: &[Scope]| {
+        dispatch
+            .authorize(method, role, Scopes::of(scopes))
+            .map(|_| ())
+    };
+    for spec in methods::ALL {
+        match spec.access {
+            Access::Open => assert_eq!(ask(spec.name, Role::Node, &[]), Ok(())),
+            Access::Node => {
+                assert_eq!(ask(spec.name, Role::Node, &[]), Ok(()));
+                assert!(matches!(
+                    ask(spec.name, Role::Operator, &[Scope::Admin]),
+                    Err(Denied::Role(_))
+                ));
+            }
+            Access::AnyOperator => {
+                assert_eq!(ask(spec.name, Role::Operator, &[]), Ok(()));
+            }
+            Access::Operator(scope) => {
+                assert_eq!(ask(spec.name, Role::Operator, &[scope]), Ok(()));
+                assert!(matches!(
+                    ask(spec.name, Role::Node, &[]),
+                    Err(Denied::Role(_))
+                ));
+                let Err(Denied::Scope(error)) = ask(spec.name, Role::Operator, &[]) else {
+                    panic!("{} is open to everyone", spec.name);
+                };
+                let details = error.details.unwrap();
+                assert_eq!(details["missingScope"], scope.as_str());
+                assert!(details["remediationHint"].is_string());
+            }
+        }
+    }
+    assert!(matches!(
+        ask("no.such", Role::Node, &[]),
+        Err(Denied::Role(_))
+    ));
+    let Err(Denied::Scope(error)) = ask("no.such", Role::Operator, &[Scope::Write]) else {
+        panic!("only an admin learns that there is no such method");
+    };
+    assert_eq!(error.message, "missing scope: operator.admin");
+    let Err(Denied::Unknown(error)) = ask("no.such", Role::Operator, &[Scope::Admin]) else {
+        panic!("it does not exist");
+    };
+    assert_eq!(error.message, "unknown method: no.such");
 }
 
 #[test]

@@ -77,6 +77,7 @@ impl Who {
         let conn = ConnKey::next();
         let node = self.role == Role::Node;
         Arc::new(Caller {
+            auth_epoch: None,
             conn,
             conn_id: format!("{conn:?}"),
             role: self.role,

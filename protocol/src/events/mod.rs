@@ -30,8 +30,8 @@ pub use device::{
 pub use node::{NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED, NodePairResolvedEvent};
 pub use sessions::{SESSIONS_CHANGED, SessionsChangedEvent};
 pub use system::{
-    CONNECT_CHALLENGE, HEALTH, HEARTBEAT, PRESENCE, PresenceEvent, SHUTDOWN, ShutdownEvent, TICK,
-    TickEvent,
+    CONFIG_CHANGED, CONNECT_CHALLENGE, ConfigChangedEvent, HEALTH, HEARTBEAT, PRESENCE,
+    PresenceEvent, SHUTDOWN, ShutdownEvent, TICK, TickEvent,
 };
 pub use v3::payload_for_v3;
 
@@ -117,6 +117,7 @@ const PAIRING: Gate = Gate::Scope(Scope::Pairing);
 pub static ALL: &[EventSpec] = &[
     EventSpec::of::<AgentEvent>(AGENT, READ, Droppable::Deltas),
     EventSpec::of::<ChatEvent>(CHAT, READ, Droppable::Deltas),
+    EventSpec::of::<ConfigChangedEvent>(CONFIG_CHANGED, READ, Droppable::Always).since_v4(),
     EventSpec::of::<Challenge>(CONNECT_CHALLENGE, Gate::None, Droppable::Never),
     EventSpec::of::<PairRequest>(DEVICE_PAIR_REQUESTED, PAIRING, Droppable::Always),
     EventSpec::of::<DevicePairResolvedEvent>(DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always),

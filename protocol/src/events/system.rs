@@ -18,6 +18,20 @@ pub const SHUTDOWN: &str = "shutdown";
 /// Name of the event; its payload is [`crate::methods::system::HeartbeatEvent`].
 pub const HEARTBEAT: &str = "heartbeat";
 
+/// Name of the event.
+pub const CONFIG_CHANGED: &str = "config.changed";
+
+/// Payload of `config.changed`: another configuration is in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigChangedEvent {
+    /// The configuration file.
+    pub path: String,
+    /// Hash of its text, as `config.get` gives it.
+    pub hash: String,
+    /// When, milliseconds since the epoch.
+    pub ts: u64,
+}
+
 /// Payload of `tick`: the gateway lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TickEvent {

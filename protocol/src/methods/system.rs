@@ -102,7 +102,7 @@ pub struct HealthPlugins {
     pub errors: Vec<Value>,
 }
 
-/// Whether changes of the config file are picked up.
+/// Whether changes of the config file are picked up; official clients know no more keys here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigReload {
@@ -110,13 +110,30 @@ pub struct ConfigReload {
     pub hot_reload_status: HotReloadStatus,
 }
 
+/// Which configuration is in force, and what of the file is not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigState {
+    /// Whether changes of the file are picked up.
+    pub hot_reload_status: HotReloadStatus,
+    /// Which configuration is in force: 1 is the one of the start.
+    pub generation: u64,
+    /// What is wrong with the file as it is now; what was in force before still is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Changed settings that only a restart applies, as paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs_restart: Vec<String>,
+}
+
 /// Whether changes of the config file are picked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum HotReloadStatus {
     /// They are.
     Active,
     /// A restart is needed.
+    #[default]
     Disabled,
 }
 
@@ -219,6 +236,9 @@ pub struct StatusGateway {
     /// What the limits refused, delayed and dropped since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitCounts>,
+    /// Which configuration is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigState>,
 }
 
 /// What the limits refused, delayed and dropped since the start: one number per bound.

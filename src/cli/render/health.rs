@@ -28,7 +28,8 @@ pub fn render(health: &HealthSummary, url: &str, style: &Style) -> String {
     if let Some(reload) = &health.config_reload
         && reload.hot_reload_status == HotReloadStatus::Disabled
     {
-        out.push_str(&style.paint(Tone::Warn, "restart it to use the changed configuration\n"));
+        let text = "a changed configuration is used after a restart, or when it gets SIGHUP\n";
+        out.push_str(&style.paint(Tone::Warn, text));
     }
     out.push('\n');
     out.push_str(&agents(health, style));
@@ -199,7 +200,7 @@ no channels
             text,
             "\
 not ok  the gateway at ws://127.0.0.1:18789 is not well: the store cannot be written: disk full
-restart it to use the changed configuration
+a changed configuration is used after a restart, or when it gets SIGHUP
 
 AGENT           SESSIONS  HEARTBEAT  LAST SESSION
 main (default)  2         every 30m  agent:main:main 2 min ago

@@ -62,6 +62,15 @@ fn overview(status: &StatusResult, facts: &Facts<'_>, style: &Style) -> String {
         if let Some(refused) = process.limits.as_ref().and_then(limits::refused) {
             row("Refused", &refused);
         }
+        if let Some(config) = &process.config {
+            if let Some(error) = &config.error {
+                row("Config", &format!("the changed one is not used: {error}"));
+            }
+            if !config.needs_restart.is_empty() {
+                let paths = config.needs_restart.join(", ");
+                row("Config", &format!("used from the next start on: {paths}"));
+            }
+        }
     }
     row("Sessions", &status.sessions.count.to_string());
     row("Heartbeat", &heartbeat(status));

@@ -126,6 +126,7 @@ const EVENT_SCHEMA = {
 
 /** Events whose payload has no schema in the package. */
 export const EVENTS_WITHOUT_SCHEMA = new Set([
+  "config.changed",
   "connect.challenge",
   "sessions.changed",
   "session.message",

@@ -70,11 +70,6 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
         Waits("channels: chat has no pairing command"),
     ),
     (
-        25,
-        "an old secret works after it was rotated by reload",
-        Waits("config reload"),
-    ),
-    (
         27,
         "a neighbour behind the same NAT reads the canvas",
         Waits("the canvas host"),

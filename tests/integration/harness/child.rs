@@ -160,6 +160,23 @@ impl Gateway {
         Some(line)
     }
 
+    /// The next line on stdout that holds this text.
+    pub(crate) async fn says(&mut self, text: &str) -> String {
+        loop {
+            let line = self.line().await;
+            let line = line.unwrap_or_else(|| panic!("it ended without: {text}\n{}", self.output));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process id"), signal).expect("it can be signalled");
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
@@ -209,8 +226,7 @@ impl Gateway {
 
     /// Asks it to stop, as systemd does.
     pub(crate) fn terminate(&self) {
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process id"), Signal::TERM).expect("it can be signalled");
+        self.signal(Signal::TERM);
     }
 
     /// Waits for its end; gives its status and everything that it wrote to stdout.

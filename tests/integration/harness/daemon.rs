@@ -148,6 +148,7 @@ impl Daemon {
             config_path: home.path().join("openclaw.json").display().to_string(),
             state_dir: home.path().display().to_string(),
             listener,
+            reload: None,
             store: StoreConfig::file(gateway_dir.join("gateway.redb")),
             limits: plan.limits,
             arrivals: plan.arrivals,

@@ -57,17 +57,20 @@ async fn a_device_that_has_to_wait_is_told_why_and_what_to_do() {
         let mut params = with_secret(4, &["operator.read"]);
         (row.change)(&mut params);
         let answer = refused(&daemon, &device, params.clone()).await;
-        let (error, _, reason) = &answer;
+        let (error, code, reason) = &answer;
         not_paired(row.message)
             .details("PAIRING_REQUIRED")
             .reason(row.reason)
-            .closes(row.reason, &answer);
+            .check(row.reason, error);
         let details = &error["details"];
         let id = details["requestId"].as_str().expect("a request");
-        assert!(
-            reason.starts_with(row.message) && (reason.contains(id) || reason.len() >= 119),
-            "the request is named as far as there is room: {reason}"
+        let command = format!("openclaw devices approve {id}");
+        assert_eq!(
+            *reason,
+            format!("pairing required ({}): {command}", row.reason),
+            "who sees only the close sees cause, request and command"
         );
+        assert_eq!(*code, 1008);
         assert_eq!(details["deviceId"], device.id.as_str());
         assert_eq!(details["requestedRole"], params["role"], "{}", row.reason);
         if params["scopes"] == json!([]) {
@@ -83,7 +86,7 @@ async fn a_device_that_has_to_wait_is_told_why_and_what_to_do() {
         }
         let hint = details["remediationHint"].as_str().expect("a hint");
         assert!(
-            hint.contains(&format!("openclaw devices approve {id}")),
+            hint.contains(&command) && hint.contains("not approved without asking, because"),
             "{hint}"
         );
         // The same again is the same request.
@@ -149,7 +152,7 @@ async fn a_role_that_an_owner_revoked_has_to_be_given_again() {
     not_paired(ROWS[1].message)
         .details("PAIRING_REQUIRED")
         .reason("role-upgrade")
-        .closes("revoked", &answer);
+        .check("revoked", &answer.0);
     owner
         .call(
             "device.pair.approve",

@@ -37,7 +37,13 @@ fn missing(generation: u32, scope: &str, error: &Value) {
         assert_eq!(error["code"], "FORBIDDEN");
         assert_eq!(
             error["details"],
-            json!({ "code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope] })
+            json!({
+                "code": "MISSING_SCOPE",
+                "missingScope": scope,
+                "requiredScopes": [scope],
+                "recommendedNextStep": "review_auth_configuration",
+                "remediationHint": "connect again and ask for this scope; an owner sees what waits with: openclaw devices list",
+            })
         );
     }
 }

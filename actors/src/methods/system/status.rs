@@ -24,6 +24,7 @@ impl SnapshotMethod for Status {
 fn status(views: &Views) -> StatusResult {
     let settings = views.settings.load();
     let sessions = views.sessions.load();
+    let config = views.config.load();
     let now = views.places.now_ms();
     let path = views.places.state_dir.clone();
     let rows = |agent: Option<&str>| -> Vec<StatusSession> {
@@ -65,6 +66,7 @@ fn status(views: &Views) -> StatusResult {
             by_agent: by_agent.collect(),
         },
         gateway: Some(StatusGateway {
+            config: (config.generation > 0).then(|| (*config).clone()),
             pid: std::process::id(),
             port: views.places.port(),
             uptime_ms: views.places.uptime_ms(),

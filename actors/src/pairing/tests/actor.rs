@@ -216,6 +216,7 @@ impl World {
 
 pub(super) fn caller(device: Option<&str>, scopes: Scopes, hub: Arc<HubQueue>) -> Arc<Caller> {
     Arc::new(Caller {
+        auth_epoch: None,
         conn: ConnKey::next(),
         conn_id: "conn".into(),
         role: Role::Operator,

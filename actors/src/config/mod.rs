@@ -1,0 +1,321 @@
+//! Config: which generation of the configuration is in force, and what a change of it means.
+//!
+//! Replaceable; what is in force outlives it in its slot. **Invariants.** A file that is wrong
+//! changes nothing. A good one becomes one new generation: handshakes are judged by it at once,
+//! and what came in by a secret that is no longer the gateway's is closed.
+
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message};
+use actix::{Recipient, SpawnHandle, WrapFuture as _};
+use openclaw_protocol::Scope;
+use openclaw_protocol::events::{CONFIG_CHANGED, ConfigChangedEvent};
+use openclaw_protocol::methods::system::{ConfigState, HotReloadStatus};
+
+use crate::audit::{AuditRow, Kind};
+use crate::event::{Audience, Class, EventOut, PlainV4};
+use crate::gateway::GatewayPort;
+use crate::kept::Kept;
+use crate::pairing::AuthChanged;
+use crate::supervised;
+use crate::supervision::{Rebuild, Tier};
+use crate::views::Views;
+use state::{Current, Draft, Policy, named};
+
+/// Writes that never stop put a reading off for at most this many quiet times.
+const MAX_DELAYS: u32 = 10;
+
+/// Where generations come from. The binary reads files and environment.
+pub trait ConfigSource: Send + Sync + 'static {
+    /// Reads everything anew, and from then on watches the files that it read. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with its place and what to do, in one line and without any value.
+    fn load(&self) -> Result<Draft, String>;
+
+    /// Calls `changed` whenever one of the files may have changed.
+    fn watch(&self, changed: Box<dyn Fn() + Send + Sync>);
+
+    /// Settings that only a start can change, as paths.
+    fn fixed(&self) -> &[&'static str];
+}
+
+/// What the config's owner works with.
+#[derive(Clone)]
+pub struct ConfigDeps {
+    /// Where generations come from.
+    pub source: Arc<dyn ConfigSource>,
+    /// What is in force; survives a rebuild.
+    pub current: Kept<Current>,
+    /// Where generations are published.
+    pub views: Views,
+    /// The way to the Gateway.
+    pub gateway: GatewayPort,
+    /// Ends what hung on a secret.
+    pub pairing: Recipient<AuthChanged>,
+}
+
+/// The owner of the configuration.
+pub struct ConfigActor {
+    deps: ConfigDeps,
+    /// A reading that waits for the quiet time to pass.
+    timer: Option<SpawnHandle>,
+    delays: u32,
+    /// A reading is under way.
+    reading: bool,
+    /// Another one is wanted behind it, and whether somebody asked for it.
+    again: Option<bool>,
+}
+
+impl Rebuild for ConfigActor {
+    type Deps = ConfigDeps;
+    const NAME: &'static str = "config";
+    const TIER: Tier = Tier::Replaceable;
+    /// Signs of change; a full mailbox holds one already.
+    const MAILBOX: usize = 16;
+
+    fn build(deps: Self::Deps) -> Self {
+        Self {
+            deps,
+            timer: None,
+            delays: 0,
+            reading: false,
+            again: None,
+        }
+    }
+
+    fn deps(&self) -> Self::Deps {
+        self.deps.clone()
+    }
+}
+
+supervised!(ConfigActor);
+
+impl Actor for ConfigActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let own = ctx.address().downgrade();
+        self.deps.source.watch(Box::new(move || {
+            if let Some(own) = own.upgrade() {
+                // Full: a look is waiting already.
+                let _ = own.try_send(Look);
+            }
+        }));
+        let fixed = self.deps.source.fixed();
+        let needs_restart = self.deps.current.with(|current| {
+            let present = current.fingerprint.clone();
+            current.change(&present, fixed).needs_restart
+        });
+        self.publish_status(needs_restart);
+    }
+}
+
+/// A file may have changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Look;
+
+/// Somebody asks for a reading, whatever `gateway.reload.mode` says.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Reload;
+
+impl Handler<Look> for ConfigActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        let Policy { live, debounce } = self.policy();
+        if !live {
+            tracing::info!(
+                "the configuration changed and gateway.reload.mode is \"off\"; to use it, restart the gateway or send it SIGHUP"
+            );
+            return;
+        }
+        if self.delays >= MAX_DELAYS {
+            return;
+        }
+        self.delays += 1;
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = Some(ctx.run_later(debounce, |config, ctx| config.read(false, ctx)));
+    }
+}
+
+impl Handler<Reload> for ConfigActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Reload, ctx: &mut Self::Context) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.read(true, ctx);
+    }
+}
+
+impl ConfigActor {
+    fn policy(&self) -> Policy {
+        self.deps.current.with(|current| current.fingerprint.policy)
+    }
+
+    fn read(&mut self, asked: bool, ctx: &mut Context<Self>) {
+        self.timer = None;
+        self.delays = 0;
+        if self.reading {
+            self.again = Some(asked || self.again == Some(true));
+            return;
+        }
+        self.reading = true;
+        let source = Arc::clone(&self.deps.source);
+        let load = tokio::task::spawn_blocking(move || source.load());
+        ctx.spawn(load.into_actor(self).map(move |outcome, config, ctx| {
+            config.reading = false;
+            match outcome {
+                Ok(Ok(draft)) => config.apply(draft, asked),
+                Ok(Err(wrong)) => config.refuse(wrong, asked),
+                Err(error) => config.refuse(format!("it could not be read: {error}"), asked),
+            }
+            if let Some(asked) = config.again.take() {
+                config.read(asked, ctx);
+            }
+        }));
+    }
+
+    /// The file is wrong: everything stays as it is, and says so.
+    fn refuse(&self, wrong: String, asked: bool) {
+        let known = self.deps.current.with(|current| {
+            let known = current.error.as_ref() == Some(&wrong);
+            current.error = Some(wrong.clone());
+            known
+        });
+        if known && !asked {
+            return;
+        }
+        let needs_restart = self.deps.views.config.load().needs_restart.clone();
+        self.publish_status(needs_restart);
+        tracing::error!(
+            "the changed configuration is not used, the one before stays in force: {wrong}"
+        );
+        let row = AuditRow::new(Kind::ConfigRefused).reason(wrong);
+        self.deps.views.audit.record(&row);
+    }
+
+    fn apply(&self, draft: Draft, asked: bool) {
+        let Draft {
+            fingerprint,
+            settings,
+            gate,
+            warnings,
+        } = draft;
+        let views = &self.deps.views;
+        let before = views.gate.load();
+        let auth_changed = !before.opens_like(&gate);
+        let fixed = self.deps.source.fixed();
+        let change = self
+            .deps
+            .current
+            .with(|current| current.change(&fingerprint, fixed));
+        if change.paths.is_empty() && !auth_changed && !asked {
+            // Touched, or put back to what is in force.
+            let was_wrong = self
+                .deps
+                .current
+                .with(|current| current.error.take())
+                .is_some();
+            if was_wrong {
+                tracing::info!("the configuration is what is in force again");
+                self.publish_status(change.needs_restart);
+            }
+            return;
+        }
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let (old_mode, new_mode) = (before.mode.as_str(), gate.mode.as_str());
+        let hash = fingerprint.hash.clone();
+        // The gate goes first: from here on no handshake is judged by the old secret.
+        views.gate.publish(gate);
+        if auth_changed {
+            views.auth_epoch.advance();
+        }
+        views.settings.publish(settings);
+        self.deps.current.with(|current| current.adopt(fingerprint));
+        self.publish_status(change.needs_restart.clone());
+        self.tell(&change.paths, &change.needs_restart, hash);
+        if auth_changed {
+            let what = if old_mode == new_mode {
+                format!(
+                    "mode {new_mode} as before, with another secret or other rules; what came in by the old one is closed"
+                )
+            } else {
+                format!("mode {old_mode} became {new_mode}; what came in by the old one is closed")
+            };
+            let row = AuditRow::new(Kind::AuthChanged).via("config").reason(what);
+            self.deps.views.audit.record(&row);
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "as rare as changes of a file, and never to be lost"
+            )]
+            self.deps.pairing.do_send(AuthChanged);
+        }
+    }
+
+    fn tell(&self, paths: &[String], needs_restart: &[String], hash: String) {
+        let views = &self.deps.views;
+        let what = if paths.is_empty() {
+            "read again; no setting is another one".to_owned()
+        } else {
+            named(paths)
+        };
+        let row = AuditRow::new(Kind::ConfigApplied).reason(what);
+        views.audit.record(&row);
+        if !needs_restart.is_empty() {
+            tracing::warn!(
+                "these settings are used from the next start on: {}; restart the gateway",
+                named(needs_restart)
+            );
+        }
+        let event = ConfigChangedEvent {
+            path: views.places.config_path.clone(),
+            hash,
+            ts: views.places.now_ms(),
+        };
+        let out = EventOut::new(
+            CONFIG_CHANGED,
+            Audience::Operators(Scope::Read),
+            PlainV4(event),
+        );
+        self.deps.gateway.emit(out.class(Class::Droppable));
+    }
+
+    fn publish_status(&self, needs_restart: Vec<String>) {
+        let (generation, error, live) = self.deps.current.with(|current| {
+            let live = current.fingerprint.policy.live;
+            (current.generation, current.error.clone(), live)
+        });
+        // Everyone may read health, and not everyone where the files are.
+        let config_path = Path::new(&self.deps.views.places.config_path);
+        let folder = config_path
+            .parent()
+            .map(|folder| format!("{}/", folder.display()));
+        let error =
+            error.map(|error| folder.map_or(error.clone(), |folder| error.replace(&folder, "")));
+        self.deps.views.config.publish(ConfigState {
+            hot_reload_status: if live {
+                HotReloadStatus::Active
+            } else {
+                HotReloadStatus::Disabled
+            },
+            generation,
+            error,
+            needs_restart,
+        });
+    }
+}

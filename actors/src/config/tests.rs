@@ -1,0 +1,242 @@
+//! The owner of the configuration, with a source that a test writes, in time that a test moves.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context, Handler};
+use tokio::sync::mpsc;
+
+use super::state::{Current, Draft, Fingerprint, Policy};
+use super::{ConfigActor, ConfigDeps, ConfigSource, Look, MAX_DELAYS, Reload};
+use crate::clock::{SeededEntropy, TestClock};
+use crate::gate::{AuthMode, GateSettings};
+use crate::gateway::state::GatewayState;
+use crate::gateway::{Gateway, GatewayDeps, GatewayPort};
+use crate::kept::Kept;
+use crate::pairing::AuthChanged;
+use crate::placement::Place;
+use crate::settings::testing;
+use crate::supervision::{DeathWatch, RestartPolicy, supervise};
+use crate::views::{Places, Views};
+
+/// What the file says now: a port and a token, or why it is wrong.
+type File = Result<(u64, &'static str), &'static str>;
+
+struct Source {
+    file: Mutex<File>,
+    policy: Mutex<Policy>,
+    loads: AtomicUsize,
+    /// Told at the end of each reading.
+    read: mpsc::UnboundedSender<()>,
+}
+
+fn gate(token: &str) -> GateSettings {
+    GateSettings::new(AuthMode::Token(token.to_owned().into()))
+}
+
+fn print(port: u64, policy: Policy) -> Fingerprint {
+    Fingerprint {
+        settings: BTreeMap::from([("gateway.port".to_owned(), port)]),
+        hash: format!("hash-{port}"),
+        policy,
+    }
+}
+
+impl ConfigSource for Source {
+    fn load(&self) -> Result<Draft, String> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        let file = *self.file.lock().unwrap();
+        // The test may be over.
+        let _ = self.read.send(());
+        let (port, token) = file?;
+        let mut settings = testing::settings();
+        settings.main_key = format!("main-{port}");
+        Ok(Draft {
+            fingerprint: print(port, *self.policy.lock().unwrap()),
+            settings,
+            gate: gate(token),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn watch(&self, _: Box<dyn Fn() + Send + Sync>) {}
+
+    fn fixed(&self) -> &[&'static str] {
+        &["gateway.port"]
+    }
+}
+
+/// Stands for the pairing registry.
+struct Trust(Arc<AtomicUsize>);
+
+impl Actor for Trust {
+    type Context = Context<Self>;
+}
+
+impl Handler<AuthChanged> for Trust {
+    type Result = ();
+
+    fn handle(&mut self, _: AuthChanged, _: &mut Self::Context) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct World {
+    config: Addr<ConfigActor>,
+    source: Arc<Source>,
+    views: Views,
+    told: Arc<AtomicUsize>,
+    reads: mpsc::UnboundedReceiver<()>,
+    _watch: DeathWatch,
+}
+
+impl World {
+    fn start() -> Self {
+        tokio::time::pause();
+        let clock = TestClock::shared();
+        let watch = DeathWatch::new(clock.clone(), SeededEntropy::shared(7));
+        let (here, policy) = (Place::here(), RestartPolicy::CORE);
+        let places = Places::new("/s/openclaw.json".into(), String::new(), clock);
+        let views = Views::new(testing::settings(), gate("first"), places);
+        let gateway = GatewayDeps {
+            state: Kept::new(GatewayState::new()),
+            table: Arc::default(),
+            doors: Arc::default(),
+            views: views.clone(),
+        };
+        let gateway = GatewayPort::new(supervise::<Gateway>(&here, policy, &watch, gateway));
+        let (read, reads) = mpsc::unbounded_channel();
+        let source = Arc::new(Source {
+            file: Mutex::new(Ok((1, "first"))),
+            policy: Mutex::default(),
+            loads: AtomicUsize::new(0),
+            read,
+        });
+        let told = Arc::new(AtomicUsize::new(0));
+        let deps = ConfigDeps {
+            source: source.clone(),
+            current: Kept::new(Current::first(print(1, Policy::default()))),
+            views: views.clone(),
+            gateway,
+            pairing: Trust(Arc::clone(&told)).start().recipient(),
+        };
+        Self {
+            config: supervise::<ConfigActor>(&here, policy, &watch, deps),
+            source,
+            views,
+            told,
+            reads,
+            _watch: watch,
+        }
+    }
+
+    fn write(&self, file: File) {
+        *self.source.file.lock().unwrap() = file;
+    }
+
+    /// The file changed; waits until it was read and judged.
+    async fn changed(&mut self, file: File) {
+        self.write(file);
+        self.config.send(Look).await.unwrap();
+        self.judged().await;
+    }
+
+    async fn judged(&mut self) {
+        self.reads.recv().await.unwrap();
+        // The reading comes back to the actor after this; a message behind it finds it judged.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    fn loads(&self) -> usize {
+        self.source.loads.load(Ordering::SeqCst)
+    }
+
+    fn told(&self) -> usize {
+        self.told.load(Ordering::SeqCst)
+    }
+}
+
+#[actix::test]
+async fn a_wrong_file_changes_nothing_and_is_named_until_it_is_right() {
+    let mut world = World::start();
+    world
+        .changed(Err("/s/openclaw.json:2:4: expected colon"))
+        .await;
+    let status = world.views.config.load();
+    assert_eq!(
+        status.error.as_deref(),
+        Some("openclaw.json:2:4: expected colon")
+    );
+    assert_eq!((status.generation, world.told()), (1, 0));
+    assert_eq!(world.views.settings.load().main_key, "main");
+    assert!(world.views.gate.load().mode.same_as(&gate("first").mode));
+    // Put back: nothing to apply, and nothing wrong any more.
+    world.changed(Ok((1, "first"))).await;
+    let status = world.views.config.load();
+    assert_eq!((status.generation, status.error.as_deref()), (1, None));
+}
+
+#[actix::test]
+async fn a_good_file_is_one_generation_and_what_needs_a_restart_is_named() {
+    let mut world = World::start();
+    world.changed(Ok((2, "first"))).await;
+    let status = world.views.config.load();
+    assert_eq!(status.generation, 2);
+    assert_eq!(status.needs_restart, ["gateway.port"]);
+    assert_eq!(world.views.settings.load().main_key, "main-2");
+    assert_eq!(world.told(), 0, "the secret is the same");
+    world.changed(Ok((1, "first"))).await;
+    assert!(world.views.config.load().needs_restart.is_empty());
+}
+
+#[actix::test]
+async fn another_secret_is_in_force_at_once_and_ends_what_hung_on_the_old_one() {
+    let mut world = World::start();
+    let before = world.views.auth_epoch.now();
+    world.changed(Ok((1, "second"))).await;
+    assert!(world.views.gate.load().mode.same_as(&gate("second").mode));
+    assert!(world.views.auth_epoch.now() > before);
+    assert_eq!(world.told(), 1);
+}
+
+#[actix::test]
+async fn many_writes_are_read_once_but_not_put_off_for_ever() {
+    let mut world = World::start();
+    for _ in 0..5 {
+        world.config.send(Look).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(world.loads(), 0, "no quiet time yet");
+    world.judged().await;
+    assert_eq!(world.loads(), 1);
+    for _ in 0..MAX_DELAYS * 2 {
+        world.config.send(Look).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert!(world.loads() > 1, "writes that never stop");
+}
+
+#[actix::test]
+async fn mode_off_waits_for_somebody_to_ask() {
+    let mut world = World::start();
+    let off = Policy {
+        live: false,
+        ..Policy::default()
+    };
+    *world.source.policy.lock().unwrap() = off;
+    world.changed(Ok((2, "first"))).await;
+    assert_eq!(
+        world.views.config.load().generation,
+        2,
+        "the switch itself is applied"
+    );
+    world.write(Ok((3, "first")));
+    world.config.send(Look).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(world.loads(), 1);
+    world.config.send(Reload).await.unwrap();
+    world.judged().await;
+    assert_eq!(world.views.config.load().generation, 3);
+}
