@@ -24,7 +24,7 @@ use crate::views::Views;
 /// How often the snapshot is collected.
 const REFRESH: Duration = Duration::from_mins(1);
 /// How often trouble is looked for between two snapshots.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What health works with.
 #[derive(Clone)]
@@ -103,12 +103,16 @@ impl Health {
         u64::try_from(self.deps.clock.now().get()).unwrap_or_default()
     }
 
-    /// Publishes at once when trouble begins or ends.
+    /// Publishes at once when trouble begins or ends, and when sessions came or went.
     fn look(&self) {
         let reason = self.trouble();
         let published = self.deps.views.health.load();
         let shown = &published.value().config_reload;
-        if published.value().reason != reason || *shown != config_reload(&self.deps.views) {
+        let known = published.value().sessions.count;
+        if published.value().reason != reason
+            || *shown != config_reload(&self.deps.views)
+            || known != self.deps.views.sessions.load().count
+        {
             self.refresh();
         }
     }
