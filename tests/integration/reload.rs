@@ -234,7 +234,6 @@ async fn mode_off_waits_for_the_signal() {
     let mut gateway = Gateway::start(&home).await;
     settings["gateway"]["auth"]["token"] = json!(NEW);
     home.configure(&settings);
-    gateway.says("SIGHUP").await;
     let mut owner = gateway.client().await;
     gateway.signal(Signal::HUP);
     let end = owner.closed_in_the_end().await;
