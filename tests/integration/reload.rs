@@ -231,7 +231,7 @@ async fn mode_off_waits_for_the_signal() {
     let mut settings = with_token(TOKEN);
     settings["gateway"]["reload"]["mode"] = json!("off");
     let home = Home::with(&settings);
-    let mut gateway = Gateway::start(&home).await;
+    let gateway = Gateway::start(&home).await;
     settings["gateway"]["auth"]["token"] = json!(NEW);
     home.configure(&settings);
     let mut owner = gateway.client().await;
