@@ -6,6 +6,7 @@
 pub mod history;
 pub mod keys;
 pub mod list;
+pub mod record;
 pub mod state;
 
 use std::collections::BTreeMap;

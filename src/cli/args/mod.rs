@@ -1,0 +1,284 @@
+//! What can be written on the command line.
+#![expect(clippy::doc_markdown, reason = "clap shows these texts as they stand")]
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+mod audit;
+mod devices;
+mod nodes;
+mod setup_code;
+mod times;
+
+pub use audit::*;
+pub use devices::*;
+pub use nodes::*;
+pub use setup_code::*;
+use times::{parse_millis, parse_seconds};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    the gateway said no, or the run failed
+  2    wrong usage
+  69   the gateway is not reachable, or went away
+  77   the gateway refused this client: credentials or pairing
+  78   the configuration cannot be used
+  130  interrupted (Ctrl-C)
+
+Which gateway: --url, else OPENCLAW_GATEWAY_URL, else the configuration: gateway.remote.url in
+mode \"remote\", this host's gateway otherwise.
+Its credentials: --token or --password, else OPENCLAW_GATEWAY_TOKEN or
+OPENCLAW_GATEWAY_PASSWORD, else what the configuration has for that gateway.";
+
+/// A personal gateway for messaging channels, operators and nodes.
+#[derive(Debug, Parser)]
+#[command(name = "openclaw", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    /// Use the state directory ~/.openclaw-NAME instead of ~/.openclaw (also: OPENCLAW_PROFILE).
+    #[arg(long, global = true, value_name = "NAME", display_order = 900)]
+    pub profile: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the gateway in the foreground.
+    Gateway(GatewayArgs),
+    /// Ask whether the gateway is well.
+    Health(ReadArgs),
+    /// Show what runs, the sessions and who is connected.
+    Status(ReadArgs),
+    /// Send a message to an agent and show its answer.
+    Agent(AgentArgs),
+    /// List, approve, name and remove devices; make setup codes for new ones.
+    Devices(DevicesArgs),
+    /// Show what was decided about trust: who came in, who did not, who allowed it.
+    Audit(AuditArgs),
+    /// List nodes, and decide which of their commands may be used.
+    Nodes(NodesArgs),
+    /// Show a QR code that pairs one phone or node, once (same as `devices setup-code`).
+    Qr(QrArgs),
+    /// Open the chat page, or print its address.
+    Dashboard(DashboardArgs),
+    /// Show the gateway's log.
+    Logs(LogsArgs),
+    /// Print a completion script for a shell.
+    Completions(CompletionsArgs),
+}
+
+/// `openclaw gateway`. A flag goes before the environment and the configuration file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GatewayArgs {
+    /// Port to listen on; 0 lets the system choose.
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Who can reach it: loopback, lan, tailnet, auto or custom.
+    #[arg(long, value_name = "WHERE")]
+    pub bind: Option<String>,
+    /// The shared token that clients need. Other users can see arguments: prefer
+    /// OPENCLAW_GATEWAY_TOKEN or the configuration.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "password")]
+    pub token: Option<String>,
+    /// The shared password that clients need. Other users can see arguments: prefer
+    /// OPENCLAW_GATEWAY_PASSWORD or the configuration.
+    #[arg(long, value_name = "PASSWORD")]
+    pub password: Option<String>,
+    /// How clients prove themselves: token, password, none or trusted-proxy.
+    #[arg(long, value_name = "MODE")]
+    pub auth: Option<String>,
+    /// Log more.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Form of the log on standard output.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub log_format: Option<LogFormat>,
+    /// Start the channels of a configuration that another gateway used before.
+    #[arg(long)]
+    pub adopt_channels: bool,
+}
+
+/// Form of the log on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Which gateway a command talks to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TargetArgs {
+    /// Address of the gateway, such as ws://127.0.0.1:18789 or wss://host.tailnet.ts.net.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Its shared token.
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Its shared password.
+    #[arg(long, value_name = "PASSWORD", conflicts_with = "token")]
+    pub password: Option<String>,
+}
+
+/// Form of the answer.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct FormArgs {
+    /// Print the gateway's answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct TimeoutArgs {
+    /// Longest wait for the gateway, e.g. 10s or 500ms; a bare number is milliseconds.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_millis)]
+    pub timeout: Duration,
+}
+
+/// A command that only reads.
+#[derive(Debug, Clone, Args)]
+pub struct ReadArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub form: FormArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub wait: TimeoutArgs,
+}
+
+/// `openclaw agent`.
+#[derive(Debug, Clone, Args)]
+pub struct AgentArgs {
+    /// What to say; `-` reads it from standard input.
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: String,
+    /// The agent; the default one if absent.
+    #[arg(long, value_name = "ID")]
+    pub agent: Option<String>,
+    /// Key of the session; the agent's main session if absent.
+    #[arg(long, value_name = "KEY")]
+    pub session: Option<String>,
+    /// How much the model should think: off, minimal, low, medium, high.
+    #[arg(long, value_name = "LEVEL")]
+    pub thinking: Option<String>,
+    /// Longest run, e.g. 90s or 10m; a bare number is seconds.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = parse_seconds)]
+    pub timeout: Duration,
+    /// Whether the answer is shown while it is written: by default on a terminal only.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        conflicts_with = "json"
+    )]
+    pub stream: Stream,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub form: FormArgs,
+}
+
+/// Whether an answer is shown while it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stream {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+/// A decision about a pending request.
+#[derive(Debug, Clone, Args)]
+pub struct DecideArgs {
+    /// The request, or a beginning of it that fits only one.
+    #[arg(value_name = "REQUEST")]
+    pub request: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// `openclaw dashboard`.
+#[derive(Debug, Clone, Args)]
+pub struct DashboardArgs {
+    /// Print the address and do not open it.
+    #[arg(long)]
+    pub no_open: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub form: FormArgs,
+}
+
+/// `openclaw logs`.
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// Keep showing new lines, over restarts of the gateway too.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many of the last lines to show first.
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 200,
+          value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub limit: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// `openclaw completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_is_one_line() {
+        assert_eq!(Cli::command().render_version(), "openclaw 0.1.0\n");
+    }
+
+    #[test]
+    fn secrets_of_two_kinds_are_a_usage_error() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        assert!(parse("openclaw health --token a --password b").is_err());
+        assert!(parse("openclaw gateway --token a --password b").is_err());
+        assert!(parse("openclaw health --url ws://h --token a --json --timeout 5s").is_ok());
+        assert!(parse("openclaw agent").is_err());
+        assert!(parse("openclaw --profile work qr --access node --no-ascii").is_ok());
+        assert!(parse("openclaw qr --url wss://a --public-url wss://b").is_err());
+        assert!(parse("openclaw devices setup-code --url ws://h --public-url wss://g").is_ok());
+        assert!(parse("openclaw devices approve --latest").is_ok());
+        assert!(parse("openclaw devices approve r --latest").is_err());
+        assert!(parse("openclaw devices rotate --device d --role node --scope a b").is_ok());
+        assert!(parse("openclaw nodes describe").is_err());
+        assert!(parse("openclaw nodes describe attic").is_ok());
+        assert!(parse("openclaw nodes describe --node attic").is_ok());
+        assert!(parse("openclaw nodes describe attic --node attic").is_err());
+        assert!(parse("openclaw nodes rename attic --name Roof").is_ok());
+        assert!(parse("openclaw logs --follow --limit 0").is_err());
+    }
+}
