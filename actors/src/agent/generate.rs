@@ -100,7 +100,7 @@ pub fn conversation(rows: &[Message]) -> Vec<PromptMessage> {
             MessageRole::Assistant => Some(PromptMessage::assistant(row.plain_text())),
             MessageRole::ToolResult | MessageRole::Custom => None,
         })
-        .filter(|message| !message.text.is_empty())
+        .filter(|message| !message.is_blank())
         .collect()
 }
 
@@ -122,8 +122,8 @@ pub async fn answer(
             let last = ask
                 .conversation
                 .last()
-                .map_or("", |last| last.text.as_str());
-            return take(script(last), Answer::default(), emitter, text)
+                .map_or_else(String::new, PromptMessage::text);
+            return take(script(&last), Answer::default(), emitter, text)
                 .await
                 .map_err(|(error, _)| NoAnswer::Model(error));
         }
@@ -134,13 +134,13 @@ pub async fn answer(
                 let last = ask
                     .conversation
                     .last()
-                    .map_or("", |message| message.text.as_str());
+                    .map_or_else(String::new, PromptMessage::text);
                 let named = Answer {
                     provider: echo::PROVIDER.into(),
                     model: echo::MODEL.into(),
                     ..Answer::default()
                 };
-                return take(echo::answer(last), named, emitter, text)
+                return take(echo::answer(&last), named, emitter, text)
                     .await
                     .map_err(|(error, _)| NoAnswer::Model(error));
             }

@@ -6,9 +6,12 @@ use reqwest::header::{HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::decode::{Decode, Progress, Tail, parse, push_text, push_thinking};
+use super::decode::{CallPiece, Decode, Progress, Tail, parse, push_text, push_thinking};
 use super::error::Fault;
-use super::request::{ModelEvent, ModelRequest, PromptRole, StopReason};
+use super::request::{
+    ModelEvent, ModelRequest, PromptImage, PromptMessage, PromptPart, PromptRole, StopReason,
+    ToolResult,
+};
 use super::transport::{Call, key_header};
 use super::{url, vendor};
 
@@ -19,17 +22,7 @@ const DEFAULT_MAX_TOKENS: u32 = 8192;
 /// Builds the call.
 pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
     let endpoint = &request.endpoint;
-    let messages: Vec<Value> = request
-        .turns()
-        .into_iter()
-        .map(|turn| {
-            let role = match turn.role {
-                PromptRole::User => "user",
-                PromptRole::Assistant => "assistant",
-            };
-            json!({"role": role, "content": turn.text})
-        })
-        .collect();
+    let messages = messages(&request.turns());
     let mut body = json!({
         "model": request.model,
         "max_tokens": request.max_output_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
@@ -39,10 +32,78 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
     if let Some(system) = request.system_text() {
         body["system"] = json!(system);
     }
+    if !request.tools.is_empty() {
+        let tool = |tool: &super::ToolDefinition| json!({"name": tool.name, "description": tool.description, "input_schema": tool.parameters});
+        body["tools"] = request.tools.iter().map(tool).collect();
+    }
     let name = HeaderName::from_static("x-api-key");
     let mut headers = key_header(endpoint.api_key.as_ref(), name, "")?;
     headers.insert("anthropic-version", HeaderValue::from_static(VERSION));
     Call::new(address(&endpoint.base_url)?, body, endpoint, headers)
+}
+
+/// Results of tools are part of the person's side here, and neighbours of one side are one message.
+fn messages(turns: &[PromptMessage]) -> Vec<Value> {
+    let mut messages: Vec<(&str, Vec<Value>)> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        let role = match turn.role {
+            PromptRole::User | PromptRole::Tool => "user",
+            PromptRole::Assistant => "assistant",
+        };
+        let blocks = turn.parts.iter().filter_map(block);
+        match messages.last_mut() {
+            Some((last, content)) if *last == role => content.extend(blocks),
+            _ => messages.push((role, blocks.collect())),
+        }
+    }
+    let message = |(role, content): (&str, Vec<Value>)| match content.as_slice() {
+        // One text is written as the text itself: every server that speaks this API takes that.
+        [only] if only["type"] == "text" => json!({"role": role, "content": only["text"]}),
+        _ => json!({"role": role, "content": content}),
+    };
+    messages.into_iter().map(message).collect()
+}
+
+fn block(part: &PromptPart) -> Option<Value> {
+    Some(match part {
+        PromptPart::Text(text) if text.trim().is_empty() => return None,
+        PromptPart::Text(text) => json!({"type": "text", "text": text}),
+        PromptPart::Image(image) => image_block(image),
+        PromptPart::ToolCall(call) => {
+            json!({"type": "tool_use", "id": call_id(&call.id), "name": call.name, "input": call.object()})
+        }
+        PromptPart::ToolResult(result) => result_block(result),
+    })
+}
+
+fn image_block(image: &PromptImage) -> Value {
+    json!({"type": "image", "source": {"type": "base64", "media_type": image.mime, "data": image.base64()}})
+}
+
+fn result_block(result: &ToolResult) -> Value {
+    let mut content = Vec::new();
+    if !result.text.is_empty() {
+        content.push(json!({"type": "text", "text": result.text}));
+    }
+    content.extend(result.images.iter().map(image_block));
+    let mut block =
+        json!({"type": "tool_result", "tool_use_id": call_id(&result.call_id), "content": content});
+    if result.is_error {
+        block["is_error"] = true.into();
+    }
+    block
+}
+
+/// The API accepts letters, digits, `_` and `-`; another provider may have named the call.
+fn call_id(id: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '-' {
+            c
+        } else {
+            '_'
+        }
+    };
+    id.chars().map(plain).collect()
 }
 
 /// With or without `/v1` and `/messages`.
@@ -61,9 +122,13 @@ enum Event {
         message: Started,
     },
     ContentBlockStart {
+        #[serde(default)]
+        index: u64,
         content_block: Piece,
     },
     ContentBlockDelta {
+        #[serde(default)]
+        index: u64,
         delta: Piece,
     },
     MessageDelta {
@@ -84,11 +149,18 @@ struct Started {
     usage: Option<Counts>,
 }
 
-/// A block at its start, or a piece of one: only text and thinking have these fields.
+/// A block at its start, or a piece of one. `id` and `name` begin a call of a tool, its arguments
+/// come in pieces.
 #[derive(Deserialize)]
 struct Piece {
+    #[serde(rename = "type", default)]
+    kind: String,
     text: Option<String>,
     thinking: Option<String>,
+    id: Option<String>,
+    name: Option<String>,
+    input: Option<Value>,
+    partial_json: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -123,12 +195,13 @@ impl Decode for Decoder {
         match parse(data)? {
             Event::MessageStart { message } => self.count(message.usage),
             Event::ContentBlockStart {
+                index,
                 content_block: piece,
             }
-            | Event::ContentBlockDelta { delta: piece } => {
-                push_thinking(out, piece.thinking);
-                push_text(out, piece.text);
-            }
+            | Event::ContentBlockDelta {
+                index,
+                delta: piece,
+            } => self.piece(index, piece, out)?,
             Event::MessageDelta { delta, usage } => {
                 self.count(usage);
                 if let Some(reason) = delta.stop_reason {
@@ -151,6 +224,31 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
+    fn piece(
+        &mut self,
+        index: u64,
+        piece: Piece,
+        out: &mut VecDeque<ModelEvent>,
+    ) -> Result<(), Fault> {
+        if piece.kind == "tool_use" || piece.partial_json.is_some() {
+            // Some servers send the whole input at the start of the block, the others an empty one.
+            let whole = piece
+                .input
+                .filter(|input| input.as_object().is_some_and(|input| !input.is_empty()))
+                .map(|input| input.to_string());
+            return self.tail.calls.piece(&CallPiece {
+                index: Some(index),
+                id: piece.id.as_deref(),
+                name: piece.name.as_deref(),
+                arguments: whole.as_deref().or(piece.partial_json.as_deref()),
+                signature: None,
+            });
+        }
+        push_thinking(out, piece.thinking);
+        push_text(out, piece.text);
+        Ok(())
+    }
+
     /// Counts are cumulative; an event names only those that it knows.
     fn count(&mut self, counts: Option<Counts>) {
         let Some(counts) = counts else { return };

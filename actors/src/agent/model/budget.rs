@@ -5,10 +5,12 @@
 //! vendors' own rule of thumb for English and code; every other character counts as one, which fits
 //! Chinese, Japanese and emoji and is on the safe side for the rest.
 
-use super::request::{PromptMessage, PromptRole};
+use super::request::{PromptMessage, PromptPart, PromptRole};
 
 /// What a message costs besides its text: role markers and separators, in tokens.
 const MESSAGE_OVERHEAD: u64 = 4;
+/// What a picture costs, in tokens: about what the vendors count for one of a thousand pixels a side.
+const IMAGE: u64 = 1_200;
 
 /// Estimates the tokens of a text, rounded up.
 pub fn estimate(text: &str) -> u64 {
@@ -24,11 +26,21 @@ pub fn estimate(text: &str) -> u64 {
 
 /// Estimates the tokens of a message in a prompt.
 pub fn estimate_message(message: &PromptMessage) -> u64 {
-    estimate(&message.text) + MESSAGE_OVERHEAD
+    let part = |part: &PromptPart| match part {
+        PromptPart::Text(text) => estimate(text),
+        PromptPart::Image(_) => IMAGE,
+        PromptPart::ToolCall(call) => {
+            estimate(&call.name) + estimate(&call.arguments.to_string()) + MESSAGE_OVERHEAD
+        }
+        PromptPart::ToolResult(result) => {
+            estimate(&result.text) + IMAGE * result.images.len() as u64 + MESSAGE_OVERHEAD
+        }
+    };
+    message.parts.iter().map(part).sum::<u64>() + MESSAGE_OVERHEAD
 }
 
 /// The part of a conversation that is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trimmed<'a> {
     /// The newest messages, oldest first.
     pub kept: &'a [PromptMessage],

@@ -8,27 +8,24 @@ use serde_json::{Value, json};
 
 use super::decode::{Decode, Progress, Tail, parse, push_text, push_thinking};
 use super::error::Fault;
-use super::request::{ModelEvent, ModelRequest, PromptRole, StopReason, Usage};
+use super::request::{
+    ModelEvent, ModelRequest, PromptImage, PromptMessage, PromptPart, PromptRole, StopReason, Usage,
+};
 use super::transport::{Call, key_header};
 use super::{url, vendor};
 
 /// Builds the call. The key goes into a header: addresses end up in logs.
 pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
     let endpoint = &request.endpoint;
-    let contents: Vec<Value> = request
-        .turns()
-        .into_iter()
-        .map(|turn| {
-            let role = match turn.role {
-                PromptRole::User => "user",
-                PromptRole::Assistant => "model",
-            };
-            json!({"role": role, "parts": [{"text": turn.text}]})
-        })
-        .collect();
+    let contents = contents(&request.turns(), request.model.contains("gemini-3"));
     let mut body = json!({"contents": contents});
     if let Some(system) = request.system_text() {
         body["systemInstruction"] = json!({"parts": [{"text": system}]});
+    }
+    if !request.tools.is_empty() {
+        let tool = |tool: &super::ToolDefinition| json!({"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters});
+        let tools: Vec<Value> = request.tools.iter().map(tool).collect();
+        body["tools"] = json!([{"functionDeclarations": tools}]);
     }
     if let Some(limit) = request.max_output_tokens {
         body["generationConfig"] = json!({"maxOutputTokens": limit});
@@ -37,6 +34,57 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
     let headers = key_header(endpoint.api_key.as_ref(), name, "")?;
     let address = address(&endpoint.base_url, &request.model)?;
     Call::new(address, body, endpoint, headers)
+}
+
+/// Google's own word for a call that has no thought signature, because another model made it.
+const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+
+/// Results of tools are part of the person's side here, and neighbours of one side are one message.
+fn contents(turns: &[PromptMessage], needs_signature: bool) -> Vec<Value> {
+    let mut contents: Vec<(&str, Vec<Value>)> = Vec::with_capacity(turns.len());
+    for turn in turns {
+        let role = match turn.role {
+            PromptRole::User | PromptRole::Tool => "user",
+            PromptRole::Assistant => "model",
+        };
+        let parts = turn
+            .parts
+            .iter()
+            .flat_map(|part| parts(part, needs_signature));
+        match contents.last_mut() {
+            Some((last, content)) if *last == role => content.extend(parts),
+            _ => contents.push((role, parts.collect())),
+        }
+    }
+    let content = |(role, parts): (&str, Vec<Value>)| json!({"role": role, "parts": parts});
+    contents.into_iter().map(content).collect()
+}
+
+fn parts(part: &PromptPart, needs_signature: bool) -> Vec<Value> {
+    match part {
+        PromptPart::Text(text) if text.trim().is_empty() => Vec::new(),
+        PromptPart::Text(text) => vec![json!({"text": text})],
+        PromptPart::Image(image) => vec![inline(image)],
+        PromptPart::ToolCall(call) => {
+            let mut part = json!({"functionCall": {"name": call.name, "args": call.object()}});
+            let signature = call.signature.as_deref();
+            if let Some(signature) = signature.or(needs_signature.then_some(NO_SIGNATURE)) {
+                part["thoughtSignature"] = signature.into();
+            }
+            vec![part]
+        }
+        PromptPart::ToolResult(result) => {
+            let key = if result.is_error { "error" } else { "output" };
+            let answer =
+                json!({"functionResponse": {"name": result.name, "response": {key: result.text}}});
+            let pictures = result.images.iter().map(inline);
+            [answer].into_iter().chain(pictures).collect()
+        }
+    }
+}
+
+fn inline(image: &PromptImage) -> Value {
+    json!({"inlineData": {"mimeType": image.mime, "data": image.base64()}})
 }
 
 /// A bare host means its `/v1beta`. A model may be written with its folder (`tunedModels/x`).
@@ -83,9 +131,19 @@ struct Content {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Part {
     text: Option<String>,
     thought: Option<bool>,
+    function_call: Option<FunctionCall>,
+    thought_signature: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct FunctionCall {
+    id: Option<String>,
+    name: String,
+    args: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -151,6 +209,15 @@ impl Decode for Decoder {
         if let Some(candidate) = chunk.candidates.into_iter().flatten().next() {
             let parts = candidate.content.and_then(|content| content.parts);
             for part in parts.into_iter().flatten() {
+                if let Some(call) = &part.function_call {
+                    let signature = part.thought_signature.as_deref();
+                    self.tail.calls.whole(
+                        call.id.as_deref(),
+                        &call.name,
+                        call.args.as_ref(),
+                        signature,
+                    )?;
+                }
                 if part.thought == Some(true) {
                     push_thinking(out, part.text);
                 } else {

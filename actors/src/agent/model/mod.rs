@@ -31,6 +31,8 @@ pub mod retry;
 mod sse;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tool_tests;
 mod transport;
 mod url;
 mod vendor;
@@ -38,8 +40,9 @@ mod vendor;
 pub use error::{ErrorKind, Fault, ModelError, TimeoutPhase};
 pub use http::{HttpSetupError, http_client};
 pub use request::{
-    ApiKind, Endpoint, ModelEvent, ModelRequest, ModelTimeouts, PromptMessage, PromptRole,
-    StopReason, UnknownApiKind, Usage,
+    ApiKind, Endpoint, ModelEvent, ModelRequest, ModelTimeouts, PromptImage, PromptMessage,
+    PromptPart, PromptRole, StopReason, ToolCall, ToolDefinition, ToolResult, UnknownApiKind,
+    Usage,
 };
 
 use decode::{Decode, Progress};
@@ -94,6 +97,7 @@ pub async fn stream(
         Ok(events) => {
             // The conversation is sent; only what errors need stays for the length of the answer.
             request.messages = Vec::new();
+            request.tools = Vec::new();
             request.system = None;
             Ok(ModelStream::from_stream(events.map(move |event| {
                 event.map_err(|fault| failed(&request, fault))

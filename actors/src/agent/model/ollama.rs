@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::decode::{Decode, Progress, Tail, parse, push_text, push_thinking};
 use super::error::Fault;
-use super::request::{ModelEvent, ModelRequest, PromptRole, StopReason, Usage};
+use super::request::{ModelEvent, ModelRequest, PromptMessage, PromptRole, StopReason, Usage};
 use super::transport::{Call, bearer};
 use super::{url, vendor};
 
@@ -27,11 +27,7 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
         messages.push(json!({"role": "system", "content": system}));
     }
     for turn in request.turns() {
-        let role = match turn.role {
-            PromptRole::User => "user",
-            PromptRole::Assistant => "assistant",
-        };
-        messages.push(json!({"role": role, "content": turn.text}));
+        push_message(&mut messages, &turn);
     }
     let mut body = json!({"model": request.model, "messages": messages, "stream": true});
     if let Some(limit) = request.max_output_tokens {
@@ -40,8 +36,49 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
     if let Some(window) = request.context_window {
         body["options"]["num_ctx"] = json!(window);
     }
+    if !request.tools.is_empty() {
+        body["tools"] = super::openai::tools(&request.tools);
+    }
     let address = address(&endpoint.base_url, "chat")?;
     Ok(Call::new(address, body, endpoint, bearer(endpoint)?)?.json_lines())
+}
+
+fn push_message(messages: &mut Vec<Value>, turn: &PromptMessage) {
+    match turn.role {
+        PromptRole::User | PromptRole::Assistant => {
+            let role = if turn.role == PromptRole::User {
+                "user"
+            } else {
+                "assistant"
+            };
+            let mut message = json!({"role": role, "content": turn.text()});
+            let images: Vec<String> = turn.images().map(super::PromptImage::base64).collect();
+            if !images.is_empty() {
+                message["images"] = images.into();
+            }
+            let call = |call: &super::ToolCall| json!({"function": {"name": call.name, "arguments": call.object()}});
+            let calls: Vec<Value> = turn.calls().map(call).collect();
+            if !calls.is_empty() {
+                message["tool_calls"] = calls.into();
+            }
+            messages.push(message);
+        }
+        PromptRole::Tool => {
+            for result in turn.tool_results() {
+                let mut message =
+                    json!({"role": "tool", "content": result.text, "tool_name": result.name});
+                let images: Vec<String> = result
+                    .images
+                    .iter()
+                    .map(super::PromptImage::base64)
+                    .collect();
+                if !images.is_empty() {
+                    message["images"] = images.into();
+                }
+                messages.push(message);
+            }
+        }
+    }
 }
 
 /// People append the `/v1` of its OpenAI-compatible side, or the `/api` of this one.
@@ -156,6 +193,19 @@ struct Message {
     content: Option<String>,
     #[serde(alias = "reasoning_content")]
     thinking: Option<String>,
+    tool_calls: Option<Vec<CalledTool>>,
+}
+
+#[derive(Deserialize)]
+struct CalledTool {
+    id: Option<String>,
+    function: CalledFunction,
+}
+
+#[derive(Deserialize)]
+struct CalledFunction {
+    name: String,
+    arguments: Option<Value>,
 }
 
 /// Decodes one answer.
@@ -173,6 +223,12 @@ impl Decode for Decoder {
         if let Some(message) = line.message {
             push_thinking(out, message.thinking);
             push_text(out, message.content);
+            for call in message.tool_calls.into_iter().flatten() {
+                let CalledFunction { name, arguments } = &call.function;
+                self.tail
+                    .calls
+                    .whole(call.id.as_deref(), name, arguments.as_ref(), None)?;
+            }
         }
         if !line.done {
             return Ok(Progress::More);

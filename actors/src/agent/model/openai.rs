@@ -5,33 +5,36 @@ use std::collections::VecDeque;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::decode::{Decode, Progress, Tail, parse, push_text, push_thinking};
+use super::decode::{CallPiece, Decode, Progress, Tail, parse, push_text, push_thinking};
 use super::error::Fault;
-use super::request::{ModelEvent, ModelRequest, PromptRole, StopReason, Usage};
+use super::request::{
+    ModelEvent, ModelRequest, PromptImage, PromptMessage, PromptRole, StopReason, ToolDefinition,
+    Usage,
+};
 use super::transport::{Call, bearer};
 use super::{url, vendor};
 
 /// Builds the call.
 pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
     let endpoint = &request.endpoint;
+    let address = address(&endpoint.base_url)?;
+    let ids = CallIds::of(&address);
     let mut messages = Vec::new();
     if let Some(system) = request.system_text() {
         messages.push(json!({"role": "system", "content": system}));
     }
     for turn in request.turns() {
-        let role = match turn.role {
-            PromptRole::User => "user",
-            PromptRole::Assistant => "assistant",
-        };
-        messages.push(json!({"role": role, "content": turn.text}));
+        push_message(&mut messages, &turn, ids);
     }
-    let address = address(&endpoint.base_url)?;
     let mut body = json!({
         "model": request.model,
         "messages": messages,
         "stream": true,
         "stream_options": {"include_usage": true},
     });
+    if !request.tools.is_empty() {
+        body["tools"] = tools(&request.tools);
+    }
     if let Some(limit) = request.max_output_tokens {
         // OpenAI's reasoning models refuse the old name, other vendors do not know the new one.
         let openai = address
@@ -45,6 +48,114 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
         body[name] = json!(limit);
     }
     Call::new(address, body, endpoint, bearer(endpoint)?)
+}
+
+/// What a vendor accepts as the name of a call. A conversation may hold calls that another one named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CallIds {
+    /// Letters, digits, `_` and `-`, at most 40.
+    Usual,
+    /// Exactly nine letters and digits.
+    Mistral,
+}
+
+impl CallIds {
+    fn of(address: &reqwest::Url) -> Self {
+        let host = address.host_str().unwrap_or_default();
+        if host.ends_with("mistral.ai") {
+            Self::Mistral
+        } else {
+            Self::Usual
+        }
+    }
+
+    fn write(self, id: &str) -> String {
+        use sha2::Digest as _;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let fits = match self {
+            Self::Usual => (1..=40).contains(&id.len()) && id.chars().all(plain),
+            Self::Mistral => id.len() == 9 && id.chars().all(|c| c.is_ascii_alphanumeric()),
+        };
+        if fits {
+            return id.to_owned();
+        }
+        let digest = sha2::Sha256::digest(id.as_bytes());
+        let hex = digest.iter().map(|byte| format!("{byte:02x}"));
+        hex.collect::<String>().chars().take(9).collect()
+    }
+}
+
+/// Tools as this API and Ollama describe them.
+pub(super) fn tools(tools: &[ToolDefinition]) -> Value {
+    let tool = |tool: &ToolDefinition| {
+        json!({"type": "function", "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        }})
+    };
+    tools.iter().map(tool).collect()
+}
+
+fn push_message(messages: &mut Vec<Value>, turn: &PromptMessage, ids: CallIds) {
+    match turn.role {
+        PromptRole::User => {
+            messages.push(
+                json!({"role": "user", "content": user_content(&turn.text(), turn.images())}),
+            );
+        }
+        PromptRole::Assistant => {
+            let text = turn.text();
+            let mut message = json!({"role": "assistant", "content": text});
+            let calls: Vec<Value> = turn
+                .calls()
+                .map(|call| {
+                    json!({"id": ids.write(&call.id), "type": "function", "function": {
+                        "name": call.name,
+                        "arguments": call.object().to_string(),
+                    }})
+                })
+                .collect();
+            if !calls.is_empty() {
+                message["tool_calls"] = calls.into();
+                if text.is_empty() {
+                    message["content"] = Value::Null;
+                }
+            }
+            messages.push(message);
+        }
+        PromptRole::Tool => {
+            for result in turn.tool_results() {
+                messages.push(json!({
+                    "role": "tool",
+                    "tool_call_id": ids.write(&result.call_id),
+                    "content": result.text,
+                }));
+            }
+            // A tool's own message holds text only.
+            let mut images = turn
+                .tool_results()
+                .flat_map(|result| &result.images)
+                .peekable();
+            if images.peek().is_some() {
+                let content = user_content("The pictures that the tools gave:", images);
+                messages.push(json!({"role": "user", "content": content}));
+            }
+        }
+    }
+}
+
+fn user_content<'a>(text: &str, images: impl Iterator<Item = &'a PromptImage>) -> Value {
+    let mut parts: Vec<Value> = images
+        .map(|image| json!({"type": "image_url", "image_url": {"url": image.data_url()}}))
+        .collect();
+    if parts.is_empty() {
+        return text.into();
+    }
+    if !text.is_empty() {
+        parts.insert(0, json!({"type": "text", "text": text}));
+    }
+    parts.into()
 }
 
 /// A bare host means its `/v1`; any path is taken as it is, because vendors differ (`/openai/v1`, `/v4`).
@@ -80,6 +191,20 @@ struct Delta {
     /// `OpenRouter` and Groq.
     reasoning: Option<String>,
     refusal: Option<String>,
+    tool_calls: Option<Vec<CallDelta>>,
+}
+
+#[derive(Deserialize)]
+struct CallDelta {
+    index: Option<u64>,
+    id: Option<String>,
+    function: Option<FunctionDelta>,
+}
+
+#[derive(Deserialize)]
+struct FunctionDelta {
+    name: Option<String>,
+    arguments: Option<String>,
 }
 
 /// Mistral's reasoning models send parts instead of a text.
@@ -146,7 +271,7 @@ impl Decode for Decoder {
         }
         if let Some(choice) = chunk.choices.into_iter().flatten().next() {
             if let Some(delta) = choice.delta {
-                self.delta(delta, out);
+                self.delta(delta, out)?;
             }
             if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
                 self.tail.stop = Some(stop_reason(&reason)?);
@@ -162,7 +287,7 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    fn delta(&mut self, delta: Delta, out: &mut VecDeque<ModelEvent>) {
+    fn delta(&mut self, delta: Delta, out: &mut VecDeque<ModelEvent>) -> Result<(), Fault> {
         // A server that sends both names sends the same text under both.
         let reasoning = delta.reasoning_content.filter(|text| !text.is_empty());
         push_thinking(out, reasoning.or(delta.reasoning));
@@ -178,11 +303,22 @@ impl Decoder {
             }
             None => {}
         }
+        for call in delta.tool_calls.into_iter().flatten() {
+            let function = call.function.as_ref();
+            self.tail.calls.piece(&CallPiece {
+                index: call.index,
+                id: call.id.as_deref(),
+                name: function.and_then(|function| function.name.as_deref()),
+                arguments: function.and_then(|function| function.arguments.as_deref()),
+                signature: None,
+            })?;
+        }
         // Bounded: only the beginning of a refusal is shown.
         if self.refusal.len() < 1024 {
             self.refusal
                 .push_str(delta.refusal.as_deref().unwrap_or_default());
         }
+        Ok(())
     }
 
     fn refused(&mut self) -> Result<(), Fault> {

@@ -5,7 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use secrecy::SecretString;
+use serde_json::Value;
 
 /// The wire format that an endpoint speaks, as `models.providers.<id>.api` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,6 +104,8 @@ pub struct ModelRequest {
     pub system: Option<String>,
     /// The conversation, oldest first.
     pub messages: Vec<PromptMessage>,
+    /// The tools that the model may call.
+    pub tools: Vec<ToolDefinition>,
     /// Most tokens of the answer; the provider's own limit when `None`.
     pub max_output_tokens: Option<u32>,
     /// The context window to ask for, in tokens. Only Ollama needs to be told: it cuts off at a few
@@ -119,6 +123,7 @@ impl ModelRequest {
             model: model.into(),
             system: None,
             messages: Vec::new(),
+            tools: Vec::new(),
             max_output_tokens: None,
             context_window: None,
             timeouts: ModelTimeouts::default(),
@@ -126,18 +131,15 @@ impl ModelRequest {
     }
 
     /// The conversation as every provider accepts it: blank messages left out and neighbours of one
-    /// role joined by an empty line, because several servers insist on alternating roles.
+    /// role joined, texts by an empty line, because several servers insist on alternating roles.
     pub fn turns(&self) -> Vec<PromptMessage> {
         let mut turns: Vec<PromptMessage> = Vec::with_capacity(self.messages.len());
         for message in &self.messages {
-            if message.text.trim().is_empty() {
+            if message.is_blank() {
                 continue;
             }
             match turns.last_mut() {
-                Some(last) if last.role == message.role => {
-                    last.text.push_str("\n\n");
-                    last.text.push_str(&message.text);
-                }
+                Some(last) if last.role == message.role => last.join(message),
                 _ => turns.push(message.clone()),
             }
         }
@@ -177,28 +179,179 @@ impl Default for ModelTimeouts {
 }
 
 /// One message of the conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PromptMessage {
     /// Who said it.
     pub role: PromptRole,
-    /// What was said.
+    /// What was said, in order.
+    pub parts: Vec<PromptPart>,
+}
+
+/// One part of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PromptPart {
+    /// A text.
+    Text(String),
+    /// A picture.
+    Image(PromptImage),
+    /// The model wants a tool to be run; only in messages of the model.
+    ToolCall(ToolCall),
+    /// What a tool gave back; only in messages of [`PromptRole::Tool`].
+    ToolResult(ToolResult),
+}
+
+/// A picture, inline.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PromptImage {
+    /// Its MIME type, such as `image/png`.
+    pub mime: String,
+    /// The file itself.
+    pub data: Bytes,
+}
+
+impl fmt::Debug for PromptImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PromptImage({}, {} bytes)", self.mime, self.data.len())
+    }
+}
+
+impl PromptImage {
+    /// Its bytes as base64.
+    pub fn base64(&self) -> String {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(&self.data)
+    }
+
+    /// It as a `data:` address.
+    pub fn data_url(&self) -> String {
+        format!("data:{};base64,{}", self.mime, self.base64())
+    }
+}
+
+/// A tool as a model sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolDefinition {
+    /// Its name: letters, digits, `_` and `-`, at most 64.
+    pub name: String,
+    /// What it does and when to use it.
+    pub description: String,
+    /// JSON Schema of its arguments, an object.
+    pub parameters: Value,
+}
+
+/// A model's wish to run a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolCall {
+    /// Names the call within the conversation; empty while the provider gave none.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments: an object, or the text that the model wrote where that is not one.
+    pub arguments: Value,
+    /// What the provider wants to see again beside this call (Gemini's thought signature).
+    pub signature: Option<String>,
+}
+
+impl ToolCall {
+    /// The arguments as an object; empty where the model wrote something else, which it is told in
+    /// the result.
+    pub fn object(&self) -> Value {
+        if self.arguments.is_object() {
+            self.arguments.clone()
+        } else {
+            Value::Object(serde_json::Map::new())
+        }
+    }
+}
+
+/// What a tool gave back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolResult {
+    /// The call that it answers.
+    pub call_id: String,
+    /// The tool.
+    pub name: String,
+    /// What it says.
     pub text: String,
+    /// What it shows.
+    pub images: Vec<PromptImage>,
+    /// Whether it failed.
+    pub is_error: bool,
 }
 
 impl PromptMessage {
     /// A message of the person.
     pub fn user(text: impl Into<String>) -> Self {
-        Self {
-            role: PromptRole::User,
-            text: text.into(),
-        }
+        Self::of(PromptRole::User, vec![PromptPart::Text(text.into())])
     }
 
     /// A message of the model.
     pub fn assistant(text: impl Into<String>) -> Self {
-        Self {
-            role: PromptRole::Assistant,
-            text: text.into(),
+        Self::of(PromptRole::Assistant, vec![PromptPart::Text(text.into())])
+    }
+
+    /// What tools gave back.
+    pub fn results(results: impl IntoIterator<Item = ToolResult>) -> Self {
+        let parts = results.into_iter().map(PromptPart::ToolResult).collect();
+        Self::of(PromptRole::Tool, parts)
+    }
+
+    /// A message of parts.
+    pub const fn of(role: PromptRole, parts: Vec<PromptPart>) -> Self {
+        Self { role, parts }
+    }
+
+    /// Its text, parts joined by an empty line.
+    pub fn text(&self) -> String {
+        let texts = self.parts.iter().filter_map(|part| match part {
+            PromptPart::Text(text) if !text.trim().is_empty() => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// Its pictures.
+    pub fn images(&self) -> impl Iterator<Item = &PromptImage> {
+        self.parts.iter().filter_map(|part| match part {
+            PromptPart::Image(image) => Some(image),
+            _ => None,
+        })
+    }
+
+    /// The tools that it calls.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCall> {
+        self.parts.iter().filter_map(|part| match part {
+            PromptPart::ToolCall(call) => Some(call),
+            _ => None,
+        })
+    }
+
+    /// The results that it holds.
+    pub fn tool_results(&self) -> impl Iterator<Item = &ToolResult> {
+        self.parts.iter().filter_map(|part| match part {
+            PromptPart::ToolResult(result) => Some(result),
+            _ => None,
+        })
+    }
+
+    /// Whether it says nothing at all.
+    pub fn is_blank(&self) -> bool {
+        self.parts
+            .iter()
+            .all(|part| matches!(part, PromptPart::Text(text) if text.trim().is_empty()))
+    }
+
+    fn join(&mut self, next: &Self) {
+        for part in &next.parts {
+            match (self.parts.last_mut(), part) {
+                (Some(PromptPart::Text(last)), PromptPart::Text(more)) => {
+                    if !more.trim().is_empty() {
+                        last.push_str("\n\n");
+                        last.push_str(more);
+                    }
+                }
+                _ => self.parts.push(part.clone()),
+            }
         }
     }
 }
@@ -210,18 +363,22 @@ pub enum PromptRole {
     User,
     /// The model.
     Assistant,
+    /// Tools that the model called.
+    Tool,
 }
 
 /// One piece of an answer.
 ///
-/// An answer is any number of `Text` and `Thinking`, then at most one `Usage`, then exactly one
-/// `Stop`. An answer that fails ends with an error instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An answer is any number of `Text` and `Thinking`, then the tools that it calls, then at most one
+/// `Usage`, then exactly one `Stop`. An answer that fails ends with an error instead.
+#[derive(Debug, Clone, PartialEq)]
 pub enum ModelEvent {
     /// The next piece of the answer's text; never empty.
     Text(String),
     /// The next piece of the model's visible reasoning; never empty.
     Thinking(String),
+    /// A tool that the model wants to be run, complete.
+    ToolCall(ToolCall),
     /// What the answer cost.
     Usage(Usage),
     /// Why the answer ended; always the last event.

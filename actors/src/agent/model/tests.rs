@@ -103,6 +103,7 @@ fn recorded(api: ApiKind, name: &str) -> Vec<u8> {
 struct Read {
     text: String,
     thinking: String,
+    calls: Vec<ToolCall>,
     usage: Option<Usage>,
     stop: Option<StopReason>,
     error: Option<ModelError>,
@@ -118,6 +119,7 @@ async fn read(mut stream: ModelStream) -> Read {
         match event {
             Ok(ModelEvent::Text(text)) => read.text += &text,
             Ok(ModelEvent::Thinking(text)) => read.thinking += &text,
+            Ok(ModelEvent::ToolCall(call)) => read.calls.push(call),
             Ok(ModelEvent::Usage(usage)) => assert_eq!(read.usage.replace(usage), None),
             Ok(ModelEvent::Stop(reason)) => read.stop = Some(reason),
             Err(error) => read.error = Some(error),
