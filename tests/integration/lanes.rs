@@ -132,3 +132,21 @@ async fn a_full_queue_refuses_what_it_did_not_store() {
     }
     client.call("chat.send", message("main", "m3", "k3")).await;
 }
+
+#[tokio::test]
+async fn what_was_acknowledged_can_be_stopped() {
+    let model = Model::start().await;
+    let daemon = Daemon::start(Plan::with_model(&model));
+    let mut client = daemon.client().await;
+    for n in 0..40 {
+        let (session, run) = (format!("s{n}"), format!("k{n}"));
+        client
+            .call("chat.send", message(&session, "hello", &run))
+            .await;
+        let stopped = client
+            .call("chat.abort", json!({ "sessionKey": session }))
+            .await;
+        assert_eq!(stopped["runIds"], json!([run]), "{stopped}");
+        client.chat(&run, "aborted").await;
+    }
+}

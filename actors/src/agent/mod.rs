@@ -125,7 +125,7 @@ impl AgentRunner {
             return reply.error(error.retry_after(2_000));
         }
         let settings = self.deps.views.settings.load();
-        if self.deps.state.with(|state| state.lanes.queued()) >= settings.max_queued {
+        if self.deps.state.with(|state| state.waiting()) >= settings.max_queued {
             return reply.error(
                 ErrorShape::unavailable("too many messages wait for their run; try again")
                     .retry_after(2_000),
@@ -153,7 +153,6 @@ impl AgentRunner {
             reason: "send",
         });
         let (gateway, runner) = (self.deps.gateway.clone(), ctx.address());
-        let serial = self.deps.state.with(RunnerState::next_serial);
         let Incoming {
             run_id,
             session,
@@ -162,6 +161,11 @@ impl AgentRunner {
             timeout,
             ..
         } = incoming;
+        let (stopper, stop) = watch::channel(None);
+        let text = Arc::default();
+        let registered = Registered::new(&self.deps.state, |state| {
+            state.register(&run_id, &session.canonical, &text, stopper)
+        });
         actix_rt::spawn(async move {
             let appended = match appending.await {
                 Ok(Ok(appended)) => appended,
@@ -178,9 +182,8 @@ impl AgentRunner {
             for event in appended.events {
                 gateway.emit(event);
             }
-            let (stopper, stop) = watch::channel(None);
             let turn = Turn {
-                serial,
+                serial: registered.passed_on(),
                 run_id,
                 session,
                 session_id: appended.session_id,
@@ -190,7 +193,7 @@ impl AgentRunner {
                 reply,
                 extra_system,
                 timeout,
-                text: Arc::default(),
+                text,
                 stop,
             };
             #[expect(
@@ -199,7 +202,6 @@ impl AgentRunner {
             )]
             runner.do_send(Submit {
                 turn: Box::new(turn),
-                stopper,
             });
         });
     }
@@ -239,17 +241,49 @@ impl AgentRunner {
             .deps
             .state
             .with(|state| state.stop(key, run_id, StopCause::Asked));
-        // A queued run that was stopped still ends like any other: stored, told, answered.
         for turn in queued {
-            let (deps, runner) = (self.deps.clone(), runner.clone());
-            let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
-            actix_rt::spawn(async move {
-                let ended = run::drive_safely(turn, deps).await;
-                #[expect(clippy::disallowed_methods, reason = "one per run that was let in")]
-                runner.do_send(QueuedEnded { serial, key, ended });
-            });
+            self.end_unstarted(turn, runner);
         }
         ids
+    }
+
+    /// A run that was stopped before it began still ends like any other: stored, told, answered.
+    fn end_unstarted(&self, turn: Turn, runner: &Addr<Self>) {
+        let (deps, runner) = (self.deps.clone(), runner.clone());
+        let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
+        actix_rt::spawn(async move {
+            let ended = run::drive_safely(turn, deps).await;
+            #[expect(clippy::disallowed_methods, reason = "one per run that was let in")]
+            runner.do_send(QueuedEnded { serial, key, ended });
+        });
+    }
+}
+
+/// A run that is known while its message is being stored; forgotten where that fails.
+struct Registered {
+    state: Kept<RunnerState>,
+    serial: Option<u64>,
+}
+
+impl Registered {
+    fn new(state: &Kept<RunnerState>, register: impl FnOnce(&mut RunnerState) -> u64) -> Self {
+        Self {
+            state: state.clone(),
+            serial: Some(state.with(register)),
+        }
+    }
+
+    /// The run's number; from here on its turn stands for it.
+    fn passed_on(mut self) -> u64 {
+        self.serial.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if let Some(serial) = self.serial {
+            self.state.with(|state| state.withdraw(serial));
+        }
     }
 }
 
@@ -258,23 +292,25 @@ impl AgentRunner {
 #[rtype(result = "()")]
 struct Submit {
     turn: Box<Turn>,
-    stopper: watch::Sender<Option<StopCause>>,
 }
 
 impl Handler<Submit> for AgentRunner {
     type Result = ();
 
     fn handle(&mut self, msg: Submit, ctx: &mut Self::Context) {
+        let turn = *msg.turn;
+        if turn.stop.borrow().is_some() {
+            self.deps.state.with(|state| state.stored(turn.serial));
+            return self.end_unstarted(turn, &ctx.address());
+        }
         if self.deps.state.with(|state| state.is_draining()) {
             // Stored and acknowledged; as for those that wait already, the next start calls it
             // interrupted.
-            return;
+            self.deps.state.with(|state| state.withdraw(turn.serial));
+            return turn.guard.leave();
         }
         let max = self.deps.views.settings.load().max_concurrent;
-        let turns = self
-            .deps
-            .state
-            .with(|state| state.submit(*msg.turn, msg.stopper, max));
+        let turns = self.deps.state.with(|state| state.submit(turn, max));
         self.launch(turns, &ctx.address());
     }
 }

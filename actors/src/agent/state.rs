@@ -17,6 +17,8 @@ struct Run {
     key: Arc<str>,
     text: Arc<Mutex<String>>,
     started_at: Option<u64>,
+    /// Its message is not committed yet.
+    storing: bool,
     stopper: watch::Sender<Option<StopCause>>,
     waiters: Vec<tokio::sync::oneshot::Sender<Ended>>,
 }
@@ -72,35 +74,71 @@ impl RunnerState {
         self.draining
     }
 
-    /// A number that no run had before.
-    pub fn next_serial(&mut self) -> u64 {
-        self.next_serial += 1;
-        self.next_serial
-    }
-
-    /// Queues a run; gives back those that may start.
-    pub fn submit(
+    /// Makes a run known whose message is about to be stored, so that it can be stopped and waited
+    /// for from its acknowledgement on. Gives back its number.
+    pub fn register(
         &mut self,
-        turn: Turn,
+        id: &Arc<str>,
+        key: &Arc<str>,
+        text: &Arc<Mutex<String>>,
         stopper: watch::Sender<Option<StopCause>>,
-        max: usize,
-    ) -> Vec<Turn> {
+    ) -> u64 {
+        self.next_serial += 1;
         let run = Run {
-            id: Arc::clone(&turn.run_id),
-            key: Arc::clone(&turn.session.canonical),
-            text: Arc::clone(&turn.text),
+            id: Arc::clone(id),
+            key: Arc::clone(key),
+            text: Arc::clone(text),
             started_at: None,
+            storing: true,
             stopper,
             waiters: Vec::new(),
         };
-        self.runs.insert(turn.serial, run);
+        self.runs.insert(self.next_serial, run);
+        self.arrivals.send_replace(());
+        self.count();
+        self.next_serial
+    }
+
+    /// Forgets a run that will never begin. Those who wait for it ask again.
+    pub fn withdraw(&mut self, serial: u64) {
+        self.runs.remove(&serial);
+        self.arrivals.send_replace(());
+        self.count();
+    }
+
+    /// Runs that wait for their lane, or whose messages are being stored.
+    pub fn waiting(&self) -> usize {
+        self.lanes.queued() + self.runs.values().filter(|run| run.storing).count()
+    }
+
+    /// The message of a run is committed.
+    pub fn stored(&mut self, serial: u64) {
+        if let Some(run) = self.runs.get_mut(&serial) {
+            run.storing = false;
+        }
+    }
+
+    /// Queues a registered run; gives back those that may start.
+    pub fn submit(&mut self, mut turn: Turn, max: usize) -> Vec<Turn> {
+        let run = self.runs.entry(turn.serial).or_insert_with(|| {
+            // The state was rebuilt while the message was being stored.
+            let stopper = watch::Sender::new(None);
+            turn.stop = stopper.subscribe();
+            Run {
+                id: Arc::clone(&turn.run_id),
+                key: Arc::clone(&turn.session.canonical),
+                text: Arc::clone(&turn.text),
+                started_at: None,
+                storing: false,
+                stopper,
+                waiters: Vec::new(),
+            }
+        });
+        run.storing = false;
         self.lanes
             .set_max_running(if self.draining { 0 } else { max });
         let key = Arc::clone(&turn.session.canonical);
-        let started = self.lanes.submit(&key, turn);
-        self.arrivals.send_replace(());
-        self.count();
-        started
+        self.lanes.submit(&key, turn)
     }
 
     /// A run began.
@@ -217,5 +255,32 @@ impl RunnerState {
 
     fn count(&self) {
         self.active.send_replace(self.runs.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_known_while_its_message_is_being_stored() {
+        let mut state = RunnerState::new(1);
+        let (key, id): (Arc<str>, Arc<str>) = ("agent:main:main".into(), "k1".into());
+        let (stopper, stop) = watch::channel(None);
+        let serial = state.register(&id, &key, &Arc::default(), stopper);
+        assert_eq!(state.waiting(), 1);
+        let Known::Waiting(mut told) = state.ask("k1") else {
+            panic!("it is known")
+        };
+        let (stopped, queued) = state.stop(&key, None, StopCause::Asked);
+        assert_eq!((stopped, queued.len()), (vec!["k1".to_owned()], 0));
+        assert_eq!(*stop.borrow(), Some(StopCause::Asked));
+        let (active, _) = state.drain();
+        assert_eq!(*active.borrow(), 1, "a drain waits for it");
+
+        state.withdraw(serial);
+        assert!(told.try_recv().is_err() && *active.borrow() == 0);
+        assert!(matches!(state.ask("k1"), Known::Unknown(_)));
+        assert_eq!(state.waiting(), 0);
     }
 }
