@@ -17,6 +17,10 @@ pub enum Client {
     /// An IPv6 network of 64 bits. Whoever has one address of it can take any other of its 2^64, so
     /// that a bucket per address would be none.
     V6([u8; 8]),
+    /// One private IPv6 address (unique-local or link-local). All peers of a tailnet share a network of
+    /// 64 bits, and one of them must not lock the others out. Whoever is on such a link itself can take
+    /// many addresses, as in a private IPv4 network; the number of places bounds it.
+    PrivateV6(Ipv6Addr),
     /// The gateway's own page in a browser of this machine.
     OwnPage,
     /// A page of this machine's browser whose origin the configuration lists.
@@ -36,6 +40,9 @@ impl Client {
         match address.to_canonical() {
             address if address.is_loopback() => Self::Loopback,
             IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) if address.is_unique_local() || address.is_unicast_link_local() => {
+                Self::PrivateV6(address)
+            }
             IpAddr::V6(address) => {
                 let mut network = [0; 8];
                 network.copy_from_slice(&address.octets()[..8]);
@@ -63,7 +70,7 @@ impl Client {
 
     /// Whether an attacker may have as many of these as it likes.
     pub(super) const fn is_address(&self) -> bool {
-        matches!(self, Self::V4(_) | Self::V6(_))
+        matches!(self, Self::V4(_) | Self::V6(_) | Self::PrivateV6(_))
     }
 }
 
@@ -72,6 +79,7 @@ impl fmt::Display for Client {
         match self {
             Self::Loopback => f.write_str("programs of this machine"),
             Self::V4(address) => address.fmt(f),
+            Self::PrivateV6(address) => address.fmt(f),
             Self::V6(network) => {
                 let mut octets = [0; 16];
                 octets[..8].copy_from_slice(network);
@@ -111,6 +119,19 @@ mod tests {
         assert_eq!(of("2001:db8:0:1::1"), of("2001:db8:0:1:ffff::9"));
         assert_ne!(of("2001:db8:0:1::1"), of("2001:db8:0:2::1"));
         assert_eq!(of("2001:db8:0:1::1").to_string(), "2001:db8:0:1::/64");
+    }
+
+    #[test]
+    fn peers_of_a_private_network_do_not_answer_for_each_other() {
+        for (one, other) in [
+            ("fd7a:115c:a1e0::1", "fd7a:115c:a1e0::2"),
+            ("fc00::1", "fc00::2"),
+            ("fe80::1", "fe80::2"),
+        ] {
+            assert_ne!(of(one), of(other));
+            assert_eq!(of(one).to_string(), one);
+            assert!(of(one).is_address());
+        }
     }
 
     #[test]
