@@ -23,6 +23,11 @@ impl Millis {
         self.0
     }
 
+    /// Milliseconds as the wire has them; 0 before the epoch.
+    pub fn wire(self) -> u64 {
+        u64::try_from(self.0).unwrap_or_default()
+    }
+
     /// This time moved forward by `by`, rounded down to milliseconds; stays at the end of the range.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
@@ -164,6 +169,21 @@ impl Clock for TestClock {
         let by_hand = self.by_hand_ms.load(std::sync::atomic::Ordering::SeqCst);
         self.start.map_or(Duration::ZERO, |start| start.elapsed()) + Duration::from_millis(by_hand)
     }
+}
+
+/// Lets paused time pass, with all that is due in it. Panics in real time, in which a test waits for
+/// what happens instead.
+#[cfg(test)]
+pub(crate) async fn pass(span: Duration) {
+    tokio::time::advance(Duration::ZERO).await;
+    tokio::time::sleep(span).await;
+}
+
+/// Waits until nothing on this thread can go on by itself: paused time moves only then, and not while
+/// a blocking task runs.
+#[cfg(test)]
+pub(crate) async fn quiet() {
+    pass(Duration::from_millis(1)).await;
 }
 
 /// Where randomness comes from.

@@ -52,7 +52,7 @@ impl Places {
 
     /// Now, milliseconds since the epoch.
     pub fn now_ms(&self) -> u64 {
-        u64::try_from(self.clock.now().get()).unwrap_or_default()
+        self.clock.now().wire()
     }
 
     /// Milliseconds since the gateway started.

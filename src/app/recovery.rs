@@ -69,11 +69,7 @@ fn note(
         return Ok(Vec::new());
     };
     let now = clock.now();
-    let mut row = Message::text(
-        MessageRole::Custom,
-        "",
-        u64::try_from(now.get()).unwrap_or_default(),
-    );
+    let mut row = Message::text(MessageRole::Custom, "", now.wire());
     row.custom_type = Some("run-failed-before-reply".into());
     row.error_message = Some(INTERRUPTED.into());
     row.is_error = Some(true);

@@ -180,7 +180,7 @@ impl Ledger {
             return false;
         };
         entry.count = Some(entry.count.unwrap_or(1) + 1);
-        entry.last_ts = Some(u64::try_from(now.get()).unwrap_or_default());
+        entry.last_ts = Some(now.wire());
         self.dirty.insert(window.row);
         true
     }

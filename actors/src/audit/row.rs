@@ -272,7 +272,7 @@ impl AuditRow {
         let entry = &self.entry;
         AuditEntry {
             id: 0,
-            ts: u64::try_from(now.get()).unwrap_or_default(),
+            ts: now.wire(),
             kind: self.kind.as_str().to_owned(),
             code: safe(&entry.code),
             reason: safe(&entry.reason),

@@ -100,7 +100,7 @@ impl Health {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.deps.clock.now().get()).unwrap_or_default()
+        self.deps.clock.now().wire()
     }
 
     /// Publishes at once when trouble begins or ends, and when sessions came or went.

@@ -35,11 +35,7 @@ impl Handler<Admitted<Send>> for Sessions {
         let now = self.deps.clock.now();
         let message_id = self.deps.entropy.uuid().to_string();
         let run_id = call.params.idempotency_key.clone();
-        let mut row = Message::text(
-            MessageRole::Assistant,
-            text,
-            u64::try_from(now.get()).unwrap_or_default(),
-        );
+        let mut row = Message::text(MessageRole::Assistant, text, now.wire());
         row.provider = Some("openclaw".into());
         row.model = Some("gateway-injected".into());
         row.idempotency_key = Some(run_id.clone());

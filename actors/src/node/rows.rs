@@ -12,7 +12,6 @@ use super::state::LiveNode;
 use crate::call::Caller;
 use crate::clock::Millis;
 use crate::pairing::Authority;
-use crate::pairing::records::wire;
 use crate::views::Views;
 
 /// The rows that the caller may see: connected nodes first, then by name.
@@ -88,7 +87,7 @@ fn row(id: &str, known: &Known<'_>, policy: &CommandPolicy) -> NodeRow {
         approved_at_ms: approved
             .map(|approved| approved.approved_at_ms)
             .or_else(|| known.trust.map(|trust| trust.approved_at_ms))
-            .map(wire),
+            .map(Millis::wire),
         approval_state: Some(match (approved, pending) {
             (Some(_), Some(_)) => ApprovalState::PendingReapproval,
             (None, Some(_)) => ApprovalState::PendingApproval,
@@ -158,9 +157,9 @@ fn seen(known: &Known<'_>, row: NodeRow) -> NodeRow {
         _ => (last_connected, last_connected.map(|_| "connect")),
     };
     NodeRow {
-        connected_at_ms: connected.map(wire),
-        last_connected_at_ms: last_connected.map(wire),
-        last_seen_at_ms: last_seen.map(wire),
+        connected_at_ms: connected.map(Millis::wire),
+        last_connected_at_ms: last_connected.map(Millis::wire),
+        last_seen_at_ms: last_seen.map(Millis::wire),
         last_seen_reason: reason.map(str::to_owned),
         ..row
     }

@@ -14,7 +14,7 @@ use openclaw_protocol::methods::node::NodePairRequest;
 use openclaw_protocol::{Generation, Role, Scope};
 use serde::Serialize;
 
-use super::records::{Device, Pending, wire};
+use super::records::{Device, Pending};
 use super::setup::Setup;
 use crate::audit::AuditRow;
 use crate::clock::Millis;
@@ -146,7 +146,7 @@ impl Effects {
                 request_id: request_id.to_owned(),
                 device_id: device.to_owned(),
                 decision,
-                ts: wire(now),
+                ts: now.wire(),
             }));
     }
 }

@@ -11,7 +11,7 @@ use openclaw_protocol::{ErrorShape, Generation, Role, Scopes};
 use super::authority::Authority;
 use super::decisions::Decision;
 use super::effects::{Effects, Step};
-use super::records::{Grant, SecretMark, wire};
+use super::records::{Grant, SecretMark};
 use super::state::PairingState;
 use super::tokens;
 use crate::audit::{AuditRow, Kind};
@@ -148,7 +148,7 @@ impl PairingState {
         effects.with(Ok(DeviceTokenRevokeResult {
             device_id: id.clone(),
             role: role.as_str().to_owned(),
-            revoked_at_ms: wire(now),
+            revoked_at_ms: now.wire(),
         }))
     }
 

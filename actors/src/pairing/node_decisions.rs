@@ -18,7 +18,7 @@ use super::decisions::{Decision, unknown_request};
 use super::effects::{Effects, PairEvent, Step};
 use super::endings::denied;
 use super::node_record::{ApprovedSurface, PendingSurface, Program, scope_names};
-use super::records::{Device, wire};
+use super::records::Device;
 use super::state::PairingState;
 use crate::audit::{AuditRow, Kind};
 use crate::clock::{Entropy, Millis};
@@ -311,7 +311,7 @@ impl Effects {
                 request_id: request_id.to_owned(),
                 node_id: id.to_owned(),
                 decision,
-                ts: wire(now),
+                ts: now.wire(),
             }));
     }
 

@@ -6,7 +6,7 @@ use openclaw_protocol::methods::node::{NodePairRequest, PairedNode};
 use serde::{Deserialize, Serialize};
 
 use super::Admit;
-use super::records::{Device, clip, wire};
+use super::records::{Device, clip};
 use crate::clock::Millis;
 use crate::node::policy::{CommandPolicy, Surface};
 
@@ -126,7 +126,7 @@ impl PendingSurface {
                 .as_ref()
                 .is_some_and(|node| node.approved.is_some())
                 .then_some(true),
-            ts: wire(self.ts),
+            ts: self.ts.wire(),
         }
     }
 }
@@ -149,13 +149,13 @@ impl ApprovedSurface {
             commands,
             permissions: self.surface.wire_permissions(),
             remote_ip: about.remote_ip.clone(),
-            created_at_ms: wire(self.created_at_ms),
-            approved_at_ms: wire(self.approved_at_ms),
+            created_at_ms: self.created_at_ms.wire(),
+            approved_at_ms: self.approved_at_ms.wire(),
             last_connected_at_ms: device
                 .node
                 .as_ref()
                 .and_then(|node| node.last_connected_at_ms)
-                .map(wire),
+                .map(Millis::wire),
         }
     }
 }

@@ -228,11 +228,6 @@ pub fn clip(text: Option<&str>, chars: usize) -> Option<String> {
     (!text.is_empty()).then(|| text.chars().take(chars).collect())
 }
 
-/// Milliseconds as the wire carries them.
-pub fn wire(at: Millis) -> u64 {
-    u64::try_from(at.get()).unwrap_or_default()
-}
-
 fn names(scopes: Scopes) -> Vec<String> {
     scopes.names().into_iter().map(str::to_owned).collect()
 }
@@ -357,7 +352,7 @@ impl Pending {
             remote_ip: self.about.remote_ip.clone(),
             silent: None,
             is_repair: self.is_repair.then_some(true),
-            ts: wire(self.ts),
+            ts: self.ts.wire(),
         }
     }
 }
@@ -425,10 +420,10 @@ impl Device {
             roles,
             scopes: names(self.scopes()),
             remote_ip: self.about.remote_ip.clone(),
-            created_at_ms: wire(self.created_at_ms),
-            approved_at_ms: wire(self.approved_at_ms),
+            created_at_ms: self.created_at_ms.wire(),
+            approved_at_ms: self.approved_at_ms.wire(),
             approved_via: Some(self.approved_via.as_str().to_owned()),
-            last_seen_at_ms: self.last_seen_at_ms.map(wire),
+            last_seen_at_ms: self.last_seen_at_ms.map(Millis::wire),
             tokens: Some(self.token_infos()),
             connected: None,
         }
@@ -440,20 +435,20 @@ impl Device {
             let info = |created: Millis, scopes: Scopes| DeviceTokenInfo {
                 role: role.as_str().to_owned(),
                 scopes: names(scopes),
-                created_at_ms: wire(created),
+                created_at_ms: created.wire(),
                 rotated_at_ms: None,
                 revoked_at_ms: None,
                 last_used_at_ms: None,
             };
             if let Some(revoked) = grant.revoked_at_ms {
                 infos.push(DeviceTokenInfo {
-                    revoked_at_ms: Some(wire(revoked)),
+                    revoked_at_ms: Some(revoked.wire()),
                     ..info(grant.approved_at_ms, grant.scopes)
                 });
             }
             infos.extend(grant.tokens.iter().map(|token| DeviceTokenInfo {
-                rotated_at_ms: token.rotated_at_ms.map(wire),
-                last_used_at_ms: token.last_used_at_ms.map(wire),
+                rotated_at_ms: token.rotated_at_ms.map(Millis::wire),
+                last_used_at_ms: token.last_used_at_ms.map(Millis::wire),
                 ..info(token.created_at_ms, token.scopes)
             }));
         }

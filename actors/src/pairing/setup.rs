@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::authority::Authority;
 use super::effects::{Effects, PairEvent, Step};
-use super::records::{ApprovedVia, Pending, SecretMark, hash_token, wire};
+use super::records::{ApprovedVia, Pending, SecretMark, hash_token};
 use super::refusal::setup_waits;
 use super::state::PairingState;
 use super::tokens;
@@ -101,7 +101,7 @@ impl Setup {
             device_id: bound.device_id.clone(),
             device_name: bound.name.clone(),
             access: self.profile,
-            ts: wire(at),
+            ts: at.wire(),
         }
     }
 }

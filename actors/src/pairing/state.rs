@@ -179,7 +179,7 @@ impl PairingState {
             return self.wait_for_owner(ask, Gap::Metadata, now, entropy);
         }
         token.last_used_at_ms = Some(now);
-        let issued_at_ms = super::records::wire(token.issued());
+        let issued_at_ms = token.issued().wire();
         let by_secret = token.bound_to.is_some();
         device.last_seen_at_ms = Some(now);
         self.touched.insert(id.clone());

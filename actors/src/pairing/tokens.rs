@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
 use super::IssuedToken;
-use super::records::{ApprovedVia, Device, Fresh, Grant, SecretMark, Token, hash_token, wire};
+use super::records::{ApprovedVia, Device, Fresh, Grant, SecretMark, Token, hash_token};
 use crate::clock::{Entropy, Millis};
 
 /// Most tokens of one device and role.
@@ -49,7 +49,7 @@ pub(super) fn hand_out(
         return HandOut {
             token: IssuedToken {
                 token: fresh.plain.expose_secret().to_owned(),
-                issued_at_ms: wire(token.issued()),
+                issued_at_ms: token.issued().wire(),
             },
             minted: false,
         };
@@ -98,7 +98,7 @@ pub(super) fn mint(
     });
     IssuedToken {
         token: plain,
-        issued_at_ms: wire(now),
+        issued_at_ms: now.wire(),
     }
 }
 

@@ -56,7 +56,7 @@ impl PresenceState {
             mode: Some(mode.to_owned()),
             reason: Some("connect".to_owned()),
             text: Some(format!("Node: {name} · mode {mode}")),
-            ts: epoch(now),
+            ts: now.wire(),
             device_id: caller.device_id.clone(),
             roles: Some(vec![caller.role.as_str().to_owned()]),
             scopes: Some(
@@ -92,7 +92,7 @@ impl PresenceState {
         row.connection = None;
         row.touched = now;
         let entry = Arc::make_mut(&mut row.entry);
-        entry.ts = epoch(now);
+        entry.ts = now.wire();
         entry.reason = Some("disconnect".to_owned());
         true
     }
@@ -102,7 +102,7 @@ impl PresenceState {
         let key = key.to_lowercase();
         let connection = self.rows.get(&key).and_then(|row| row.connection);
         let entry = PresenceEntry {
-            ts: epoch(now),
+            ts: now.wire(),
             ..report
         };
         self.put(
@@ -126,7 +126,7 @@ impl PresenceState {
     /// The list, newest first, the gateway's own row among them.
     pub fn list(&self, now: Millis) -> Vec<Arc<PresenceEntry>> {
         let mut own = self.own.clone();
-        own.ts = epoch(now);
+        own.ts = now.wire();
         let mut list: Vec<_> = self
             .rows
             .values()
@@ -160,8 +160,4 @@ fn key_of(caller: &Caller) -> String {
         .as_ref()
         .filter(|_| node));
     device.unwrap_or(&caller.conn_id).to_lowercase()
-}
-
-fn epoch(now: Millis) -> u64 {
-    u64::try_from(now.get()).unwrap_or_default()
 }

@@ -13,7 +13,7 @@ use super::handshake::{self, Candidate, ConnectRequest, GateOne, Refusal};
 use super::hello;
 use super::notes::{self, Claimed};
 use super::remedy;
-use super::socket::{Ctx, Phase, WsSession, epoch_ms};
+use super::socket::{Ctx, Phase, WsSession};
 use crate::call::{Caller, Ended};
 use crate::gateway::Register;
 use crate::limiter::client::Client;
@@ -64,7 +64,7 @@ impl WsSession {
             &gate,
             locks,
             &nonce,
-            epoch_ms(&self.shared.clock),
+            self.shared.clock.now().wire(),
         ) {
             Ok(candidate) => {
                 if matches!(candidate.gate, GateOne::Shared("token" | "password")) {

@@ -249,7 +249,7 @@ impl Actor for WsSession {
         if let Phase::Greeting { nonce, .. } = &self.phase {
             let challenge = Challenge {
                 nonce: nonce.clone(),
-                ts: epoch_ms(&self.shared.clock),
+                ts: self.shared.clock.now().wire(),
             };
             self.link.write_text(&[&to_bytes(
                 &json!({"type": "event", "event": "connect.challenge", "payload": challenge}),
@@ -465,8 +465,4 @@ impl WsSession {
         self.link.end();
         ctx.stop();
     }
-}
-
-pub(super) fn epoch_ms(clock: &SharedClock) -> u64 {
-    u64::try_from(clock.now().get()).unwrap_or_default()
 }

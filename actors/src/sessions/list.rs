@@ -80,7 +80,7 @@ pub fn page(
     let next = offset.saturating_add(sessions.len());
     let more = next < total;
     SessionsListResult {
-        ts: u64::try_from(now.get()).unwrap_or_default(),
+        ts: now.wire(),
         count: sessions.len() as u64,
         sessions,
         total_count: Some(total as u64),

@@ -249,7 +249,7 @@ impl SessionsDeps {
             reason: Some(reason.to_owned()),
             phase: None,
             run_id,
-            ts: u64::try_from(self.clock.now().get()).unwrap_or_default(),
+            ts: self.clock.now().wire(),
             session: Some(row),
         };
         events.push(changed_event(changed));
@@ -265,7 +265,7 @@ impl SessionsDeps {
             reason: Some(reason.to_owned()),
             phase: None,
             run_id: None,
-            ts: u64::try_from(self.clock.now().get()).unwrap_or_default(),
+            ts: self.clock.now().wire(),
             session: record.map(|record| row(&self.views, &record)),
         })
     }

@@ -225,6 +225,7 @@ fn pieces_of_an_answer_leave_75_ms_apart() {
 fn burst(_: &str) -> ModelStream {
     ModelStream::from_stream(stream::unfold(0, |step| async move {
         if step == 20 {
+            // A slow model, in virtual time.
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
         let event = match step {

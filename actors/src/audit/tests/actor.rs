@@ -7,7 +7,7 @@ use actix::Addr;
 use openclaw_protocol::methods::audit::{AuditListParams, AuditListResult};
 
 use crate::audit::{Audit, AuditDeps, AuditPort, AuditRow, Kind, read};
-use crate::clock::{SeededEntropy, TestClock};
+use crate::clock::{SeededEntropy, TestClock, pass};
 use crate::gate::{AuthMode, GateSettings};
 use crate::placement::Place;
 use crate::settings::testing;
@@ -70,7 +70,7 @@ impl World {
 
     /// What is on the disk once everything that waits is there.
     async fn list(&self, params: AuditListParams) -> AuditListResult {
-        tokio::time::sleep(Duration::from_secs(6)).await;
+        pass(Duration::from_secs(6)).await;
         read::list(self.store.reader(), &params, self.port.dropped()).unwrap()
     }
 
@@ -126,7 +126,7 @@ async fn rows_are_on_the_disk_soon_newest_first_and_found_by_device_kind_and_pag
         .await;
     assert_eq!((second.entries.len(), second.next_before), (1, None));
     let since = AuditListParams {
-        since: Some(u64::try_from(TestClock::EPOCH.get()).unwrap() + 3_600_000),
+        since: Some(TestClock::EPOCH.wire() + 3_600_000),
         ..AuditListParams::default()
     };
     assert_eq!(listed(since).await, 0);

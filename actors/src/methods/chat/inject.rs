@@ -41,11 +41,7 @@ impl Handler<Call<ChatInject>> for Sessions {
             Some(label) if !label.is_empty() => format!("[{label}]\n\n{}", params.message),
             _ => params.message,
         };
-        let mut row = Message::text(
-            MessageRole::Assistant,
-            text,
-            u64::try_from(now.get()).unwrap_or_default(),
-        );
+        let mut row = Message::text(MessageRole::Assistant, text, now.wire());
         row.provider = Some("openclaw".into());
         row.model = Some("gateway-injected".into());
         row.stop_reason = Some("injected".into());

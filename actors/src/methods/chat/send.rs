@@ -48,7 +48,7 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
                 run_ids,
             }));
         }
-        let now = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
+        let now = self.deps.clock.now().wire();
         let run_id: Arc<str> = params.idempotency_key.into();
         let mut row = Message::text(MessageRole::User, params.message, now);
         row.idempotency_key = Some(run_id.to_string());

@@ -46,7 +46,7 @@ fn describe(
     let Addresses { urls, source } = addresses;
     let first = urls.first().cloned().unwrap_or_default();
     let several = (urls.len() > 1).then_some(urls);
-    let expires_at_ms = u64::try_from(new.expires.get()).unwrap_or_default();
+    let expires_at_ms = new.expires.wire();
     let code = SetupCode {
         url: first.clone(),
         urls: several.clone(),

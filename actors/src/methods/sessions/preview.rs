@@ -40,7 +40,7 @@ impl Handler<Call<SessionsPreview>> for Sessions {
             .params
             .max_chars
             .map_or(DEFAULT_CHARS, |chars| chars as usize);
-        let ts = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
+        let ts = self.deps.clock.now().wire();
         let reading = self.deps.store.reader().offload(move |reader| {
             let mut previews = Vec::with_capacity(found.len());
             for (key, record) in found {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::call::{Call, Caller, ConnKey, Reply};
-use crate::clock::TestClock;
+use crate::clock::{TestClock, pass, quiet};
 use crate::event::Form;
 use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::state::GatewayState;
@@ -206,7 +206,7 @@ impl World {
         self.gateway.unregister(caller.conn);
         caller.ended.wait().await;
         // Those who waited for it give their places back in this turn.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        quiet().await;
     }
 
     fn event_names(&self) -> Vec<&str> {
@@ -365,7 +365,7 @@ async fn when_a_device_was_last_seen_follows_within_half_a_minute() {
         world.admit(by_token(remote(1), &token)).await.unwrap();
     }
     assert_eq!(commits(), before);
-    tokio::time::sleep(Duration::from_secs(31)).await;
+    pass(Duration::from_secs(31)).await;
     assert_eq!(commits(), before + 1);
     let row: Value = world
         .store

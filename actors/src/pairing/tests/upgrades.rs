@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::actor::{World, caller, memory};
 use super::*;
 use crate::call::Caller;
+use crate::clock::pass;
 
 /// A paired device with a connection that has no scope at all.
 async fn connected(world: &mut World) -> Arc<Caller> {
@@ -123,7 +124,7 @@ async fn a_request_ends_as_rejected_replaced_or_expired() {
     world
         .send_as::<DeviceScopesWaitUpgrade>(&other, wait_for(&last))
         .await;
-    tokio::time::sleep(Duration::from_secs(301)).await;
+    pass(Duration::from_secs(301)).await;
     assert_eq!(world.reply(&other).await.unwrap()["status"], "expired");
 }
 
@@ -274,14 +275,14 @@ async fn older_selves_that_nobody_approved_or_uses_are_forgotten() {
     // This one is connected.
     let live = caller(Some("device-2"), read(), Arc::default());
     world.connect(&live);
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    pass(Duration::from_secs(30)).await;
     world.token(named(5)).await;
     assert_eq!(
         world.paired().await.len(),
         5,
         "nobody was away for a minute"
     );
-    tokio::time::sleep(Duration::from_secs(61)).await;
+    pass(Duration::from_secs(61)).await;
     world.token(named(6)).await;
     assert_eq!(
         world.paired().await,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::super::faults::Fault;
 use super::*;
+use crate::clock::pass;
 
 /// Each with the number of calls that it may let pass first; growth doubles the file each time.
 const FAULTS: [(Fault, u64); 5] = [
@@ -116,7 +117,7 @@ async fn attempts_to_open_again_back_off_and_the_status_says_since_when() {
     let before = tokio::time::Instant::now();
     let calls = medium.calls();
     // 250 ms doubling to 15 s: 7 attempts in the first 32 s, then 4 a minute.
-    tokio::time::sleep(std::time::Duration::from_secs(152)).await;
+    pass(std::time::Duration::from_secs(152)).await;
     let attempts_at_most = 16 * 4;
     assert!(
         medium.calls() - calls <= attempts_at_most,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix::{Addr, MailboxError};
 
 use super::probe::{Flaws, Pillar, Probe, Refuse, Tell, World, on_paused_time, settle};
+use crate::clock::pass;
 use crate::placement::Place;
 use crate::supervision::{ActorState, Poison, PoisonKind};
 
@@ -122,7 +123,7 @@ fn the_third_failure_of_an_irreplaceable_actor_within_a_minute_ends_the_daemon_o
         let pillar = pillar(&mut world).await;
         for _ in 0..2 {
             pillar.send(Poison(PoisonKind::Panic)).await.unwrap_err();
-            tokio::time::sleep(Duration::from_secs(29)).await;
+            pass(Duration::from_secs(29)).await;
         }
         assert_eq!(world.ended_by(), None);
         let error = PoisonKind::Error("the third".to_owned());
@@ -149,7 +150,7 @@ fn failures_more_than_a_minute_apart_do_not_add_up() {
         let pillar = pillar(&mut world).await;
         for pause in [61, 61, 61, 31, 31, 31] {
             pillar.send(Poison(PoisonKind::Panic)).await.unwrap_err();
-            tokio::time::sleep(Duration::from_secs(pause)).await;
+            pass(Duration::from_secs(pause)).await;
         }
         assert_eq!(world.ended_by(), None);
         assert_eq!(world.only().failures, 6);

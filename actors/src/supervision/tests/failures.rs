@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::probe::{
     CancelAndPanic, Flaws, Probe, Refuse, Repeat, Tell, World, on_paused_time, settle,
 };
+use crate::clock::pass;
 use crate::placement::Place;
 use crate::supervision::{ActorState, Cause, Notice, Poison, PoisonKind};
 
@@ -71,7 +72,7 @@ fn a_panic_in_an_interval_is_a_failure_of_the_actor() {
             ..Flaws::default()
         });
         let _probe = running(&mut world).await;
-        tokio::time::sleep(Duration::from_secs(21)).await;
+        pass(Duration::from_secs(21)).await;
         assert_eq!(world.logged(), ["tick", "built", "started", "tick"]);
         assert_eq!(last(&world), (Cause::Panic, "cannot tick".to_owned()));
     });
@@ -154,7 +155,7 @@ fn the_reason_of_a_stop_that_was_refused_is_not_that_of_the_next() {
         probe.send(Refuse(Duration::from_secs(1))).await.unwrap();
         let error = PoisonKind::Error("refused".to_owned());
         probe.send(Poison(error)).await.unwrap();
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        pass(Duration::from_secs(2)).await;
         assert_eq!(world.only().failures, 0);
         probe.send(Poison(PoisonKind::Stop)).await.unwrap();
         assert_eq!(back_after(&probe).await, 100);
@@ -199,7 +200,7 @@ fn the_mailbox_has_its_bound_from_the_first_message_on() {
                 4,
                 "the same during the backoff"
             );
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            pass(Duration::from_secs(1)).await;
         }
         assert_eq!(probe.send(Tell(9)).await, Ok(vec![0, 0, 0, 0, 9]));
     });
@@ -214,10 +215,10 @@ fn waits_double_up_to_the_limit_and_start_again_after_a_stable_spell() {
             probe.send(Poison(PoisonKind::Panic)).await.unwrap_err();
             assert_eq!(back_after(&probe).await, expected);
         }
-        tokio::time::sleep(Duration::from_secs(29)).await;
+        pass(Duration::from_secs(29)).await;
         probe.send(Poison(PoisonKind::Panic)).await.unwrap_err();
         assert_eq!(back_after(&probe).await, 1000, "29 s are not stable yet");
-        tokio::time::sleep(Duration::from_secs(30)).await;
+        pass(Duration::from_secs(30)).await;
         probe.send(Poison(PoisonKind::Panic)).await.unwrap_err();
         assert_eq!(back_after(&probe).await, 100);
         assert_eq!((world.only().failures, world.only().streak), (8, 1));
@@ -251,7 +252,7 @@ fn a_cancelled_future_of_the_last_life_cancels_none_of_the_next() {
         let mut world = World::new();
         let probe = running(&mut world).await;
         assert_eq!(probe.send(CancelAndPanic).await, Err(MailboxError::Closed));
-        tokio::time::sleep(Duration::from_secs(11)).await;
+        pass(Duration::from_secs(11)).await;
         assert_eq!(world.logged(), ["built", "started", "tick"]);
     });
 }

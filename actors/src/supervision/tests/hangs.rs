@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::probe::{Pillar, Probe, Tell, World, on_paused_time, settle};
+use crate::clock;
 use crate::placement::Place;
 use crate::supervision::{ActorState, Cause, Notice, Poison, PoisonKind, Watchdog, Wedge};
 
 async fn pass(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    clock::pass(Duration::from_secs(seconds)).await;
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{APART, busy, run};
 use crate::agent::model::{ModelEvent, ModelStream, StopReason};
+use crate::clock::{pass, quiet};
 use crate::presence::{Joined, Left};
 use crate::settings::ModelPlan;
 use crate::supervision::{Poison, PoisonKind};
@@ -118,7 +119,7 @@ fn a_panic_of_their_registry_disconnects_no_node() {
         let nodes = &world.owners.nodes;
         nodes.send(Joined(Arc::clone(&caller))).await.unwrap();
         nodes.try_send(Poison(PoisonKind::Panic)).unwrap();
-        tokio::time::sleep(APART).await;
+        pass(APART).await;
         let listed = || world.core.views.nodes.load().get("attic").is_some();
         assert!(listed());
         nodes.send(Left(caller)).await.unwrap();
@@ -135,7 +136,7 @@ fn the_third_failure_of_an_irreplaceable_actor_in_a_minute_ends_the_daemon() {
             let (_, poison) = victims.iter().find(|(name, _)| *name == wanted).unwrap();
             for _ in 0..2 {
                 poison();
-                tokio::time::sleep(Duration::from_secs(20)).await;
+                pass(Duration::from_secs(20)).await;
             }
             assert!(
                 world.watch.until_fatal().now_or_never().is_none(),
@@ -157,10 +158,10 @@ fn a_replaceable_actor_that_keeps_failing_never_ends_the_daemon() {
             }
             for _ in 0..6 {
                 poison();
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                quiet().await;
             }
         }
-        tokio::time::sleep(Duration::from_mins(1)).await;
+        pass(Duration::from_mins(1)).await;
         assert!(world.watch.until_fatal().now_or_never().is_none());
         let mut peer = Peer::connect(&world.core, &world.worker(), &Who::admin()).await;
         assert_eq!(

@@ -128,6 +128,7 @@ async fn a_silent_gateway_is_left_after_two_ticks() {
 async fn any_frame_keeps_a_connection_alive() {
     let (mut connection, mut peer) = connected(&options()).await;
     for seq in 1..=4 {
+        // A slow gateway, in virtual time.
         tokio::time::sleep(std::time::Duration::from_secs(50)).await;
         peer.event(seq).await;
         assert!(connection.next_event().await.is_some());
