@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct FileSource {
     log_file: Option<PathBuf>,
     watch: Mutex<Option<FileWatch>>,
     files: Mutex<Vec<PathBuf>>,
+    /// Whether what is in force came without a configuration file.
+    without_file: AtomicBool,
 }
 
 impl FileSource {
@@ -50,6 +53,7 @@ impl FileSource {
             log_file: first.log_file.clone(),
             watch: Mutex::default(),
             files: Mutex::new(files(loaded)),
+            without_file: AtomicBool::new(is_empty(loaded)),
         }
     }
 
@@ -62,11 +66,8 @@ impl FileSource {
         };
         let loaded = config::load(&request).map_err(|error| error.to_string())?;
         self.look_at(files(&loaded));
-        if loaded
-            .raw
-            .as_deref()
-            .is_none_or(|raw| raw.trim().is_empty())
-        {
+        let is_empty = is_empty(&loaded);
+        if is_empty && !self.without_file.load(Ordering::Relaxed) {
             // Half a write, or a mistake; never a wish to be without a secret.
             return Err(format!(
                 "{} is missing or empty; put it back",
@@ -84,6 +85,7 @@ impl FileSource {
             AuthProfiles::read(&loaded.paths.auth_profiles()).map_err(|error| error.to_string())?;
         let mut settings = settings::settings(&loaded, &environment, &profiles);
         settings.log_file.clone_from(&self.log_file);
+        self.without_file.store(is_empty, Ordering::Relaxed);
         Ok(Draft {
             fingerprint: fingerprint(&loaded),
             settings,
@@ -130,6 +132,11 @@ impl ConfigSource for FileSource {
     fn fixed(&self) -> &[&'static str] {
         FIXED
     }
+}
+
+fn is_empty(loaded: &Loaded) -> bool {
+    let raw = loaded.raw.as_deref();
+    raw.is_none_or(|raw| raw.trim().is_empty())
 }
 
 /// Every file that a configuration came from, whether it exists or not.

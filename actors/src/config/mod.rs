@@ -114,6 +114,11 @@ impl Actor for ConfigActor {
             current.change(&present, fixed).needs_restart
         });
         self.publish_status(needs_restart);
+        if self.policy().live {
+            // What was written after the start read the files and before they were watched. When
+            // that is nothing, this changes nothing.
+            self.read(false, ctx);
+        }
     }
 }
 

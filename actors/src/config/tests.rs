@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::state::{Current, Draft, Fingerprint, Policy};
 use super::{ConfigActor, ConfigDeps, ConfigSource, Look, MAX_DELAYS, Reload};
-use crate::clock::{SeededEntropy, TestClock};
+use crate::clock::{SeededEntropy, TestClock, pass, quiet};
 use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::state::GatewayState;
 use crate::gateway::{Gateway, GatewayDeps, GatewayPort};
@@ -93,11 +93,19 @@ struct World {
 }
 
 impl World {
-    fn start() -> Self {
+    /// The owner of what the start read, `(1, "first")`, after its own first look.
+    async fn start() -> Self {
+        let mut world = Self::with(Ok((1, "first")), Policy::default());
+        world.judged().await;
+        world
+    }
+
+    /// The same, while the file says `file` by now and `policy` is in force.
+    fn with(file: File, policy: Policy) -> Self {
         tokio::time::pause();
         let clock = TestClock::shared();
         let watch = DeathWatch::new(clock.clone(), SeededEntropy::shared(7));
-        let (here, policy) = (Place::here(), RestartPolicy::CORE);
+        let (here, restarts) = (Place::here(), RestartPolicy::CORE);
         let places = Places::new("/s/openclaw.json".into(), String::new(), clock);
         let views = Views::new(testing::settings(), gate("first"), places);
         let gateway = GatewayDeps {
@@ -106,24 +114,24 @@ impl World {
             doors: Arc::default(),
             views: views.clone(),
         };
-        let gateway = GatewayPort::new(supervise::<Gateway>(&here, policy, &watch, gateway));
+        let gateway = GatewayPort::new(supervise::<Gateway>(&here, restarts, &watch, gateway));
         let (read, reads) = mpsc::unbounded_channel();
         let source = Arc::new(Source {
-            file: Mutex::new(Ok((1, "first"))),
-            policy: Mutex::default(),
+            file: Mutex::new(file),
+            policy: Mutex::new(policy),
             loads: AtomicUsize::new(0),
             read,
         });
         let told = Arc::new(AtomicUsize::new(0));
         let deps = ConfigDeps {
             source: source.clone(),
-            current: Kept::new(Current::first(print(1, Policy::default()))),
+            current: Kept::new(Current::first(print(1, policy))),
             views: views.clone(),
             gateway,
             pairing: Trust(Arc::clone(&told)).start().recipient(),
         };
         Self {
-            config: supervise::<ConfigActor>(&here, policy, &watch, deps),
+            config: supervise::<ConfigActor>(&here, restarts, &watch, deps),
             source,
             views,
             told,
@@ -144,9 +152,10 @@ impl World {
     }
 
     async fn judged(&mut self) {
-        self.reads.recv().await.unwrap();
-        // The reading comes back to the actor after this; a message behind it finds it judged.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        let read = tokio::time::timeout(Duration::from_mins(1), self.reads.recv()).await;
+        read.expect("a reading within a minute").unwrap();
+        // The actor hears of it after this.
+        quiet().await;
     }
 
     fn loads(&self) -> usize {
@@ -160,7 +169,7 @@ impl World {
 
 #[actix::test]
 async fn a_wrong_file_changes_nothing_and_is_named_until_it_is_right() {
-    let mut world = World::start();
+    let mut world = World::start().await;
     world
         .changed(Err("/s/openclaw.json:2:4: expected colon"))
         .await;
@@ -180,7 +189,7 @@ async fn a_wrong_file_changes_nothing_and_is_named_until_it_is_right() {
 
 #[actix::test]
 async fn a_good_file_is_one_generation_and_what_needs_a_restart_is_named() {
-    let mut world = World::start();
+    let mut world = World::start().await;
     world.changed(Ok((2, "first"))).await;
     let status = world.views.config.load();
     assert_eq!(status.generation, 2);
@@ -193,7 +202,7 @@ async fn a_good_file_is_one_generation_and_what_needs_a_restart_is_named() {
 
 #[actix::test]
 async fn another_secret_is_in_force_at_once_and_ends_what_hung_on_the_old_one() {
-    let mut world = World::start();
+    let mut world = World::start().await;
     let before = world.views.auth_epoch.now();
     world.changed(Ok((1, "second"))).await;
     assert!(world.views.gate.load().mode.same_as(&gate("second").mode));
@@ -203,24 +212,25 @@ async fn another_secret_is_in_force_at_once_and_ends_what_hung_on_the_old_one() 
 
 #[actix::test]
 async fn many_writes_are_read_once_but_not_put_off_for_ever() {
-    let mut world = World::start();
+    let mut world = World::start().await;
+    let before = world.loads();
     for _ in 0..5 {
         world.config.send(Look).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pass(Duration::from_millis(100)).await;
     }
-    assert_eq!(world.loads(), 0, "no quiet time yet");
+    assert_eq!(world.loads(), before, "no quiet time yet");
     world.judged().await;
-    assert_eq!(world.loads(), 1);
+    assert_eq!(world.loads(), before + 1);
     for _ in 0..MAX_DELAYS * 2 {
         world.config.send(Look).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        pass(Duration::from_millis(250)).await;
     }
-    assert!(world.loads() > 1, "writes that never stop");
+    assert!(world.loads() > before + 1, "writes that never stop");
 }
 
 #[actix::test]
 async fn mode_off_waits_for_somebody_to_ask() {
-    let mut world = World::start();
+    let mut world = World::start().await;
     let off = Policy {
         live: false,
         ..Policy::default()
@@ -233,10 +243,32 @@ async fn mode_off_waits_for_somebody_to_ask() {
         "the switch itself is applied"
     );
     world.write(Ok((3, "first")));
+    let before = world.loads();
     world.config.send(Look).await.unwrap();
-    tokio::time::sleep(Duration::from_mins(1)).await;
-    assert_eq!(world.loads(), 1);
+    // Long enough for any reading that was put off.
+    pass(Duration::from_mins(1)).await;
+    assert_eq!(world.loads(), before);
     world.config.send(Reload).await.unwrap();
     world.judged().await;
     assert_eq!(world.views.config.load().generation, 3);
+}
+
+#[actix::test]
+async fn a_change_between_the_starts_reading_and_the_watch_is_found() {
+    let mut world = World::with(Ok((2, "second")), Policy::default());
+    world.judged().await;
+    assert_eq!(world.views.config.load().generation, 2);
+    assert!(world.views.gate.load().mode.same_as(&gate("second").mode));
+    assert_eq!((world.loads(), world.told()), (1, 1));
+}
+
+#[actix::test]
+async fn mode_off_does_not_look_at_the_start_either() {
+    let off = Policy {
+        live: false,
+        ..Policy::default()
+    };
+    let world = World::with(Ok((2, "second")), off);
+    pass(Duration::from_mins(1)).await;
+    assert_eq!(world.loads(), 0);
 }
