@@ -11,6 +11,7 @@ use openclaw_protocol::methods::models::ModelChoice;
 use serde_json::Value;
 
 use crate::agent::model::Endpoint;
+use crate::dedupe::state::Bounds;
 use crate::node::policy::CommandPolicy;
 use crate::pairing::reach::Reach;
 
@@ -54,6 +55,8 @@ pub struct Retention {
     pub audit: Duration,
     /// Most rows of it.
     pub audit_rows: u64,
+    /// Idempotency keys.
+    pub keys: Bounds,
 }
 
 impl Default for Retention {
@@ -61,6 +64,7 @@ impl Default for Retention {
         Self {
             audit: Duration::from_hours(30 * 24),
             audit_rows: 20_000,
+            keys: Bounds::default(),
         }
     }
 }

@@ -235,6 +235,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             keys: Kept::new(recovered.keys),
             waiting: Kept::default(),
             store: store.clone(),
+            settings: views.settings.clone(),
             clock: Arc::clone(&clock),
             chat_send: runner.clone().recipient(),
             agent: runner.clone().recipient(),

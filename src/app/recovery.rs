@@ -36,7 +36,7 @@ pub(super) async fn recover(
     entropy: &SharedEntropy,
 ) -> Result<Recovered, StoreError> {
     pairing::check(store.reader())?;
-    let found = dedupe::recover(store.reader(), clock.now())?;
+    let found = dedupe::recover(store.reader(), clock.now(), settings.retention.keys)?;
     let mut index = sessions::load(store.reader())?;
     let mut ops = found.ops;
     for run in found.interrupted {
@@ -97,7 +97,7 @@ mod tests {
     use std::sync::Arc;
 
     use openclaw_actors::clock::{Millis, SystemClock, SystemEntropy};
-    use openclaw_actors::dedupe::state::{KeyId, Verdict};
+    use openclaw_actors::dedupe::state::{Bounds, KeyId, Verdict};
     use openclaw_actors::placement::Place;
     use openclaw_actors::settings::testing::settings;
     use openclaw_actors::store::faults::{Fault, FaultyMedium};
@@ -129,7 +129,9 @@ mod tests {
             .await
             .unwrap();
         assert!(!store.status().ok);
-        let (verdict, _) = recovered.keys.begin(&id, "digest", Millis(1));
+        let (verdict, _) = recovered
+            .keys
+            .begin(&id, "digest", Millis(1), Bounds::default());
         assert_eq!(verdict, Verdict::Done, "it is never run again");
         assert!(recovered.index.is_empty(), "its note is not on the disk");
 

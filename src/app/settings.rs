@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
+use openclaw_actors::dedupe::state::Bounds;
 use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
 use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::node::policy::CommandPolicy;
@@ -52,6 +53,11 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         config_get: config_get(loaded),
         retention: Retention {
             audit: Duration::from_hours(u64::from(config.store.retention.audit_days) * 24),
+            keys: Bounds {
+                keys: usize::try_from(config.store.retention.idempotency_keys)
+                    .unwrap_or(usize::MAX),
+                age: Duration::from_hours(u64::from(config.store.retention.idempotency_hours)),
+            },
             ..Retention::default()
         },
         nodes: CommandPolicy::new(

@@ -20,11 +20,13 @@ use crate::call::{Call, Reply};
 use crate::clock::{Millis, SharedClock};
 use crate::kept::Kept;
 use crate::limiter::counts::Count;
+use crate::published::Published;
+use crate::settings::Settings;
 use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use keyed::{Keyed, WhileInFlight};
-use state::{FoundKey, KeyId, KeyRow, Keys, Recovery, Stored, Verdict};
+use state::{Bounds, FoundKey, KeyId, KeyRow, Keys, Recovery, Stored, Verdict};
 
 /// Most callers that wait for one result.
 const MAX_WAITING: usize = 32;
@@ -38,6 +40,8 @@ pub struct DedupeDeps {
     pub waiting: Kept<Waiting>,
     /// The store, for results.
     pub store: StoreHandle,
+    /// How many keys are kept, and how long.
+    pub settings: Published<Settings>,
     /// Time.
     pub clock: SharedClock,
     /// Owner of `chat.send`.
@@ -63,10 +67,10 @@ pub struct Dedupe {
 /// # Errors
 ///
 /// When the store cannot be read.
-pub fn recover(reader: &StoreReader, now: Millis) -> Result<Recovery, StoreError> {
+pub fn recover(reader: &StoreReader, now: Millis, bounds: Bounds) -> Result<Recovery, StoreError> {
     let mut stored: Vec<FoundKey> = Vec::new();
     reader.readable(Table::Idempotency, |row| stored.push(row))?;
-    state::recover(stored, now)
+    state::recover(stored, now, bounds)
 }
 
 impl Rebuild for Dedupe {
@@ -77,8 +81,9 @@ impl Rebuild for Dedupe {
 
     fn build(deps: Self::Deps) -> Self {
         let (reader, now) = (deps.store.reader().clone(), deps.clock.now());
+        let bounds = deps.settings.load().retention.keys;
         deps.keys.recover(|_| {
-            recover(&reader, now)
+            recover(&reader, now, bounds)
                 .map(|recovery| recovery.keys)
                 .unwrap_or_default()
         });
@@ -258,7 +263,11 @@ impl Dedupe {
         };
         let digest = keyed::digest::<M>(&call.params);
         let now = self.deps.clock.now();
-        let (verdict, forgotten) = self.deps.keys.with(|keys| keys.begin(&id, &digest, now));
+        let bounds = self.deps.settings.load().retention.keys;
+        let (verdict, forgotten) = self
+            .deps
+            .keys
+            .with(|keys| keys.begin(&id, &digest, now, bounds));
         if !forgotten.is_empty() {
             let ops = forgotten
                 .iter()

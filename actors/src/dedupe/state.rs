@@ -1,6 +1,7 @@
 //! Idempotency keys: which are known, and what became of them. Pure.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use openclaw_protocol::ErrorShape;
 use serde::de::IgnoredAny;
@@ -10,10 +11,29 @@ use serde_json::{Value, json};
 use crate::clock::Millis;
 use crate::store::{Op, StoreError, Table, keys, rows};
 
-/// Most keys that are kept; the oldest go first, but never one in flight.
-pub const MAX_KEYS: usize = 10_000;
-/// How long a key is kept, milliseconds.
-pub const MAX_AGE_MS: i64 = 24 * 60 * 60 * 1_000;
+/// How many keys are kept, and how long: `store.retention.idempotencyKeys` and `idempotencyHours`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Most keys; the oldest go first, but never one in flight.
+    pub keys: usize,
+    /// How long one is kept.
+    pub age: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            keys: 10_000,
+            age: Duration::from_hours(24),
+        }
+    }
+}
+
+impl Bounds {
+    fn outlived(&self, at: i64, now: Millis) -> bool {
+        u128::try_from(now.get() - at).is_ok_and(|age| age > self.age.as_millis())
+    }
+}
 
 /// A key in its namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -153,7 +173,13 @@ pub struct Keys {
 impl Keys {
     /// Begins a request, or says what is known of its key. Gives also the keys that were forgotten
     /// for it, to be deleted from the store.
-    pub fn begin(&mut self, id: &KeyId, digest: &str, now: Millis) -> (Verdict, Vec<KeyId>) {
+    pub fn begin(
+        &mut self,
+        id: &KeyId,
+        digest: &str,
+        now: Millis,
+        bounds: Bounds,
+    ) -> (Verdict, Vec<KeyId>) {
         if let Some(entry) = self.entries.get(id) {
             let verdict = match (entry.digest == digest, entry.in_flight) {
                 (false, _) => Verdict::Conflict,
@@ -162,8 +188,8 @@ impl Keys {
             };
             return (verdict, Vec::new());
         }
-        let forgotten = self.forget(now);
-        if self.entries.len() >= MAX_KEYS {
+        let forgotten = self.forget(now, bounds);
+        if self.entries.len() >= bounds.keys {
             return (Verdict::Full, forgotten);
         }
         self.insert(id.clone(), digest.to_owned(), now.get(), true);
@@ -199,15 +225,15 @@ impl Keys {
     }
 
     /// Drops what is too old, and the oldest while there are too many; at most a few per call.
-    fn forget(&mut self, now: Millis) -> Vec<KeyId> {
+    fn forget(&mut self, now: Millis, bounds: Bounds) -> Vec<KeyId> {
         const BATCH: usize = 16;
-        let too_many = self.entries.len() >= MAX_KEYS;
+        let too_many = self.entries.len() >= bounds.keys;
         let mut ids = Vec::new();
         for id in self.by_age.values() {
             let Some(entry) = self.entries.get(id) else {
                 continue;
             };
-            let old = now.get() - entry.at > MAX_AGE_MS;
+            let old = bounds.outlived(entry.at, now);
             // In order of age: behind the first young one there are only younger ones.
             if ids.len() == BATCH || !(too_many || old) {
                 break;
@@ -258,17 +284,21 @@ pub struct Recovery {
 /// # Errors
 ///
 /// When a row cannot be written.
-pub fn recover(mut rows: Vec<FoundKey>, now: Millis) -> Result<Recovery, StoreError> {
+pub fn recover(
+    mut rows: Vec<FoundKey>,
+    now: Millis,
+    bounds: Bounds,
+) -> Result<Recovery, StoreError> {
     let mut recovery = Recovery::default();
     rows.sort_by_key(|row| row.at);
-    let surplus = rows.len().saturating_sub(MAX_KEYS);
+    let surplus = rows.len().saturating_sub(bounds.keys);
     for (index, row) in rows.into_iter().enumerate() {
         let id = KeyId {
             method: row.method,
             principal: row.principal,
             key: row.key,
         };
-        if row.result.is_some() && (index < surplus || now.get() - row.at > MAX_AGE_MS) {
+        if row.result.is_some() && (index < surplus || bounds.outlived(row.at, now)) {
             recovery
                 .ops
                 .push(Op::delete(Table::Idempotency, id.row_key()));
@@ -322,6 +352,11 @@ fn failed(id: &KeyId, summary: &'static str) -> Stored {
 mod tests {
     use super::*;
 
+    const FEW: Bounds = Bounds {
+        keys: 40,
+        age: Duration::from_secs(1),
+    };
+
     fn id(key: &str) -> KeyId {
         KeyId {
             method: "agent".into(),
@@ -333,33 +368,52 @@ mod tests {
     #[test]
     fn a_key_stands_for_one_request_for_ever() {
         let mut keys = Keys::default();
-        assert_eq!(keys.begin(&id("a"), "d1", Millis(0)).0, Verdict::New);
-        assert_eq!(keys.begin(&id("a"), "d1", Millis(1)).0, Verdict::InFlight);
-        assert_eq!(keys.begin(&id("a"), "d2", Millis(1)).0, Verdict::Conflict);
+        assert_eq!(keys.begin(&id("a"), "d1", Millis(0), FEW).0, Verdict::New);
+        assert_eq!(
+            keys.begin(&id("a"), "d1", Millis(1), FEW).0,
+            Verdict::InFlight
+        );
+        assert_eq!(
+            keys.begin(&id("a"), "d2", Millis(1), FEW).0,
+            Verdict::Conflict
+        );
         keys.done(&id("a"));
-        assert_eq!(keys.begin(&id("a"), "d1", Millis(2)).0, Verdict::Done);
-        assert_eq!(keys.begin(&id("a"), "d2", Millis(2)).0, Verdict::Conflict);
+        assert_eq!(keys.begin(&id("a"), "d1", Millis(2), FEW).0, Verdict::Done);
+        assert_eq!(
+            keys.begin(&id("a"), "d2", Millis(2), FEW).0,
+            Verdict::Conflict
+        );
         keys.release(&id("a"));
-        assert_eq!(keys.begin(&id("a"), "d2", Millis(3)).0, Verdict::New);
+        assert_eq!(keys.begin(&id("a"), "d2", Millis(3), FEW).0, Verdict::New);
     }
 
     #[test]
     fn keys_are_bounded_and_never_forgotten_in_flight() {
         let mut keys = Keys::default();
-        for n in 0..MAX_KEYS {
+        for n in 0..FEW.keys {
             assert_eq!(
-                keys.begin(&id(&n.to_string()), "d", Millis(0)).0,
+                keys.begin(&id(&n.to_string()), "d", Millis(0), FEW).0,
                 Verdict::New
             );
         }
         assert_eq!(
-            keys.begin(&id("more"), "d", Millis(MAX_AGE_MS * 2)).0,
+            keys.begin(&id("more"), "d", Millis(2_001), FEW).0,
             Verdict::Full
         );
         keys.done(&id("0"));
-        let (verdict, forgotten) = keys.begin(&id("more"), "d", Millis(0));
+        let (verdict, forgotten) = keys.begin(&id("more"), "d", Millis(0), FEW);
         assert_eq!((verdict, forgotten), (Verdict::New, vec![id("0")]));
-        assert_eq!(keys.len(), MAX_KEYS);
+        assert_eq!(keys.len(), FEW.keys);
+    }
+
+    #[test]
+    fn keys_go_when_they_are_older_than_the_bound() {
+        let mut keys = Keys::default();
+        keys.begin(&id("a"), "d", Millis(0), FEW);
+        keys.done(&id("a"));
+        assert!(keys.begin(&id("b"), "d", Millis(1_000), FEW).1.is_empty());
+        let (_, forgotten) = keys.begin(&id("c"), "d", Millis(1_001), FEW);
+        assert_eq!(forgotten, vec![id("a")]);
     }
 
     #[test]
@@ -381,7 +435,8 @@ mod tests {
             payload: Some(json!({"runId": "b"})),
             error: None,
         };
-        let mut recovery = recover(vec![row("a", None), row("b", Some(done))], Millis(10)).unwrap();
+        let mut recovery =
+            recover(vec![row("a", None), row("b", Some(done))], Millis(10), FEW).unwrap();
         assert_eq!(
             recovery.interrupted,
             vec![Interrupted {
@@ -395,6 +450,9 @@ mod tests {
             principal: "p".into(),
             key: "a".into(),
         };
-        assert_eq!(recovery.keys.begin(&id, "d", Millis(11)).0, Verdict::Done);
+        assert_eq!(
+            recovery.keys.begin(&id, "d", Millis(11), FEW).0,
+            Verdict::Done
+        );
     }
 }

@@ -7,7 +7,7 @@
 
 mod ask;
 mod command;
-mod interfaces;
+pub(crate) mod interfaces;
 mod local_api;
 mod state;
 #[cfg(test)]

@@ -8,6 +8,8 @@ use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::device_setup::DevicePairSetupCodeParams;
 use serde_json::json;
 
+use crate::network::interfaces::{Interfaces, SystemInterfaces};
+
 /// Most addresses of one code.
 const MAX_ADDRESSES: usize = 8;
 
@@ -48,8 +50,8 @@ pub type SharedNetwork = Arc<dyn Network>;
 pub struct HostNetwork;
 
 impl Network for HostNetwork {
-    /// The addresses from which packets to the outside would leave. Connecting a UDP socket only
-    /// asks the routing table; nothing is sent.
+    /// First those from which packets to the outside would leave (connecting a UDP socket only asks
+    /// the routing table; nothing is sent), then those of the other interfaces, a tailnet's included.
     fn addresses(&self) -> Vec<IpAddr> {
         let outside: [(IpAddr, IpAddr); 2] = [
             (
@@ -61,13 +63,14 @@ impl Network for HostNetwork {
                 Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
             ),
         ];
-        outside
-            .into_iter()
-            .filter_map(|(from, to)| {
-                let socket = UdpSocket::bind(SocketAddr::new(from, 0)).ok()?;
-                socket.connect(SocketAddr::new(to, 9)).ok()?;
-                Some(socket.local_addr().ok()?.ip())
-            })
+        let routed = outside.into_iter().filter_map(|(from, to)| {
+            let socket = UdpSocket::bind(SocketAddr::new(from, 0)).ok()?;
+            socket.connect(SocketAddr::new(to, 9)).ok()?;
+            Some(socket.local_addr().ok()?.ip())
+        });
+        let all = SystemInterfaces.addresses().unwrap_or_default();
+        routed
+            .chain(all)
             .filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
             .collect()
     }
@@ -126,9 +129,9 @@ pub fn choose(
         }
     };
     let mut urls: Vec<String> = Vec::new();
-    for ip in addresses.into_iter().take(MAX_ADDRESSES) {
+    for ip in addresses.into_iter().filter(is_private) {
         let url = format!("ws://{}", SocketAddr::new(ip, port));
-        if is_private(&ip) && !urls.contains(&url) {
+        if urls.len() < MAX_ADDRESSES && !urls.contains(&url) {
             urls.push(url);
         }
     }

@@ -111,11 +111,11 @@ const RULES: &[Rule] = &[
             audit::age(row, true)
         })
     },
-    |reader, _, now| {
+    |reader, keep, now| {
         // Their owner forgets keys by the same figures whenever a new one comes; this is for a
         // gateway to which none comes.
         let keep = Keep {
-            max_age: Some(Duration::from_millis(dedupe::MAX_AGE_MS.unsigned_abs())),
+            max_age: Some(keep.keys.age),
             max_rows: None,
         };
         prune(reader, Table::Idempotency, keep, now, BATCH, |_, row| {

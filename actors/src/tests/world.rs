@@ -102,7 +102,8 @@ impl Setup {
         let store_deps = StoreDeps::open(&config, Arc::clone(&clock)).unwrap();
         let store_addr = supervise::<Store>(&threads.store, policy, &watch, store_deps.clone());
         let store = store_deps.handle(store_addr.clone().recipient());
-        let recovery = dedupe::recover(store.reader(), clock.now()).unwrap();
+        let recovery =
+            dedupe::recover(store.reader(), clock.now(), settings.retention.keys).unwrap();
         if !recovery.ops.is_empty() {
             store.commit(recovery.ops).await.unwrap();
         }
@@ -241,6 +242,7 @@ fn owners(
             keys: Kept::new(keys),
             waiting: Kept::default(),
             store: store.clone(),
+            settings: views.settings.clone(),
             clock: Arc::clone(clock),
             chat_send: runner.clone().recipient(),
             agent: runner.clone().recipient(),
