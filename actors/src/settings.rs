@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use openclaw_protocol::methods::agents::AgentSummary;
+pub use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::methods::common::ModelDefaults;
 use openclaw_protocol::methods::models::ModelChoice;
 use serde_json::Value;
@@ -28,8 +29,10 @@ pub struct Settings {
     pub global_scope: bool,
     /// Most runs at one time.
     pub max_concurrent: usize,
-    /// Most runs that wait.
+    /// Most runs that wait, over all sessions.
     pub max_queued: usize,
+    /// What becomes of a message that comes during a run of its session.
+    pub queue: QueueSettings,
     /// Longest time of a run.
     pub run_timeout: Duration,
     /// The models that a person can choose.
@@ -46,6 +49,27 @@ pub struct Settings {
     pub log_file: Option<PathBuf>,
     /// How others reach this gateway, for setup codes.
     pub reach: Reach,
+}
+
+/// What becomes of messages that come during a run of their session (`messages.queue`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// For messages and sessions that name no mode.
+    pub mode: QueueMode,
+    /// Most messages of one session that wait.
+    pub cap: usize,
+    /// Whether a message more is refused; otherwise the two oldest share one run.
+    pub refuse: bool,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            mode: QueueMode::Steer,
+            cap: 20,
+            refuse: true,
+        }
+    }
 }
 
 /// How long rows are kept.
@@ -179,8 +203,8 @@ pub mod testing {
     //! Settings for tests.
 
     use super::{
-        AgentSettings, AgentSummary, BTreeMap, CommandPolicy, Duration, ModelPlan, Retention,
-        Settings, Value,
+        AgentSettings, AgentSummary, BTreeMap, CommandPolicy, Duration, ModelPlan, QueueMode,
+        QueueSettings, Retention, Settings, Value,
     };
     use openclaw_protocol::methods::agents::AgentModel;
 
@@ -208,6 +232,11 @@ pub mod testing {
             global_scope: false,
             max_concurrent: 4,
             max_queued: 100,
+            queue: QueueSettings {
+                mode: QueueMode::Followup,
+                cap: 100,
+                refuse: true,
+            },
             run_timeout: Duration::from_mins(10),
             models: Vec::new(),
             catalogue: BTreeMap::new(),

@@ -16,7 +16,7 @@ use crate::network::Surroundings;
 use crate::node::NodeTrustMap;
 use crate::node::state::LiveNodes;
 use crate::published::{Published, Rendered};
-use crate::sessions::{ActiveRuns, SessionsDigest, keys};
+use crate::sessions::{ActiveRuns, QueuedRuns, SessionsDigest, keys};
 use crate::settings::{ModelPlan, Settings};
 
 /// Where this gateway lives.
@@ -94,6 +94,8 @@ pub struct Views {
     pub connections: Arc<AtomicUsize>,
     /// The runs under way. Owner: agent runner.
     pub runs: Published<ActiveRuns>,
+    /// The messages that wait for their run. Owner: agent runner.
+    pub queued: Published<QueuedRuns>,
     /// The connected nodes. Owner: nodes.
     pub nodes: Published<LiveNodes>,
     /// What owners approved of nodes. Owner: the pairing registry.
@@ -128,6 +130,7 @@ impl Views {
             sessions: Published::new(SessionsDigest::default()),
             connections: Arc::default(),
             runs: Published::new(ActiveRuns::default()),
+            queued: Published::new(QueuedRuns::default()),
             nodes: Published::new(LiveNodes::default()),
             node_trust: Published::new(NodeTrustMap::new()),
             settings: Published::new(settings),

@@ -10,7 +10,9 @@ use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::node::policy::CommandPolicy;
 use openclaw_actors::pairing::reach::{Listens, Reach};
 use openclaw_actors::session::peer::{Proxies, ProxyRules};
-use openclaw_actors::settings::{AgentSettings, ModelPlan, ResolvedModel, Retention, Settings};
+use openclaw_actors::settings::{
+    AgentSettings, ModelPlan, QueueSettings, ResolvedModel, Retention, Settings,
+};
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
 use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
 use serde_json::{Value, json};
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 use crate::config::agents::AgentEntry;
 use crate::config::auth::ResolvedAuth;
 use crate::config::gateway::{AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TrustedProxy};
+use crate::config::messages::Drop;
 use crate::config::models::{
     AuthProfiles, Input, ModelSources, ResolvedModel as Found, choice, is_unconfigured, resolve,
 };
@@ -43,6 +46,11 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         global_scope: config.session.scope == SessionScope::Global,
         max_concurrent: usize::try_from(defaults.max_concurrent).unwrap_or(1),
         max_queued: MAX_QUEUED,
+        queue: QueueSettings {
+            mode: config.messages.queue.mode.into(),
+            cap: usize::from(config.messages.queue.cap),
+            refuse: config.messages.queue.drop == Drop::New,
+        },
         run_timeout: Duration::from_secs(if defaults.timeout_seconds == 0 {
             u64::from(u32::MAX)
         } else {

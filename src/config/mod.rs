@@ -20,6 +20,7 @@ mod known;
 mod layers;
 mod load;
 pub mod logging;
+pub mod messages;
 pub mod models;
 mod parse;
 pub(crate) mod place;
@@ -67,6 +68,8 @@ pub struct Config {
     pub models: models::Models,
     /// How conversations map to sessions.
     pub session: session::Session,
+    /// How messages and runs meet.
+    pub messages: messages::Messages,
     /// The database.
     pub store: store::Store,
     /// What is written down.

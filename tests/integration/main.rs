@@ -23,6 +23,7 @@ mod nodes;
 mod openssl;
 mod pairing;
 mod process;
+mod queue;
 mod refusals;
 mod reload;
 mod sessions;

@@ -89,6 +89,21 @@ impl Emitter {
         self.chat(state, Class::EndOfRun(Arc::clone(&self.stream)));
     }
 
+    /// The end of the run of a message that joined this one.
+    pub fn end_joined(&self, run_id: &Arc<str>, serial: u64, state: ChatState) {
+        let own = Self {
+            gateway: self.gateway.clone(),
+            clock: Arc::clone(&self.clock),
+            run_id: Arc::clone(run_id),
+            stream: serial.to_string().into(),
+            session_key: Arc::clone(&self.session_key),
+            agent_id: self.agent_id.clone(),
+            session_id: Arc::clone(&self.session_id),
+            seq: Cell::new(1),
+        };
+        own.end(state);
+    }
+
     /// Events of other owners that the run caused.
     pub fn pass_on(&self, events: Vec<EventOut>) {
         for event in events {

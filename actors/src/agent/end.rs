@@ -78,6 +78,18 @@ impl End {
         }
     }
 
+    /// What the run's key is answered with from now on.
+    pub(super) fn stored(&self, answered_twice: bool) -> Stored {
+        if !answered_twice {
+            return self.stored_chat.clone();
+        }
+        Stored {
+            ok: self.error.is_none(),
+            payload: serde_json::to_value(&self.agent_final).ok(),
+            error: self.error.clone(),
+        }
+    }
+
     fn completed(turn: &Turn, answer: Answer, text: &str, started_at: u64, ended_at: u64) -> Self {
         let stop_reason = if answer.cut { "length" } else { "stop" };
         let mut row = Message::text(MessageRole::Assistant, text, ended_at);

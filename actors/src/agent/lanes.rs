@@ -110,6 +110,38 @@ impl<T> Lanes<T> {
         removed
     }
 
+    /// Takes the next queued items of a lane for as long as they match.
+    pub fn take_while(&mut self, key: &str, matches: impl Fn(&T) -> bool) -> Vec<T> {
+        let Some(lane) = self.by_session.get_mut(key) else {
+            return Vec::new();
+        };
+        let mut taken = Vec::new();
+        while lane.queue.front().is_some_and(&matches) {
+            taken.extend(lane.queue.pop_front());
+        }
+        self.queued -= taken.len();
+        taken
+    }
+
+    /// Takes the two oldest queued items of a lane when it holds more than `max`.
+    pub fn overflow(&mut self, key: &str, max: usize) -> Option<(T, T)> {
+        let lane = self.by_session.get_mut(key)?;
+        if lane.queue.len() <= max.max(1) {
+            return None;
+        }
+        let pair = (lane.queue.pop_front()?, lane.queue.pop_front()?);
+        self.queued -= 2;
+        Some(pair)
+    }
+
+    /// Puts an item before those that wait in a lane.
+    pub fn put_back(&mut self, key: &str, item: T) {
+        if let Some(lane) = self.by_session.get_mut(key) {
+            lane.queue.push_front(item);
+            self.queued += 1;
+        }
+    }
+
     /// Queued items over all lanes.
     pub const fn queued(&self) -> usize {
         self.queued

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message};
 use openclaw_protocol::methods::agent::Agent;
+use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::{ErrorShape, Method};
 use tokio::sync::watch;
 
@@ -34,7 +35,7 @@ use crate::store::StoreReader;
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
-use run::{Ended, StopCause, Turn};
+use run::{Finished, StopCause, Turn};
 use state::RunnerState;
 
 /// What the runner works with.
@@ -59,6 +60,19 @@ pub struct RunnerDeps {
     pub clock: SharedClock,
     /// Randomness.
     pub entropy: SharedEntropy,
+}
+
+impl RunnerDeps {
+    /// Now, milliseconds since the epoch.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.now().get()).unwrap_or_default()
+    }
+
+    fn publish(&self) {
+        let (active, queued) = self.state.with(|state| (state.active(), state.queued()));
+        self.views.runs.publish(active);
+        self.views.queued.publish(queued);
+    }
 }
 
 /// The owner of runs.
@@ -106,6 +120,8 @@ pub(crate) struct Incoming {
     pub extra_system: Option<String>,
     /// The run's own time limit.
     pub timeout: Option<Duration>,
+    /// What becomes of it during a run; the session's own mode, or the configured one, when unset.
+    pub queue_mode: Option<QueueMode>,
 }
 
 impl AgentRunner {
@@ -129,6 +145,17 @@ impl AgentRunner {
             return reply.error(
                 ErrorShape::unavailable("too many messages wait for their run; try again")
                     .retry_after(2_000),
+            );
+        }
+        let key = &incoming.session.canonical;
+        let queue = settings.queue;
+        if queue.refuse && self.deps.state.with(|state| state.waiting_in(key)) >= queue.cap {
+            return reply.error(
+                ErrorShape::unavailable(format!(
+                    "{} messages of this session wait for their run already, which is the limit (messages.queue.cap); stop the run with /stop, or try again later",
+                    queue.cap
+                ))
+                .retry_after(2_000),
             );
         }
         let op = match incoming
@@ -159,13 +186,16 @@ impl AgentRunner {
             mut guard,
             extra_system,
             timeout,
+            queue_mode,
             ..
         } = incoming;
         let (stopper, stop) = watch::channel(None);
         let text = Arc::default();
         let registered = Registered::new(&self.deps.state, |state| {
-            state.register(&run_id, &session.canonical, &text, stopper)
+            let key = &session.canonical;
+            state.register(&run_id, key, &text, stopper, self.deps.now_ms())
         });
+        self.deps.publish();
         actix_rt::spawn(async move {
             let appended = match appending.await {
                 Ok(Ok(appended)) => appended,
@@ -193,6 +223,8 @@ impl AgentRunner {
                 reply,
                 extra_system,
                 timeout,
+                queue_mode: queue_mode.or(appended.queue_mode).unwrap_or(queue.mode),
+                joined: Vec::new(),
                 text,
                 stop,
             };
@@ -208,26 +240,23 @@ impl AgentRunner {
 
     fn launch(&self, turns: Vec<Turn>, runner: &Addr<Self>) {
         for turn in turns {
-            let started_at = u64::try_from(self.deps.clock.now().get()).unwrap_or_default();
+            let started_at = self.deps.now_ms();
             self.deps
                 .state
                 .with(|state| state.started(turn.serial, started_at));
             let (deps, runner) = (self.deps.clone(), runner.clone());
             let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
             actix_rt::spawn(async move {
-                let ended = run::drive_safely(turn, deps).await;
+                let finished = run::drive_safely(turn, deps).await;
                 #[expect(clippy::disallowed_methods, reason = "one per run that was let in")]
-                runner.do_send(RunDone { serial, key, ended });
+                runner.do_send(RunDone {
+                    serial,
+                    key,
+                    finished,
+                });
             });
         }
-        self.publish();
-    }
-
-    fn publish(&self) {
-        self.deps
-            .views
-            .runs
-            .publish(self.deps.state.with(|state| state.active()));
+        self.deps.publish();
     }
 
     /// Stops runs of a session; gives back their ids.
@@ -252,9 +281,13 @@ impl AgentRunner {
         let (deps, runner) = (self.deps.clone(), runner.clone());
         let (serial, key) = (turn.serial, Arc::clone(&turn.session.canonical));
         actix_rt::spawn(async move {
-            let ended = run::drive_safely(turn, deps).await;
+            let finished = run::drive_safely(turn, deps).await;
             #[expect(clippy::disallowed_methods, reason = "one per run that was let in")]
-            runner.do_send(QueuedEnded { serial, key, ended });
+            runner.do_send(QueuedEnded {
+                serial,
+                key,
+                finished,
+            });
         });
     }
 }
@@ -307,10 +340,21 @@ impl Handler<Submit> for AgentRunner {
             // Stored and acknowledged; as for those that wait already, the next start calls it
             // interrupted.
             self.deps.state.with(|state| state.withdraw(turn.serial));
-            return turn.guard.leave();
+            return turn.leave();
         }
-        let max = self.deps.views.settings.load().max_concurrent;
-        let turns = self.deps.state.with(|state| state.submit(turn, max));
+        let settings = self.deps.views.settings.load();
+        if turn.queue_mode == QueueMode::Interrupt {
+            let (key, cause) = (&turn.session.canonical, StopCause::Interrupted);
+            let waiting = self
+                .deps
+                .state
+                .with(|state| state.stop_others(key, turn.serial, cause));
+            for turn in waiting {
+                self.end_unstarted(turn, &ctx.address());
+            }
+        }
+        let (max, cap) = (settings.max_concurrent, settings.queue.cap);
+        let turns = self.deps.state.with(|state| state.submit(turn, max, cap));
         self.launch(turns, &ctx.address());
     }
 }
@@ -321,7 +365,7 @@ impl Handler<Submit> for AgentRunner {
 struct RunDone {
     serial: u64,
     key: Arc<str>,
-    ended: Ended,
+    finished: Finished,
 }
 
 impl Handler<RunDone> for AgentRunner {
@@ -329,8 +373,8 @@ impl Handler<RunDone> for AgentRunner {
 
     fn handle(&mut self, msg: RunDone, ctx: &mut Self::Context) {
         let turns = self.deps.state.with(|state| {
-            if state.ended(msg.serial, msg.ended) {
-                state.lanes.done(&msg.key)
+            if state.finished(msg.serial, msg.finished) {
+                state.lane_done(&msg.key)
             } else {
                 Vec::new()
             }
@@ -345,7 +389,7 @@ impl Handler<RunDone> for AgentRunner {
 struct QueuedEnded {
     serial: u64,
     key: Arc<str>,
-    ended: Ended,
+    finished: Finished,
 }
 
 impl Handler<QueuedEnded> for AgentRunner {
@@ -355,8 +399,8 @@ impl Handler<QueuedEnded> for AgentRunner {
         tracing::debug!(session = %msg.key, "a queued run was stopped");
         self.deps
             .state
-            .with(|state| state.ended(msg.serial, msg.ended));
-        self.publish();
+            .with(|state| state.finished(msg.serial, msg.finished));
+        self.deps.publish();
     }
 }
 
@@ -377,7 +421,7 @@ impl Handler<Drain> for AgentRunner {
             let (mut idle, queued) = state.with(RunnerState::drain);
             // Their keys stay accepted; the next start calls them interrupted.
             for turn in queued {
-                turn.guard.leave();
+                turn.leave();
             }
             let wait = |idle: &mut watch::Receiver<usize>| {
                 let mut idle = idle.clone();

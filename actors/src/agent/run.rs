@@ -10,7 +10,8 @@ use openclaw_protocol::ErrorShape;
 use openclaw_protocol::events::ChatState;
 use openclaw_protocol::events::agent::AgentEvent as Data;
 use openclaw_protocol::events::chat::ChatError;
-use openclaw_protocol::methods::agent::{Agent, RunStatus};
+use openclaw_protocol::methods::agent::{Agent, AgentFinal, RunStatus};
+use openclaw_protocol::methods::chat::QueueMode;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -41,6 +42,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub enum StopCause {
     /// Somebody asked.
     Asked,
+    /// A newer message of its session takes its place.
+    Interrupted,
     /// The gateway shuts down.
     Shutdown,
 }
@@ -50,6 +53,7 @@ impl StopCause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Asked => "rpc",
+            Self::Interrupted => "interrupted",
             Self::Shutdown => "restart",
         }
     }
@@ -77,10 +81,65 @@ pub struct Turn {
     pub model: Option<String>,
     /// The run's own time limit.
     pub timeout: Option<Duration>,
+    /// What becomes of it while another run of its session is under way.
+    pub queue_mode: QueueMode,
+    /// Earlier messages that this run answers too.
+    pub joined: Vec<Joined>,
     /// The text so far, shared with readers.
     pub text: Arc<Mutex<String>>,
     /// Set when the run is to stop.
     pub stop: watch::Receiver<Option<StopCause>>,
+}
+
+/// A message that another run answers, and ends with.
+pub struct Joined {
+    /// Identity of its own run inside this process.
+    pub serial: u64,
+    /// The request's idempotency key.
+    pub run_id: Arc<str>,
+    guard: KeyGuard,
+    reply: Option<Reply<Agent>>,
+}
+
+impl Turn {
+    /// Answers the messages of an earlier turn together with its own.
+    pub fn join(&mut self, earlier: Self) {
+        let mut joined = earlier.joined;
+        joined.push(Joined {
+            serial: earlier.serial,
+            run_id: earlier.run_id,
+            guard: earlier.guard,
+            reply: earlier.reply,
+        });
+        joined.append(&mut self.joined);
+        self.joined = joined;
+    }
+
+    /// The gateway is stopping: the keys stay accepted, and the next start calls them interrupted.
+    pub fn leave(self) {
+        self.guard.leave();
+        for joined in self.joined {
+            joined.guard.leave();
+        }
+    }
+
+    /// Whether this turn and the next one in its lane may share a run.
+    pub fn may_join(&self, next: &Self) -> bool {
+        let shares = |turn: &Self| {
+            matches!(turn.queue_mode, QueueMode::Steer | QueueMode::Collect)
+                && turn.timeout.is_none()
+                && turn.extra_system.is_none()
+        };
+        shares(self) && shares(next) && self.session_id == next.session_id
+    }
+}
+
+/// Everything that ended with a run: its own end, and those of the messages that joined it.
+pub struct Finished {
+    /// The run's own end.
+    pub ended: Ended,
+    /// Those of the joined messages.
+    pub joined: Vec<(u64, Ended)>,
 }
 
 /// How a run ended, for those who wait for it.
@@ -101,10 +160,15 @@ pub struct Ended {
 }
 
 /// Runs a turn to its end, whatever happens: a lane must never wait for a run that is gone.
-pub async fn drive_safely(turn: Turn, deps: RunnerDeps) -> Ended {
+pub async fn drive_safely(turn: Turn, deps: RunnerDeps) -> Finished {
     let (run_id, clock) = (turn.run_id.to_string(), Arc::clone(&deps.clock));
+    let joined: Vec<(u64, Arc<str>)> = turn
+        .joined
+        .iter()
+        .map(|joined| (joined.serial, Arc::clone(&joined.run_id)))
+        .collect();
     let driven = AssertUnwindSafe(drive(turn, deps)).catch_unwind().await;
-    driven.unwrap_or_else(|_| {
+    let ended = driven.unwrap_or_else(|_| {
         let now = u64::try_from(clock.now().get()).unwrap_or_default();
         tracing::error!(run_id, "the end of a run panicked; its result is lost");
         Ended {
@@ -115,7 +179,21 @@ pub async fn drive_safely(turn: Turn, deps: RunnerDeps) -> Ended {
             error: Some("the run failed inside the gateway".to_owned()),
             stop_reason: None,
         }
-    })
+    });
+    let own_end = |(serial, run_id): (u64, Arc<str>)| {
+        let run_id = run_id.to_string();
+        (
+            serial,
+            Ended {
+                run_id,
+                ..ended.clone()
+            },
+        )
+    };
+    Finished {
+        joined: joined.into_iter().map(own_end).collect(),
+        ended,
+    }
 }
 
 /// Runs a turn to its committed end.
@@ -225,20 +303,13 @@ async fn finish(
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
     let end = End::of(&turn, outcome, &text, started_at, ended_at);
-    let stored = if turn.reply.is_some() {
-        Stored {
-            ok: end.error.is_none(),
-            payload: serde_json::to_value(&end.agent_final).ok(),
-            error: end.error.clone(),
-        }
-    } else {
-        end.stored_chat.clone()
-    };
+    let stored = end.stored(turn.reply.is_some());
     let committed = commit_patiently(&turn, &deps, &end, &stored).await;
     let Turn {
         guard,
         reply,
         run_id,
+        joined,
         ..
     } = turn;
     let mut ended = Ended {
@@ -254,19 +325,28 @@ async fn finish(
             guard.finished();
             emitter.pass_on(appended.events);
             emitter.lifecycle(end.lifecycle);
+            let told = end.chat.without_message();
             emitter.end(end.chat);
-            if let Some(reply) = reply {
-                match end.error {
-                    None => reply.ok_as(&end.agent_final),
-                    Some(error) => {
-                        reply.refuse(error, serde_json::to_value(&end.agent_final).ok().as_ref());
-                    }
-                }
+            answer(reply, &end.agent_final, end.error.as_ref());
+            for message in joined {
+                message.guard.finished();
+                emitter.end_joined(&message.run_id, message.serial, told.clone());
+                let own = AgentFinal {
+                    run_id: message.run_id.to_string(),
+                    ..end.agent_final.clone()
+                };
+                answer(message.reply, &own, end.error.as_ref());
             }
         }
         Err(error) => {
             // On the disk the key stays accepted: the next start calls this run interrupted.
             guard.lost();
+            for message in joined {
+                message.guard.lost();
+                if let Some(reply) = message.reply {
+                    reply.error(error.clone());
+                }
+            }
             tracing::error!(run_id = %run_id, error = %error.message, "the end of a run could not be stored");
             emitter.lifecycle(Data::failed(ended_at, &error.message));
             emitter.end(ChatState::Error(ChatError {
@@ -283,6 +363,17 @@ async fn finish(
         }
     }
     ended
+}
+
+/// Answers `agent` a second time.
+fn answer(reply: Option<Reply<Agent>>, end: &AgentFinal, error: Option<&ErrorShape>) {
+    match (reply, error) {
+        (Some(reply), None) => reply.ok_as(end),
+        (Some(reply), Some(error)) => {
+            reply.refuse(error.clone(), serde_json::to_value(end).ok().as_ref());
+        }
+        (None, _) => {}
+    }
 }
 
 /// Stores the end of a run. An answer that was waited and paid for is not given up because the disk
@@ -312,6 +403,7 @@ async fn commit_patiently(
                 session_id: Arc::clone(&turn.session_id),
                 last_seq: 0,
                 model: None,
+                queue_mode: None,
                 events: Vec::new(),
             });
         }
@@ -329,6 +421,14 @@ async fn commit(
         .guard
         .finish(stored.clone(), now)
         .map_err(|error| crate::methods::store_error(&error))?;
+    let mut ops = vec![op];
+    for joined in &turn.joined {
+        let own = joined.guard.finish(
+            end.stored(joined.reply.is_some()).of_run(&joined.run_id),
+            now,
+        );
+        ops.push(own.map_err(|error| crate::methods::store_error(&error))?);
+    }
     let draft = Draft {
         key: Arc::clone(&turn.session.canonical),
         agent_id: turn.session.agent.clone(),
@@ -341,7 +441,7 @@ async fn commit(
             provider: Some(end.answer.provider.clone()).filter(|name| !name.is_empty()),
             model: Some(end.answer.model.clone()).filter(|name| !name.is_empty()),
         }),
-        ops: vec![op],
+        ops,
     };
     let append = Append {
         draft,

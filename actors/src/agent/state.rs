@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 use super::lanes::Lanes;
-use super::run::{Ended, StopCause, Turn};
-use crate::sessions::{ActiveRun, ActiveRuns};
+use super::run::{Ended, Finished, StopCause, Turn};
+use crate::sessions::{ActiveRun, ActiveRuns, QueuedRun, QueuedRuns};
 
 /// Ended runs that `agent.wait` still knows.
 const MAX_ENDED: usize = 1_000;
@@ -19,8 +19,20 @@ struct Run {
     started_at: Option<u64>,
     /// Its message is not committed yet.
     storing: bool,
+    accepted_at: u64,
+    /// Number of its message in the transcript.
+    user_seq: u64,
+    /// The run that answers its message too.
+    carrier: Option<u64>,
     stopper: watch::Sender<Option<StopCause>>,
     waiters: Vec<tokio::sync::oneshot::Sender<Ended>>,
+}
+
+impl Run {
+    /// Whether it began not yet, and no other run carries its message.
+    const fn waits(&self) -> bool {
+        self.started_at.is_none() && self.carrier.is_none()
+    }
 }
 
 /// What became of a run that somebody asks for.
@@ -82,6 +94,7 @@ impl RunnerState {
         key: &Arc<str>,
         text: &Arc<Mutex<String>>,
         stopper: watch::Sender<Option<StopCause>>,
+        accepted_at: u64,
     ) -> u64 {
         self.next_serial += 1;
         let run = Run {
@@ -90,6 +103,9 @@ impl RunnerState {
             text: Arc::clone(text),
             started_at: None,
             storing: true,
+            accepted_at,
+            user_seq: 0,
+            carrier: None,
             stopper,
             waiters: Vec::new(),
         };
@@ -119,7 +135,7 @@ impl RunnerState {
     }
 
     /// Queues a registered run; gives back those that may start.
-    pub fn submit(&mut self, mut turn: Turn, max: usize) -> Vec<Turn> {
+    pub fn submit(&mut self, mut turn: Turn, max: usize, cap: usize) -> Vec<Turn> {
         let run = self.runs.entry(turn.serial).or_insert_with(|| {
             // The state was rebuilt while the message was being stored.
             let stopper = watch::Sender::new(None);
@@ -130,15 +146,73 @@ impl RunnerState {
                 text: Arc::clone(&turn.text),
                 started_at: None,
                 storing: false,
+                accepted_at: 0,
+                user_seq: 0,
+                carrier: None,
                 stopper,
                 waiters: Vec::new(),
             }
         });
         run.storing = false;
+        run.user_seq = turn.user_seq;
         self.lanes
             .set_max_running(if self.draining { 0 } else { max });
         let key = Arc::clone(&turn.session.canonical);
-        self.lanes.submit(&key, turn)
+        let started = self.lanes.submit(&key, turn);
+        while let Some((oldest, next)) = self.lanes.overflow(&key, cap) {
+            let both = self.join(oldest, next);
+            self.lanes.put_back(&key, both);
+        }
+        self.gather(started)
+    }
+
+    /// The run of a lane ended; gives back those that may start.
+    pub fn lane_done(&mut self, key: &Arc<str>) -> Vec<Turn> {
+        let started = self.lanes.done(key);
+        self.gather(started)
+    }
+
+    /// Messages that wait behind one another and may share a run do; the newest one's carries them.
+    fn gather(&mut self, started: Vec<Turn>) -> Vec<Turn> {
+        let mut gathered = Vec::with_capacity(started.len());
+        for mut turn in started {
+            let key = Arc::clone(&turn.session.canonical);
+            for next in self.lanes.take_while(&key, |next| turn.may_join(next)) {
+                turn = self.join(turn, next);
+            }
+            gathered.push(turn);
+        }
+        gathered
+    }
+
+    fn join(&mut self, earlier: Turn, mut later: Turn) -> Turn {
+        later.join(earlier);
+        for joined in &later.joined {
+            if let Some(run) = self.runs.get_mut(&joined.serial) {
+                run.carrier = Some(later.serial);
+            }
+        }
+        later
+    }
+
+    /// Messages of a session that wait for their run, oldest first, also those being stored.
+    pub fn waiting_in(&self, key: &str) -> usize {
+        let waits = |run: &&Run| run.waits() && *run.key == *key;
+        self.runs.values().filter(waits).count()
+    }
+
+    /// The messages that wait, for readers.
+    pub fn queued(&self) -> QueuedRuns {
+        let mut queued = QueuedRuns::new();
+        for run in self.runs.values().filter(|run| run.waits()) {
+            let view = QueuedRun {
+                run_id: run.id.to_string(),
+                user_seq: run.user_seq,
+                accepted_at: run.accepted_at,
+            };
+            queued.entry(Arc::clone(&run.key)).or_default().push(view);
+        }
+        queued
     }
 
     /// A run began.
@@ -149,9 +223,18 @@ impl RunnerState {
         self.count();
     }
 
+    /// A run ended, and the messages that joined it with it. False for a run that nobody knows, which
+    /// held no lane.
+    pub fn finished(&mut self, serial: u64, finished: Finished) -> bool {
+        for (serial, ended) in finished.joined {
+            self.ended(serial, ended);
+        }
+        self.ended(serial, finished.ended)
+    }
+
     /// A run ended; those who wait for it learn how. False for a run that nobody knows, which held
     /// no lane.
-    pub fn ended(&mut self, serial: u64, ended: Ended) -> bool {
+    fn ended(&mut self, serial: u64, ended: Ended) -> bool {
         let known = self.runs.remove(&serial);
         let held = known.is_some();
         if let Some(run) = known {
@@ -201,17 +284,32 @@ impl RunnerState {
         run_id: Option<&str>,
         cause: StopCause,
     ) -> (Vec<String>, Vec<Turn>) {
-        let wanted = |id: &str| run_id.is_none_or(|wanted| wanted == id);
-        let mut ids = Vec::new();
-        for run in self
+        let (serials, ids): (Vec<u64>, Vec<String>) = self
             .runs
-            .values()
-            .filter(|run| *run.key == *key && wanted(&run.id))
-        {
+            .iter()
+            .filter(|(_, run)| *run.key == *key && run_id.is_none_or(|id| *run.id == *id))
+            .map(|(serial, run)| (run.carrier.unwrap_or(*serial), run.id.to_string()))
+            .unzip();
+        (ids, self.stop_each(key, &serials, cause))
+    }
+
+    /// Tells every run of a session to stop but one; gives back the queued ones among them.
+    pub fn stop_others(&mut self, key: &str, but: u64, cause: StopCause) -> Vec<Turn> {
+        let others: Vec<u64> = self
+            .runs
+            .iter()
+            .filter(|(serial, run)| **serial != but && !run.storing && *run.key == *key)
+            .map(|(serial, _)| *serial)
+            .collect();
+        self.stop_each(key, &others, cause)
+    }
+
+    fn stop_each(&mut self, key: &str, serials: &[u64], cause: StopCause) -> Vec<Turn> {
+        for run in serials.iter().filter_map(|serial| self.runs.get(serial)) {
             run.stopper.send_replace(Some(cause));
-            ids.push(run.id.to_string());
         }
-        (ids, self.lanes.remove(key, |turn| wanted(&turn.run_id)))
+        self.lanes
+            .remove(key, |turn| serials.contains(&turn.serial))
     }
 
     /// Lets nothing new start; gives a view on how many run, and those that never will.
@@ -225,6 +323,9 @@ impl RunnerState {
             .collect();
         for turn in &queued {
             self.runs.remove(&turn.serial);
+            for joined in &turn.joined {
+                self.runs.remove(&joined.serial);
+            }
         }
         self.count();
         (self.active.subscribe(), queued)
@@ -267,7 +368,7 @@ mod tests {
         let mut state = RunnerState::new(1);
         let (key, id): (Arc<str>, Arc<str>) = ("agent:main:main".into(), "k1".into());
         let (stopper, stop) = watch::channel(None);
-        let serial = state.register(&id, &key, &Arc::default(), stopper);
+        let serial = state.register(&id, &key, &Arc::default(), stopper, 7);
         assert_eq!(state.waiting(), 1);
         let Known::Waiting(mut told) = state.ask("k1") else {
             panic!("it is known")

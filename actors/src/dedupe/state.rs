@@ -59,6 +59,17 @@ pub struct Stored {
     pub error: Option<ErrorShape>,
 }
 
+impl Stored {
+    /// The same result under the name of another run.
+    #[must_use]
+    pub fn of_run(mut self, run_id: &str) -> Self {
+        if let Some(Value::Object(payload)) = &mut self.payload {
+            payload.insert("runId".into(), run_id.into());
+        }
+        self
+    }
+}
+
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -16,6 +16,7 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use openclaw_protocol::events::{
     SESSION_MESSAGE, SESSIONS_CHANGED, SessionMessageEvent, SessionsChangedEvent,
 };
+use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::methods::sessions::SessionRow;
 
 use crate::clock::{SharedClock, SharedEntropy};
@@ -114,6 +115,20 @@ impl ActiveRun {
 /// Active runs by canonical session key.
 pub type ActiveRuns = BTreeMap<Arc<str>, Vec<ActiveRun>>;
 
+/// A message that waits for its run, as readers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedRun {
+    /// Its run.
+    pub run_id: String,
+    /// Its number in the transcript; 0 while it is being stored.
+    pub user_seq: u64,
+    /// When it came, milliseconds since the epoch.
+    pub accepted_at: u64,
+}
+
+/// Waiting messages by canonical session key, oldest first.
+pub type QueuedRuns = BTreeMap<Arc<str>, Vec<QueuedRun>>;
+
 /// What readers see of the index without asking for it.
 #[derive(Debug, Clone, Default)]
 pub struct SessionsDigest {
@@ -153,6 +168,8 @@ pub struct Appended {
     pub last_seq: u64,
     /// The model that was chosen for the session.
     pub model: Option<String>,
+    /// What becomes of a message that comes during a run, where the session has its own mode.
+    pub queue_mode: Option<QueueMode>,
     /// What listeners have to be told, after the asking owner's own reply.
     pub events: Vec<EventOut>,
 }
@@ -188,6 +205,7 @@ impl Handler<Append> for Sessions {
         let deps = self.deps.clone();
         Box::pin(async move {
             let model = record.as_ref().and_then(|record| record.model.clone());
+            let queue_mode = record.as_ref().and_then(|record| record.queue_mode);
             deps.settle(record, commit.await)?;
             let last_seq = rows.last().map_or(0, |(seq, _)| *seq);
             let events = deps.events(&key, rows, run_id, reason);
@@ -195,6 +213,7 @@ impl Handler<Append> for Sessions {
                 session_id,
                 last_seq,
                 model,
+                queue_mode,
                 events,
             })
         })
@@ -328,5 +347,12 @@ pub(crate) fn row(views: &Views, record: &Record) -> SessionRow {
         .get(&record.key)
         .map(|runs| runs.iter().map(|run| run.run_id.clone()).collect())
         .unwrap_or_default();
-    record.row(&settings.main_key, &settings.model_defaults(), &active)
+    let mut row = record.row(&settings.main_key, &settings.model_defaults(), &active);
+    let queued = views.queued.load();
+    let waiting = queued
+        .get(&record.key)
+        .map_or(0, |waiting| waiting.len() as u64);
+    // A message that begins at once only seems to wait.
+    row.queued_count = (!active.is_empty() && waiting > 0).then_some(waiting);
+    row
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::methods::common::ModelDefaults;
 use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::methods::sessions::{SessionKind, SessionRow, SessionStatus};
@@ -43,6 +44,9 @@ pub struct Record {
     /// The model that a person chose for it, `provider/model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// What becomes of a message that comes during its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_mode: Option<QueueMode>,
     /// Whether lists leave it out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
@@ -160,6 +164,7 @@ impl Record {
                 .or_else(|| last.and_then(|run| run.provider.clone()))
                 .or_else(|| defaults.model_provider.clone()),
             context_tokens: defaults.context_tokens,
+            queue_mode: self.queue_mode,
             ..SessionRow::default()
         }
     }

@@ -202,6 +202,7 @@ impl Index {
             preview: None,
             last_run: None,
             model: None,
+            queue_mode: None,
             archived: false,
             pinned: false,
             past: Vec::new(),

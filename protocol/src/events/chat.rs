@@ -48,6 +48,21 @@ pub enum ChatState {
     Error(ChatError),
 }
 
+impl ChatState {
+    /// The same end without its text, for a message whose answer another run carries.
+    #[must_use]
+    pub fn without_message(&self) -> Self {
+        let mut end = self.clone();
+        match &mut end {
+            Self::Final(end) => (end.message, end.usage) = (None, None),
+            Self::Aborted(end) => end.message = None,
+            Self::Error(end) => end.message = None,
+            Self::Status(_) | Self::Delta(_) => {}
+        }
+        end
+    }
+}
+
 /// A run is being prepared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatStatus {

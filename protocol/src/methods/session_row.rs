@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::chat::QueueMode;
 use super::common::Nullable;
 
 /// One session as lists, history and events show it.
@@ -78,6 +79,12 @@ pub struct SessionRow {
     /// Why that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run_error: Option<String>,
+    /// Messages that wait while a run is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_count: Option<u64>,
+    /// What becomes of a message that comes during a run, where the session has its own mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_mode: Option<QueueMode>,
     /// Last entry of the transcript.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_leaf_entry_id: Option<String>,

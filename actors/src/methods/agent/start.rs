@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::Handler;
 use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::agent::{AckStatus, Agent, AgentAck};
+use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::methods::message::{Message, MessageRole};
 
 use crate::agent::{AgentRunner, Incoming};
@@ -68,6 +69,8 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             guard,
             extra_system: params.extra_system_prompt,
             timeout,
+            // Whoever waits for a result gets one of its own.
+            queue_mode: Some(QueueMode::Followup),
         };
         self.accept(
             incoming,

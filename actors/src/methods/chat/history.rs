@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use actix::Handler;
 use openclaw_protocol::methods::chat::{
-    ChatHistory, ChatHistoryParams, ChatHistoryResult, InFlightRun, PendingInputs,
+    ChatHistory, ChatHistoryParams, ChatHistoryResult, InFlightRun, PendingInput, PendingInputs,
+    PendingState,
 };
+use openclaw_protocol::methods::message::Message;
 use openclaw_protocol::{ErrorShape, Method};
 
 use crate::call::{Call, Reply};
 use crate::methods::store_error;
 use crate::sessions::history::{self, Page};
-use crate::sessions::{self, Sessions, keys};
+use crate::sessions::{self, QueuedRun, Sessions, keys};
 use crate::store::{StoreError, StoreReader};
 use crate::views::Views;
 
@@ -115,12 +117,14 @@ impl LookedUp {
                 text: run.text(),
                 started_at: Some(run.started_at),
             });
+        let waiting = self.views.queued.load().get(&record.key).cloned();
+        let pending_inputs = pending(reader, &session_id, &waiting.unwrap_or_default())?;
         Ok(ChatHistoryResult {
             session_key: written,
             session_id: Some(record.session_id.to_string()),
             messages,
             thinking_level: None,
-            pending_inputs: Some(PendingInputs::default()),
+            pending_inputs: Some(pending_inputs),
             has_more: Some(next_offset.is_some()),
             next_offset: next_offset.into(),
             total_messages: Some(total),
@@ -129,4 +133,41 @@ impl LookedUp {
             in_flight_run,
         })
     }
+}
+
+/// The messages that wait for their run, as they stand in the transcript.
+fn pending(
+    reader: &StoreReader,
+    session_id: &str,
+    waiting: &[QueuedRun],
+) -> Result<PendingInputs, StoreError> {
+    /// Most that are listed.
+    const MAX_LISTED: usize = 20;
+    let mut items = Vec::new();
+    for queued in waiting.iter().take(MAX_LISTED) {
+        let rows = history::recent(reader, session_id, queued.user_seq..queued.user_seq + 1, 1)?;
+        // Not there while it is being stored, or when the session began anew meanwhile.
+        let own = |row: &Message| {
+            let meta = row.meta.as_ref();
+            meta.and_then(|meta| meta.run_id.as_deref()) == Some(&queued.run_id)
+        };
+        items.extend(rows.into_iter().filter(own).map(|message| {
+            PendingInput {
+                id: message
+                    .meta
+                    .as_ref()
+                    .and_then(|meta| meta.id.clone())
+                    .unwrap_or_default(),
+                run_id: Some(queued.run_id.clone()),
+                message,
+                accepted_at: queued.accepted_at,
+                state: PendingState::Queued,
+            }
+        }));
+    }
+    Ok(PendingInputs {
+        items,
+        total: waiting.len() as u64,
+        next_before: None,
+    })
 }

@@ -71,6 +71,7 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             guard,
             extra_system: None,
             timeout,
+            queue_mode: params.queue_mode,
         };
         self.accept(
             incoming,
