@@ -6,13 +6,14 @@ use openclaw_protocol::methods::device::{DeviceTokenRevokeParams, DeviceTokenRot
 use openclaw_protocol::{Role, Scope, Scopes};
 use proptest::prelude::*;
 
+use super::disk::Disk;
 use super::*;
 use crate::pairing::authority::Authority;
 use crate::pairing::effects::Effects;
 use crate::pairing::records::{Device, Pending};
 use crate::pairing::state::MAX_PENDING;
 use crate::pairing::tokens::MAX_TOKENS;
-use crate::store::{Op, Table, rows};
+use crate::store::Table;
 
 #[derive(Debug, Clone, Copy)]
 enum Act {
@@ -111,24 +112,14 @@ struct Issued {
 /// The machine, the disk below it, and what an observer knows that somebody approved.
 struct Model {
     machine: Machine,
-    disk: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    disk: Disk,
     approved: BTreeMap<(String, Role), Scopes>,
     issued: Vec<Issued>,
 }
 
 impl Model {
-    fn commit(&mut self, ops: Vec<Op>) {
-        for op in ops {
-            match op {
-                Op::Put { table, key, value } => self.disk.insert((table, key), value),
-                Op::Delete { table, key } => self.disk.remove(&(table, key)),
-                Op::DeleteRange { .. } => panic!("pairing deletes no ranges"),
-            };
-        }
-    }
-
     fn done(&mut self, effects: Effects) {
-        self.commit(effects.ops);
+        self.disk.commit(effects.ops);
     }
 
     fn approve(&mut self, device: &str, role: Role, scopes: Scopes) {
@@ -274,33 +265,19 @@ impl Model {
             Act::Wait { seconds } => {
                 self.machine.wait(seconds);
                 let ops = self.machine.state.flush(self.machine.now);
-                return self.commit(ops);
+                return self.disk.commit(ops);
             }
             Act::Crash => {
-                self.machine.state = PairingState::load(
-                    self.table(Table::Devices),
-                    self.table(Table::PairingPending),
-                    self.table(Table::PairingSetups),
-                    now,
-                );
+                self.machine.state = self.disk.reopened(now);
                 return;
             }
         };
         self.done(effects);
     }
 
-    fn table<T: serde::de::DeserializeOwned>(&self, table: Table) -> BTreeMap<String, T> {
-        let here = self.disk.iter().filter(|((of, _), _)| *of == table);
-        here.map(|((_, key), row)| {
-            let key = String::from_utf8(key.clone()).unwrap();
-            (key, rows::decode(table, row).unwrap())
-        })
-        .collect()
-    }
-
     fn check(&mut self) {
         assert!(self.machine.state.pending.len() <= MAX_PENDING);
-        let stored: BTreeMap<String, Device> = self.table(Table::Devices);
+        let stored: BTreeMap<String, Device> = self.disk.table(Table::Devices);
         assert_eq!(
             stored.keys().collect::<Vec<_>>(),
             self.machine.state.devices.keys().collect::<Vec<_>>()
@@ -394,7 +371,7 @@ proptest! {
     fn trust_never_widens_without_an_approval(acts in prop::collection::vec(act(), 1..80)) {
         let mut model = Model {
             machine: Machine::new(),
-            disk: BTreeMap::new(),
+            disk: Disk::default(),
             approved: BTreeMap::new(),
             issued: Vec::new(),
         };

@@ -1,6 +1,7 @@
 //! The registry as a machine and as an actor.
 
 mod actor;
+mod disk;
 mod invariants;
 mod machine;
 mod model;

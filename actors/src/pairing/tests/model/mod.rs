@@ -2,13 +2,19 @@
 //! secret changes and crashes, both say the same about who is let in, who waits and who is trusted
 //! with what, and so does the disk. The model knows nothing of rows, hashes or effects.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod acts;
+mod checks;
+mod reference;
 
 use openclaw_protocol::methods::device::{DeviceTokenRevokeParams, DeviceTokenRotateParams};
 use openclaw_protocol::methods::device_setup::SetupProfile;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use acts::{Act, act, role, scopes};
+use reference::{CODE, CODE_KEPT, Code, Life, Reference, Verdict, Waiting, profile_roles};
+
+use super::disk::Disk;
 use super::setup::phone;
 use super::*;
 use crate::gate::{AuthMode, GateSettings};
@@ -16,377 +22,15 @@ use crate::pairing::authority::Authority;
 use crate::pairing::effects::Effects;
 use crate::pairing::records::SecretMark;
 use crate::pairing::requests::Upgrader;
-use crate::store::{Op, Table, rows};
-
-const FRESH: i64 = 60_000;
-const PENDING: i64 = 300_000;
-const CODE: i64 = 600_000;
-const CODE_KEPT: i64 = 1_200_000;
-
-#[derive(Debug, Clone)]
-enum Act {
-    /// By the shared secret.
-    Connect {
-        device: u8,
-        node: bool,
-        scopes: u8,
-        silent: bool,
-        v3: bool,
-    },
-    /// By a token that was handed out at some time.
-    Present {
-        token: Index,
-        device: u8,
-        node: bool,
-        scopes: u8,
-    },
-    /// By a setup code that was made at some time.
-    UseCode {
-        code: Index,
-        device: u8,
-        node: bool,
-        scopes: u8,
-        phone: bool,
-    },
-    /// The device of a code was told.
-    Told {
-        code: Index,
-    },
-    MakeCode {
-        node: bool,
-    },
-    Upgrade {
-        device: u8,
-        scopes: u8,
-    },
-    Approve {
-        which: Index,
-        scopes: u8,
-    },
-    Reject {
-        which: Index,
-    },
-    Rotate {
-        device: u8,
-        node: bool,
-    },
-    Revoke {
-        device: u8,
-        node: bool,
-    },
-    Remove {
-        device: u8,
-    },
-    NewSecret,
-    Wait {
-        seconds: i64,
-        flush: bool,
-    },
-    Crash,
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let (d, s, b) = (|| 0..3u8, || 0..8u8, any::<bool>);
-    let i = any::<Index>;
-    prop_oneof![
-        6 => (d(), b(), s(), b(), b()).prop_map(|(device, node, scopes, silent, v3)| Act::Connect { device, node, scopes, silent, v3 }),
-        6 => (i(), d(), b(), s()).prop_map(|(token, device, node, scopes)| Act::Present { token, device, node, scopes }),
-        4 => (i(), d(), b(), s(), b()).prop_map(|(code, device, node, scopes, phone)| Act::UseCode { code, device, node, scopes, phone }),
-        1 => i().prop_map(|code| Act::Told { code }),
-        2 => b().prop_map(|node| Act::MakeCode { node }),
-        2 => (d(), s()).prop_map(|(device, scopes)| Act::Upgrade { device, scopes }),
-        4 => (i(), s()).prop_map(|(which, scopes)| Act::Approve { which, scopes }),
-        1 => i().prop_map(|which| Act::Reject { which }),
-        1 => (d(), b()).prop_map(|(device, node)| Act::Rotate { device, node }),
-        1 => (d(), b()).prop_map(|(device, node)| Act::Revoke { device, node }),
-        1 => d().prop_map(|device| Act::Remove { device }),
-        1 => Just(Act::NewSecret),
-        3 => (0..400i64, b()).prop_map(|(seconds, flush)| Act::Wait { seconds, flush }),
-        2 => Just(Act::Crash),
-    ]
-}
-
-fn scopes(node: bool, bits: u8) -> Scopes {
-    let all = [Scope::Admin, Scope::Read, Scope::Approvals];
-    let asked = all
-        .iter()
-        .enumerate()
-        .filter(|(bit, _)| bits & (1 << bit) != 0);
-    if node {
-        Scopes::NONE
-    } else {
-        asked.fold(Scopes::NONE, |set, (_, scope)| set.with(*scope))
-    }
-}
-
-const fn role(node: bool) -> Role {
-    if node { Role::Node } else { Role::Operator }
-}
-
-/// What the model knows of a role that was given.
-#[derive(Debug, Clone, PartialEq)]
-struct Given {
-    scopes: Scopes,
-    revoked: bool,
-    silent: bool,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Waiting {
-    id: String,
-    roles: BTreeSet<Role>,
-    scopes: Scopes,
-    refreshed: i64,
-    /// As the disk has it.
-    stored: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Life {
-    Alive,
-    /// It may have been pushed out by newer ones.
-    Unsure,
-    Dead,
-}
-
-#[derive(Debug)]
-struct Handed {
-    /// `None` for one that was withheld.
-    text: Option<String>,
-    device: u8,
-    role: Role,
-    scopes: Scopes,
-    /// It ends with this secret.
-    bound: Option<u32>,
-    minted: i64,
-    /// Nobody crashed since: the text is still in memory.
-    in_memory: bool,
-    life: Life,
-}
-
-#[derive(Debug)]
-struct Code {
-    id: String,
-    token: String,
-    profile: SetupProfile,
-    made: i64,
-    bound: Option<u8>,
-    told: bool,
-    gone: bool,
-}
-
-#[derive(Debug, PartialEq)]
-enum Verdict {
-    In,
-    Waits(&'static str),
-    TooNarrow,
-    No,
-}
-
-#[derive(Default)]
-struct Reference {
-    now: i64,
-    secret: u32,
-    devices: BTreeMap<u8, BTreeMap<Role, Given>>,
-    waiting: BTreeMap<u8, Waiting>,
-    handed: Vec<Handed>,
-    codes: Vec<Code>,
-}
-
-impl Reference {
-    fn gap(&self, device: u8, role: Role, scopes: Scopes) -> Option<&'static str> {
-        let Some(roles) = self.devices.get(&device) else {
-            return Some("not-paired");
-        };
-        match roles.get(&role) {
-            Some(given) if !given.revoked && given.scopes.covers(scopes) => None,
-            Some(given) if !given.revoked => Some("scope-upgrade"),
-            _ => Some("role-upgrade"),
-        }
-    }
-
-    fn give(&mut self, device: u8, role: Role, scopes: Scopes, silent: bool) {
-        let roles = self.devices.entry(device).or_default();
-        let held = roles.get(&role).filter(|given| !given.revoked);
-        let scopes = held.map_or(scopes, |held| held.scopes.union(scopes));
-        roles.insert(
-            role,
-            Given {
-                scopes,
-                revoked: false,
-                silent,
-            },
-        );
-    }
-
-    fn expire(&mut self) {
-        let now = self.now;
-        self.waiting
-            .retain(|_, waiting| now - waiting.refreshed < PENDING);
-    }
-
-    /// What a connect by the secret comes to.
-    fn connect(&mut self, device: u8, role: Role, scopes: Scopes, silent: bool) -> Verdict {
-        let Some(gap) = self.gap(device, role, scopes) else {
-            return Verdict::In;
-        };
-        let may = match gap {
-            "not-paired" | "scope-upgrade" => true,
-            _ => role == Role::Operator && !self.devices[&device].contains_key(&role),
-        };
-        if silent && may {
-            self.give(device, role, scopes, true);
-            self.answered(device, &BTreeSet::from([role]), scopes);
-            return Verdict::In;
-        }
-        Verdict::Waits(gap)
-    }
-
-    fn answered(&mut self, device: u8, roles: &BTreeSet<Role>, scopes: Scopes) {
-        let answered =
-            |waiting: &Waiting| waiting.roles.is_subset(roles) && scopes.covers(waiting.scopes);
-        if self.waiting.get(&device).is_some_and(answered) {
-            self.waiting.remove(&device);
-        }
-    }
-
-    /// A device waits under this id.
-    fn waits(&mut self, device: u8, role: Role, scopes: Scopes, v3: bool, id: &str) {
-        self.expire();
-        let now = self.now;
-        if let Some(waiting) = self.waiting.get_mut(&device) {
-            let covered = waiting.roles.contains(&role) && waiting.scopes.covers(scopes);
-            if v3 || covered {
-                assert_eq!(waiting.id, id, "the same request");
-                waiting.refreshed = now;
-                return;
-            }
-            assert_ne!(waiting.id, id, "a wider request");
-        }
-        let older = self.waiting.remove(&device);
-        let (mut roles, mut all) = (BTreeSet::from([role]), scopes);
-        if let Some(older) = older {
-            roles.extend(older.roles);
-            all = all.union(older.scopes);
-        }
-        let waiting = Waiting {
-            id: id.into(),
-            roles,
-            scopes: all,
-            refreshed: now,
-            stored: now,
-        };
-        self.waiting.insert(device, waiting);
-    }
-
-    fn live(&self, handed: &Handed) -> bool {
-        handed.bound.is_none_or(|bound| bound == self.secret)
-    }
-
-    /// A token was handed out: one that was made a moment ago, or a new one.
-    fn handed(&mut self, device: u8, role: Role, scopes: Scopes, text: &str) {
-        let same = |handed: &Handed| (handed.device, handed.role) == (device, role);
-        let shared = self.handed.iter().position(|handed| {
-            same(handed)
-                && handed.scopes == scopes
-                && handed.text.is_some()
-                && handed.in_memory
-                && self.now - handed.minted < FRESH
-                && handed.life == Life::Alive
-                && self.live(handed)
-        });
-        let known = self
-            .handed
-            .iter()
-            .position(|handed| handed.text.as_deref() == Some(text));
-        if let Some(known) = known {
-            let handed = &self.handed[known];
-            assert!(same(handed) && handed.scopes == scopes && self.live(handed));
-            assert!(handed.in_memory && self.now - handed.minted < FRESH);
-            assert_ne!(handed.life, Life::Dead);
-            self.handed[known].life = Life::Alive;
-            return;
-        }
-        assert_eq!(shared, None, "a token that was made a moment ago is shared");
-        self.mint(device, role, scopes, Some(text.to_owned()));
-    }
-
-    fn mint(&mut self, device: u8, role: Role, scopes: Scopes, text: Option<String>) {
-        let secret = self.secret;
-        let ended = |handed: &Handed| handed.bound.is_some_and(|bound| bound != secret);
-        for handed in self.handed.iter_mut().filter(|handed| ended(handed)) {
-            handed.life = Life::Dead;
-        }
-        let others: Vec<usize> = (0..self.handed.len())
-            .filter(|at| {
-                let handed = &self.handed[*at];
-                (handed.device, handed.role) == (device, role) && handed.life != Life::Dead
-            })
-            .collect();
-        if others.len() >= 4 {
-            for at in others {
-                self.handed[at].life = Life::Unsure;
-            }
-        }
-        let silent = self.devices[&device][&role].silent;
-        self.handed.push(Handed {
-            text,
-            device,
-            role,
-            scopes,
-            bound: silent.then_some(self.secret),
-            minted: self.now,
-            in_memory: true,
-            life: Life::Alive,
-        });
-    }
-
-    fn kill_tokens(&mut self, device: u8, of: Option<Role>) {
-        for handed in &mut self.handed {
-            if handed.device == device && of.is_none_or(|role| role == handed.role) {
-                handed.life = Life::Dead;
-            }
-        }
-    }
-
-    fn kill_codes(&mut self, device: u8) {
-        for code in &mut self.codes {
-            code.gone |= code.bound == Some(device);
-        }
-    }
-
-    fn has(&self, device: u8, role: Role) -> bool {
-        self.devices
-            .get(&device)
-            .and_then(|roles| roles.get(&role))
-            .is_some_and(|given| !given.revoked)
-    }
-}
-
-fn profile_roles(profile: SetupProfile) -> BTreeMap<Role, Scopes> {
-    let operator = Scopes::of(&[
-        Scope::Approvals,
-        Scope::Questions,
-        Scope::Read,
-        Scope::TalkSecrets,
-        Scope::Write,
-    ]);
-    match profile {
-        SetupProfile::Limited => {
-            BTreeMap::from([(Role::Node, Scopes::NONE), (Role::Operator, operator)])
-        }
-        SetupProfile::Node => BTreeMap::from([(Role::Node, Scopes::NONE)]),
-    }
-}
 
 /// The registry, its disk, and the model.
 struct Both {
     machine: Machine,
-    disk: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    disk: Disk,
     model: Reference,
 }
 
-fn name(device: u8) -> String {
+pub(super) fn name(device: u8) -> String {
     format!("device-{device}")
 }
 
@@ -408,7 +52,7 @@ impl Both {
         };
         Self {
             machine,
-            disk: BTreeMap::new(),
+            disk: Disk::default(),
             model,
         }
     }
@@ -421,18 +65,8 @@ impl Both {
         SecretMark::of(&gate, b"salt").unwrap()
     }
 
-    fn commit(&mut self, ops: Vec<Op>) {
-        for op in ops {
-            match op {
-                Op::Put { table, key, value } => self.disk.insert((table, key), value),
-                Op::Delete { table, key } => self.disk.remove(&(table, key)),
-                Op::DeleteRange { .. } => panic!("pairing deletes no ranges"),
-            };
-        }
-    }
-
     fn done(&mut self, effects: Effects) {
-        self.commit(effects.ops);
+        self.disk.commit(effects.ops);
     }
 
     fn ask(device: u8, node: bool, bits: u8, silent: bool) -> Admit {
@@ -749,14 +383,14 @@ impl Both {
                 }
                 if flush {
                     let ops = self.machine.state.flush(self.machine.now);
-                    self.commit(ops);
+                    self.disk.commit(ops);
                     for waiting in self.model.waiting.values_mut() {
                         waiting.stored = waiting.refreshed;
                     }
                 }
             }
             Act::Crash => {
-                self.machine.state = self.reopened();
+                self.machine.state = self.disk.reopened(self.machine.now);
                 for handed in &mut self.model.handed {
                     handed.in_memory = false;
                 }
@@ -789,137 +423,6 @@ impl Both {
             self.model
                 .waits(device, Role::Operator, scopes, false, &answer.request_id);
         }
-    }
-
-    fn table<T: serde::de::DeserializeOwned>(&self, table: Table) -> BTreeMap<String, T> {
-        let here = self.disk.iter().filter(|((of, _), _)| *of == table);
-        here.map(|((_, key), row)| {
-            let key = String::from_utf8(key.clone()).unwrap();
-            (key, rows::decode(table, row).unwrap())
-        })
-        .collect()
-    }
-
-    /// What a start would make of the disk now.
-    fn reopened(&self) -> PairingState {
-        PairingState::load(
-            self.table(Table::Devices),
-            self.table(Table::PairingPending),
-            self.table(Table::PairingSetups),
-            self.machine.now,
-        )
-    }
-
-    fn check(&mut self) {
-        self.machine.state.expire(self.machine.now);
-        self.machine.state.expire_setups(self.machine.now);
-        assert_eq!(
-            trust(&self.machine.state),
-            self.expected(|waiting| waiting.refreshed)
-        );
-        assert_eq!(
-            trust(&self.reopened()),
-            self.expected(|waiting| waiting.stored)
-        );
-        let hashes = |state: &PairingState| -> Vec<String> {
-            let grants = state
-                .devices
-                .values()
-                .flat_map(|device| device.roles.values());
-            grants
-                .flat_map(|grant| grant.tokens.iter().map(|token| token.hash.clone()))
-                .collect()
-        };
-        assert_eq!(hashes(&self.machine.state), hashes(&self.reopened()));
-        let grants = self
-            .machine
-            .state
-            .devices
-            .values()
-            .flat_map(|device| device.roles.values());
-        for grant in grants {
-            assert!(grant.tokens.len() <= 4);
-            let covered = grant
-                .tokens
-                .iter()
-                .all(|token| grant.scopes.covers(token.scopes));
-            assert!(covered, "a token gives more than its role");
-        }
-    }
-
-    fn expected(&self, refreshed: impl Fn(&Waiting) -> i64) -> Trust {
-        let model = &self.model;
-        Trust {
-            roles: model
-                .devices
-                .iter()
-                .flat_map(|(device, roles)| {
-                    roles.iter().map(|(role, given)| {
-                        ((name(*device), *role), (given.scopes, given.revoked))
-                    })
-                })
-                .collect(),
-            waiting: model
-                .waiting
-                .iter()
-                .filter(|(_, waiting)| model.now - refreshed(waiting) < PENDING)
-                .map(|(device, waiting)| {
-                    let waiting = (waiting.id.clone(), waiting.roles.clone(), waiting.scopes);
-                    (name(*device), waiting)
-                })
-                .collect(),
-            codes: model
-                .codes
-                .iter()
-                .filter(|code| !code.gone)
-                .map(|code| (code.id.clone(), (code.bound.map(name), code.told)))
-                .collect(),
-        }
-    }
-}
-
-/// Everything that decisions depend on, apart from tokens.
-#[derive(Debug, PartialEq)]
-struct Trust {
-    roles: BTreeMap<(String, Role), (Scopes, bool)>,
-    waiting: BTreeMap<String, (String, BTreeSet<Role>, Scopes)>,
-    codes: BTreeMap<String, (Option<String>, bool)>,
-}
-
-fn trust(state: &PairingState) -> Trust {
-    Trust {
-        roles: state
-            .devices
-            .iter()
-            .flat_map(|(id, device)| {
-                device.roles.iter().map(|(role, grant)| {
-                    (
-                        (id.clone(), *role),
-                        (grant.scopes, grant.revoked_at_ms.is_some()),
-                    )
-                })
-            })
-            .collect(),
-        waiting: state
-            .pending
-            .iter()
-            .map(|(id, pending)| {
-                let waiting = (
-                    pending.request_id.clone(),
-                    pending.roles.clone(),
-                    pending.scopes,
-                );
-                (id.clone(), waiting)
-            })
-            .collect(),
-        codes: state
-            .setups
-            .iter()
-            .map(|(id, setup)| {
-                let bound = setup.bound.as_ref().map(|bound| bound.device_id.clone());
-                (id.clone(), (bound, setup.completed_at_ms.is_some()))
-            })
-            .collect(),
     }
 }
 
