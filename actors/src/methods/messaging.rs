@@ -5,17 +5,13 @@ use std::sync::Arc;
 
 use actix::{AsyncContext as _, Handler};
 use openclaw_protocol::ErrorShape;
-use openclaw_protocol::events::chat::ChatFinal;
-use openclaw_protocol::events::{CHAT, ChatEvent, ChatState};
 use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::methods::messaging::{Send, SendParams, SendResult};
 
-use crate::agent::emit::ChatBody;
 use crate::dedupe::Admitted;
 use crate::dedupe::state::Stored;
-use crate::event::{Audience, EventOut};
-use crate::methods::store_error;
+use crate::methods::{injected, store_error};
 use crate::sessions::keys::SessionKey;
 use crate::sessions::state::Draft;
 use crate::sessions::{Append, Sessions, keys};
@@ -75,39 +71,14 @@ impl Handler<Admitted<Send>> for Sessions {
         let gateway = self.deps.gateway.clone();
         let reply = call.reply;
         actix_rt::spawn(async move {
-            let appended = match appending.await {
-                Ok(Ok(appended)) => appended,
-                Ok(Err(error)) => return reply.error(store_error(&error)),
-                Err(_) => {
-                    return reply.error(
-                        ErrorShape::unavailable("the session index is restarting; try again")
-                            .retry_after(500),
-                    );
-                }
+            let appended = match injected::stored(appending).await {
+                Ok(appended) => appended,
+                Err(error) => return reply.error(error),
             };
             guard.accepted();
             guard.finished();
             reply.ok(&result);
-            for event in appended.events {
-                gateway.emit(event);
-            }
-            let event = ChatEvent {
-                run_id,
-                session_key: session.canonical.to_string(),
-                seq: 0,
-                agent_id: Some(session.agent),
-                spawned_by: None,
-                state: ChatState::Final(ChatFinal {
-                    message: Some(row),
-                    usage: None,
-                    stop_reason: Some("injected".into()),
-                }),
-            };
-            gateway.emit(EventOut::new(
-                CHAT,
-                Audience::Session(session.canonical),
-                ChatBody(event),
-            ));
+            injected::show(&gateway, appended, run_id, session, row);
         });
     }
 }

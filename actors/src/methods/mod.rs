@@ -8,6 +8,7 @@ pub mod channels;
 pub mod chat;
 pub mod config;
 pub mod device;
+mod injected;
 pub mod logs;
 pub mod messaging;
 pub mod models;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use openclaw_protocol::{ErrorShape, Method};
+
 use crate::settings::Settings;
 
 /// A canonical key and the agent that it names.
@@ -31,6 +33,20 @@ pub enum KeyError {
         /// Its agent.
         agent: String,
     },
+}
+
+/// Finds the canonical key that the parameters of `M` name.
+///
+/// # Errors
+///
+/// `INVALID_REQUEST` with the method's name and what [`canonical`] refuses.
+pub fn of_params<M: Method>(
+    written: &str,
+    agent: Option<&str>,
+    settings: &Settings,
+) -> Result<SessionKey, ErrorShape> {
+    canonical(written, agent, settings)
+        .map_err(|error| ErrorShape::invalid(format!("invalid {} params: {error}", M::NAME)))
 }
 
 /// Finds the canonical key.

@@ -4,15 +4,11 @@ use std::sync::Arc;
 
 use actix::{AsyncContext as _, Handler};
 use openclaw_protocol::ErrorShape;
-use openclaw_protocol::events::chat::ChatFinal;
-use openclaw_protocol::events::{CHAT, ChatEvent, ChatState};
 use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::methods::session_changes::{ChatInject, ChatInjectResult};
 
-use crate::agent::emit::ChatBody;
 use crate::call::Call;
-use crate::event::{Audience, EventOut};
-use crate::methods::store_error;
+use crate::methods::injected;
 use crate::sessions::state::Draft;
 use crate::sessions::{Append, Sessions, keys};
 
@@ -22,15 +18,14 @@ impl Handler<Call<ChatInject>> for Sessions {
     fn handle(&mut self, call: Call<ChatInject>, ctx: &mut Self::Context) {
         let Call { params, reply, .. } = call;
         let settings = self.deps.views.settings.load();
-        let session =
-            match keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings) {
-                Ok(session) => session,
-                Err(error) => {
-                    return reply.error(ErrorShape::invalid(format!(
-                        "invalid chat.inject params: {error}"
-                    )));
-                }
-            };
+        let session = match keys::of_params::<ChatInject>(
+            &params.session_key,
+            params.agent_id.as_deref(),
+            &settings,
+        ) {
+            Ok(session) => session,
+            Err(error) => return reply.error(error),
+        };
         let known = |key: &str| self.deps.index.with(|index| index.get(key).is_some());
         if !known(&session.canonical) {
             return reply.error(ErrorShape::invalid("session not found"));
@@ -62,40 +57,15 @@ impl Handler<Call<ChatInject>> for Sessions {
         });
         let gateway = self.deps.gateway.clone();
         actix_rt::spawn(async move {
-            let appended = match appending.await {
-                Ok(Ok(appended)) => appended,
-                Ok(Err(error)) => return reply.error(store_error(&error)),
-                Err(_) => {
-                    return reply.error(
-                        ErrorShape::unavailable("the session index is restarting; try again")
-                            .retry_after(500),
-                    );
-                }
+            let appended = match injected::stored(appending).await {
+                Ok(appended) => appended,
+                Err(error) => return reply.error(error),
             };
             reply.ok(&ChatInjectResult {
                 ok: true,
                 message_id,
             });
-            for event in appended.events {
-                gateway.emit(event);
-            }
-            let event = ChatEvent {
-                run_id,
-                session_key: session.canonical.to_string(),
-                seq: 0,
-                agent_id: Some(session.agent),
-                spawned_by: None,
-                state: ChatState::Final(ChatFinal {
-                    message: Some(row),
-                    usage: None,
-                    stop_reason: Some("injected".into()),
-                }),
-            };
-            gateway.emit(EventOut::new(
-                CHAT,
-                Audience::Session(session.canonical),
-                ChatBody(event),
-            ));
+            injected::show(&gateway, appended, run_id, session, row);
         });
     }
 }

@@ -17,7 +17,8 @@ impl Handler<Call<SessionsDelete>> for AgentRunner {
     fn handle(&mut self, call: Call<SessionsDelete>, ctx: &mut Self::Context) {
         let settings = self.deps.views.settings.load();
         let params = &call.params;
-        match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
+        match keys::of_params::<SessionsDelete>(&params.key, params.agent_id.as_deref(), &settings)
+        {
             Ok(session) => {
                 let conditional =
                     params.archived_only == Some(true) || params.expected_session_id.is_some();
@@ -30,9 +31,7 @@ impl Handler<Call<SessionsDelete>> for AgentRunner {
                 // A full mailbox drops the call, which answers for itself.
                 drop(self.deps.sessions.try_send(call));
             }
-            Err(error) => call.reply.error(ErrorShape::invalid(format!(
-                "invalid sessions.delete params: {error}"
-            ))),
+            Err(error) => call.reply.error(error),
         }
     }
 }
@@ -84,8 +83,8 @@ impl Sessions {
         };
         let params = &call.params;
         let settings = self.deps.views.settings.load();
-        let session = keys::canonical(&params.key, params.agent_id.as_deref(), &settings)
-            .map_err(|error| invalid(error.to_string()))?;
+        let session =
+            keys::of_params::<SessionsDelete>(&params.key, params.agent_id.as_deref(), &settings)?;
         if *session.canonical == *keys::main_session(&session.agent, &settings) {
             return Err(ErrorShape::invalid(format!(
                 "Cannot delete the main session ({}).",

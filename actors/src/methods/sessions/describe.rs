@@ -1,7 +1,6 @@
 //! `sessions.describe`: one row of the index; owner: sessions.
 
 use actix::Handler;
-use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::sessions::{SessionsDescribe, SessionsDescribeResult};
 
 use crate::call::Call;
@@ -12,7 +11,7 @@ impl Handler<Call<SessionsDescribe>> for Sessions {
 
     fn handle(&mut self, call: Call<SessionsDescribe>, _: &mut Self::Context) {
         let settings = self.deps.views.settings.load();
-        match keys::canonical(&call.params.key, None, &settings) {
+        match keys::of_params::<SessionsDescribe>(&call.params.key, None, &settings) {
             Ok(session) => {
                 let row = self
                     .deps
@@ -22,9 +21,7 @@ impl Handler<Call<SessionsDescribe>> for Sessions {
                     session: row.into(),
                 });
             }
-            Err(error) => call.reply.error(ErrorShape::invalid(format!(
-                "invalid sessions.describe params: {error}"
-            ))),
+            Err(error) => call.reply.error(error),
         }
     }
 }

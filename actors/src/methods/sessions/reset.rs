@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use actix::{AsyncContext as _, Handler};
-use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::session_changes::{
     ResetReason, SessionsReset, SessionsResetResult,
 };
@@ -20,15 +19,13 @@ impl Handler<Call<SessionsReset>> for AgentRunner {
     fn handle(&mut self, call: Call<SessionsReset>, ctx: &mut Self::Context) {
         let settings = self.deps.views.settings.load();
         let params = &call.params;
-        match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
+        match keys::of_params::<SessionsReset>(&params.key, params.agent_id.as_deref(), &settings) {
             Ok(session) => {
                 self.stop(&session.canonical, None, &ctx.address());
                 // A full mailbox drops the call, which answers for itself.
                 drop(self.deps.sessions.try_send(call));
             }
-            Err(error) => call.reply.error(ErrorShape::invalid(format!(
-                "invalid sessions.reset params: {error}"
-            ))),
+            Err(error) => call.reply.error(error),
         }
     }
 }
@@ -39,13 +36,13 @@ impl Handler<Call<SessionsReset>> for Sessions {
     fn handle(&mut self, call: Call<SessionsReset>, _: &mut Self::Context) {
         let Call { params, reply, .. } = call;
         let settings = self.deps.views.settings.load();
-        let session = match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
+        let session = match keys::of_params::<SessionsReset>(
+            &params.key,
+            params.agent_id.as_deref(),
+            &settings,
+        ) {
             Ok(session) => session,
-            Err(error) => {
-                return reply.error(ErrorShape::invalid(format!(
-                    "invalid sessions.reset params: {error}"
-                )));
-            }
+            Err(error) => return reply.error(error),
         };
         let entropy = Arc::clone(&self.deps.entropy);
         let now = self.deps.clock.now();
