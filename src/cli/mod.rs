@@ -9,6 +9,7 @@ mod commands;
 mod connect;
 mod environment;
 pub mod failure;
+mod node_choice;
 pub mod output;
 pub mod render;
 mod run_time;

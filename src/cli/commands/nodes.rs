@@ -18,6 +18,7 @@ use crate::cli::args::{DecideArgs, NodeApproveArgs, NodeArgs, NodesCommand, Read
 use crate::cli::connect::open;
 use crate::cli::environment::Environment;
 use crate::cli::failure::Failure;
+use crate::cli::node_choice;
 use crate::cli::output::Output;
 use crate::cli::render::nodes as render;
 use crate::cli::render::text::{plain, short};
@@ -119,11 +120,11 @@ async fn approve(
     let connection = open(&target, wanted(read, &[Scope::Pairing])).await?;
     let list = ask::<NodePairList>(&connection, &target, &EmptyParams {}).await?;
     connection.close().await;
-    let request = render::find(&list.pending, &args.request).map_err(unknown)?;
+    let request = node_choice::find(&list.pending, &args.request).map_err(unknown)?;
     let mut request = request.clone();
-    let only = render::only(&mut request, &args.only).map_err(unknown)?;
+    let only = node_choice::only(&mut request, &args.only).map_err(unknown)?;
     let request = &request;
-    let sensitive = render::sensitive(&request.commands);
+    let sensitive = node_choice::sensitive(&request.commands);
     // A command that was named is wanted.
     if !sensitive.is_empty() && !args.sensitive && only.is_none() {
         if !read.form.json {
@@ -141,7 +142,7 @@ async fn approve(
             )),
         ));
     }
-    let scopes = render::approve_scopes(request);
+    let scopes = node_choice::approve_scopes(request);
     let params = NodePairApproveParams {
         request_id: request.request_id.clone(),
         commands: only,
@@ -166,7 +167,7 @@ async fn reject(
     let target = environment.target(&args.read.target)?;
     let connection = open(&target, wanted(&args.read, &[Scope::Pairing])).await?;
     let list = ask::<NodePairList>(&connection, &target, &EmptyParams {}).await?;
-    let request = render::find(&list.pending, &args.request).map_err(unknown)?;
+    let request = node_choice::find(&list.pending, &args.request).map_err(unknown)?;
     let params = json!({ "requestId": request.request_id });
     let method = NodePairReject::NAME;
     let answer = decide(connection, &target, &args.read, method, &params).await?;
@@ -218,7 +219,7 @@ async fn resolve(
     wanted: &str,
 ) -> Result<String, Failure> {
     let NodeListResult { nodes, .. } = ask::<NodeList>(connection, target, &EmptyParams {}).await?;
-    render::find_node(&nodes, wanted)
+    node_choice::find_node(&nodes, wanted)
         .map(|node| node.node_id.clone())
         .map_err(unknown)
 }

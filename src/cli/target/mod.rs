@@ -1,0 +1,249 @@
+//! Which gateway is meant, and what opens it. Pure: flags, variables and configuration in, one
+//! [`Target`] out.
+
+mod address;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret;
+
+use address::{host_of, is_loopback, may_be_plain, normalise, same};
+
+use super::args::TargetArgs;
+use super::failure::Failure;
+use crate::config::Loaded;
+use crate::config::gateway::{AuthMode, GatewayMode};
+use crate::config::secrets::SecretInput;
+use crate::state_dir::{EnvLookup, StatePaths};
+
+/// Switches off the rule that credentials do not cross a network in the clear.
+const ALLOW_PLAIN: &str = "OPENCLAW_ALLOW_INSECURE_PRIVATE_WS";
+
+/// The shared secret of a gateway.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// A token.
+    Token(String),
+    /// A password.
+    Password(String),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Token(_) => "Token",
+            Self::Password(_) => "Password",
+        })
+    }
+}
+
+/// Where something was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// On the command line.
+    Flag,
+    /// In an environment variable.
+    Variable,
+    /// In the configuration, or a file of ours beside it.
+    Config,
+}
+
+/// A gateway and what opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// `ws://` or `wss://` address.
+    pub url: String,
+    /// Where the address was said.
+    pub url_source: Source,
+    /// The shared secret, if one is known.
+    pub secret: Option<Secret>,
+    /// Where the secret was said.
+    pub secret_source: Option<Source>,
+    /// Whether the address is this host's loopback.
+    pub loopback: bool,
+    /// Where this command line keeps its device and its tokens.
+    pub gateway_dir: PathBuf,
+}
+
+/// What the configuration says about gateways.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// Whether the configuration means a remote gateway.
+    pub remote: bool,
+    /// `gateway.remote.url`.
+    pub remote_url: Option<String>,
+    /// `gateway.remote.token` or `.password`.
+    pub remote_secret: Option<Secret>,
+    /// Address of this host's gateway.
+    pub local_url: Option<String>,
+    /// Its secret: configured, or made by its first start.
+    pub local_secret: Option<Secret>,
+    /// Whether that only proves to be the gateway's user, and opens nothing for a page.
+    pub owner_only: bool,
+    /// A secret that is configured and cannot be used, with the reason.
+    pub fault: Option<String>,
+    /// Folder of ours in the state directory.
+    pub gateway_dir: PathBuf,
+}
+
+impl Configured {
+    /// Takes it from a loaded configuration.
+    pub fn of(loaded: &Loaded) -> Self {
+        let gateway = &loaded.config.gateway;
+        let mut fault = None;
+        let mut read = |path: &str, input: Option<&SecretInput>| match input?.secret() {
+            Ok(secret) => secret.map(|secret| secret.expose_secret().to_owned()),
+            Err(error) => {
+                fault.get_or_insert_with(|| format!("{path}: {error}"));
+                None
+            }
+        };
+        let token = read("gateway.auth.token", gateway.auth.token.as_ref());
+        let password = read("gateway.auth.password", gateway.auth.password.as_ref());
+        let remote_token = read("gateway.remote.token", gateway.remote.token.as_ref());
+        let remote_password = read("gateway.remote.password", gateway.remote.password.as_ref());
+        let own = loaded
+            .own_token
+            .as_ref()
+            .map(|token| token.expose_secret().to_owned());
+        let (local_secret, owner_only) = match gateway.auth.mode {
+            Some(AuthMode::None) => (own.map(Secret::Token), true),
+            Some(AuthMode::TrustedProxy) => {
+                (either(None, password).or(own.map(Secret::Token)), true)
+            }
+            Some(AuthMode::Token | AuthMode::Password) | None => {
+                (either(token, password).or(own.map(Secret::Token)), false)
+            }
+        };
+        let scheme = if gateway.tls.enabled { "wss" } else { "ws" };
+        Self {
+            remote: gateway.mode == Some(GatewayMode::Remote),
+            remote_url: gateway.remote.url.clone(),
+            remote_secret: either(remote_token, remote_password),
+            local_url: Some(format!("{scheme}://127.0.0.1:{}", gateway.port)),
+            local_secret,
+            owner_only,
+            fault,
+            gateway_dir: loaded.paths.gateway_dir.clone(),
+        }
+    }
+
+    /// No configuration, only its places.
+    pub fn nothing(paths: &StatePaths) -> Self {
+        Self {
+            gateway_dir: paths.gateway_dir.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// The gateway that is meant when nothing else is said, and its secret.
+    pub fn default_gateway(&self) -> (Option<&String>, Option<&Secret>) {
+        if self.remote {
+            (self.remote_url.as_ref(), self.remote_secret.as_ref())
+        } else {
+            (self.local_url.as_ref(), self.local_secret.as_ref())
+        }
+    }
+
+    /// The configured secret of the gateway at `url`. Another address never gets one: a mistyped or
+    /// foreign address must not learn the secret of this host's gateway.
+    fn secret_for(&self, url: &str) -> Option<&Secret> {
+        let same = |known: &Option<String>| known.as_deref().is_some_and(|known| same(known, url));
+        if same(&self.local_url) {
+            self.local_secret.as_ref()
+        } else if same(&self.remote_url) {
+            self.remote_secret.as_ref()
+        } else {
+            None
+        }
+    }
+}
+
+fn either(token: Option<String>, password: Option<String>) -> Option<Secret> {
+    token
+        .map(Secret::Token)
+        .or_else(|| password.map(Secret::Password))
+}
+
+/// Decides which gateway is meant.
+///
+/// # Errors
+///
+/// A [`Failure`] when the address is none, when mode `remote` names no address, or when credentials
+/// would cross a network in the clear.
+pub fn resolve(
+    args: &TargetArgs,
+    env: EnvLookup<'_>,
+    configured: &Configured,
+) -> Result<Target, Failure> {
+    let (url, url_source) = if let Some(url) = &args.url {
+        (normalise(url).map_err(Failure::usage)?, Source::Flag)
+    } else if let Some(url) = env("OPENCLAW_GATEWAY_URL") {
+        let url = normalise(&url).map_err(|error| {
+            Failure::configuration(format!("OPENCLAW_GATEWAY_URL: {error}"), None)
+        })?;
+        (url, Source::Variable)
+    } else {
+        let (url, _) = configured.default_gateway();
+        let url = url.ok_or_else(|| {
+            Failure::configuration(
+                "gateway.mode is \"remote\" and gateway.remote.url is not set".into(),
+                Some("set it, or name the gateway with --url".into()),
+            )
+        })?;
+        let url = normalise(url).map_err(|error| {
+            Failure::configuration(format!("gateway.remote.url: {error}"), None)
+        })?;
+        (url, Source::Config)
+    };
+    let (secret, secret_source) = find_secret(args, env, configured, &url, url_source)?;
+    let host = host_of(&url);
+    if url.starts_with("ws:") && !may_be_plain(&host) && env(ALLOW_PLAIN).as_deref() != Some("1") {
+        return Err(Failure::configuration(
+            format!("{url} would carry credentials over the network unencrypted"),
+            Some(format!(
+                "use wss://, an SSH tunnel (ssh -N -L 18789:127.0.0.1:18789 {host}) or a tailnet \
+                 address; {ALLOW_PLAIN}=1 allows it"
+            )),
+        ));
+    }
+    Ok(Target {
+        loopback: is_loopback(&host),
+        url,
+        url_source,
+        secret,
+        secret_source,
+        gateway_dir: configured.gateway_dir.clone(),
+    })
+}
+
+fn find_secret(
+    args: &TargetArgs,
+    env: EnvLookup<'_>,
+    configured: &Configured,
+    url: &str,
+    url_source: Source,
+) -> Result<(Option<Secret>, Option<Source>), Failure> {
+    if let Some(secret) = either(args.token.clone(), args.password.clone()) {
+        return Ok((Some(secret), Some(Source::Flag)));
+    }
+    let variables = either(
+        env("OPENCLAW_GATEWAY_TOKEN"),
+        env("OPENCLAW_GATEWAY_PASSWORD"),
+    );
+    if let Some(secret) = variables {
+        return Ok((Some(secret), Some(Source::Variable)));
+    }
+    match (configured.secret_for(url), &configured.fault) {
+        (Some(secret), _) => Ok((Some(secret.clone()), Some(Source::Config))),
+        (None, Some(fault)) if url_source == Source::Config => Err(Failure::configuration(
+            fault.clone(),
+            Some("mend it, or pass the secret with --token or --password".into()),
+        )),
+        (None, _) => Ok((None, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
