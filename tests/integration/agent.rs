@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{check_order, history, message, text_of, turn};
+use crate::chat::{check_order, history, message, say, scripted, text_of, turn};
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::model::Model;
 
@@ -58,11 +58,9 @@ async fn an_agent_request_is_answered_twice_with_its_events_between() {
 
 #[tokio::test]
 async fn who_waits_for_a_run_is_told_its_end() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
+    let (mut model, daemon, mut client) = scripted().await;
     let mut other = daemon.client().await;
-    client.call("chat.send", message("main", "hi", "k1")).await;
+    say(&mut client, "main", "hi", "k1").await;
     let asked = model.asked().await;
     let early = other
         .call("agent.wait", json!({ "runId": "k1", "timeoutMs": 1 }))
@@ -85,9 +83,7 @@ async fn who_waits_for_a_run_is_told_its_end() {
 
 #[tokio::test]
 async fn a_run_is_stopped_and_keeps_what_it_had_said() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
+    let (mut model, _daemon, mut client) = scripted().await;
     let request = client
         .ask("chat.send", message("main", "tell me a story", "k1"))
         .await;
@@ -116,29 +112,21 @@ async fn a_run_is_stopped_and_keeps_what_it_had_said() {
         (&again["aborted"], &again["runIds"]),
         (&json!(false), &json!([]))
     );
-    let replay = client
-        .call("chat.send", message("main", "tell me a story", "k1"))
-        .await;
+    let replay = say(&mut client, "main", "tell me a story", "k1").await;
     assert_eq!(
         (replay["status"].as_str(), replay["summary"].as_str()),
         (Some("timeout"), Some("aborted"))
     );
     // The session is free.
-    client
-        .call("chat.send", message("main", "go on", "k2"))
-        .await;
+    say(&mut client, "main", "go on", "k2").await;
     model.asked().await.done().await;
     client.chat("k2", "final").await;
 }
 
 #[tokio::test]
 async fn a_queued_run_is_stopped_before_it_begins() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("main", "first", "k1"))
-        .await;
+    let (mut model, _daemon, mut client) = scripted().await;
+    say(&mut client, "main", "first", "k1").await;
     let first = model.asked().await;
     let queued = client.ask("agent", ask("second", "k2")).await;
     assert_eq!(
@@ -159,9 +147,7 @@ async fn a_queued_run_is_stopped_before_it_begins() {
     assert_eq!(end["payload"]["stopReason"], "rpc");
     first.done().await;
     client.chat("k1", "final").await;
-    client
-        .call("chat.send", message("main", "third", "k3"))
-        .await;
+    say(&mut client, "main", "third", "k3").await;
     model.asked().await.done().await;
     client.chat("k3", "final").await;
     assert_eq!(
@@ -173,23 +159,13 @@ async fn a_queued_run_is_stopped_before_it_begins() {
 
 #[tokio::test]
 async fn a_word_stops_everything_in_its_session() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("main", "first", "k1"))
-        .await;
+    let (mut model, _daemon, mut client) = scripted().await;
+    say(&mut client, "main", "first", "k1").await;
     let running = model.asked().await;
-    client
-        .call("chat.send", message("main", "second", "k2"))
-        .await;
-    client
-        .call("chat.send", message("other", "elsewhere", "k3"))
-        .await;
+    say(&mut client, "main", "second", "k2").await;
+    say(&mut client, "other", "elsewhere", "k3").await;
     let elsewhere = model.asked().await;
-    let stopped = client
-        .call("chat.send", message("main", " /STOP ", "k4"))
-        .await;
+    let stopped = say(&mut client, "main", " /STOP ", "k4").await;
     assert_eq!(stopped["aborted"], true);
     let mut ids: Vec<&str> = stopped["runIds"]
         .as_array()
@@ -213,9 +189,7 @@ async fn a_word_stops_everything_in_its_session() {
 
 #[tokio::test]
 async fn a_run_that_takes_too_long_is_ended() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
+    let (mut model, _daemon, mut client) = scripted().await;
     let mut params = message("main", "slow", "k1");
     params["timeoutMs"] = json!(300);
     client.call("chat.send", params).await;
@@ -238,12 +212,8 @@ async fn a_run_that_takes_too_long_is_ended() {
 
 #[tokio::test]
 async fn a_run_that_panics_fails_alone() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("healthy", "stay", "k1"))
-        .await;
+    let (mut model, _daemon, mut client) = scripted().await;
+    say(&mut client, "healthy", "stay", "k1").await;
     let healthy = model.asked().await;
     let id = client
         .ask(
@@ -269,9 +239,7 @@ async fn a_run_that_panics_fails_alone() {
     healthy.done().await;
     client.chat("k1", "final").await;
     // The session of the failed run is free, and the gateway is well.
-    client
-        .call("chat.send", message("sick", "better?", "k3"))
-        .await;
+    say(&mut client, "sick", "better?", "k3").await;
     model.asked().await.done().await;
     client.chat("k3", "final").await;
     assert_eq!(client.call("health", json!({})).await["ok"], true);

@@ -11,9 +11,22 @@ pub(crate) fn message(session: &str, text: &str, key: &str) -> Value {
     json!({ "sessionKey": session, "message": text, "idempotencyKey": key })
 }
 
+/// A daemon, the model that a test speaks for, and a client.
+pub(crate) async fn scripted() -> (Model, Daemon, Socket) {
+    let model = Model::start().await;
+    let daemon = Daemon::start(Plan::with_model(&model));
+    let client = daemon.client().await;
+    (model, daemon, client)
+}
+
+/// Sends a message; gives the acknowledgement.
+pub(crate) async fn say(client: &mut Socket, session: &str, text: &str, key: &str) -> Value {
+    client.call("chat.send", message(session, text, key)).await
+}
+
 /// Sends a message and waits for the end of its run.
 pub(crate) async fn turn(client: &mut Socket, session: &str, text: &str, key: &str) -> Value {
-    let ack = client.call("chat.send", message(session, text, key)).await;
+    let ack = say(client, session, text, key).await;
     assert_eq!(ack["status"], "started", "{ack}");
     client.chat(key, "final").await
 }
@@ -86,9 +99,7 @@ pub(crate) async fn check_order(client: &mut Socket, request: &str, run: &str, s
 
 #[tokio::test]
 async fn a_message_is_acknowledged_then_answered_piece_by_piece_then_stored() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
+    let (mut model, _daemon, mut client) = scripted().await;
     let request = client
         .ask("chat.send", message("main", "Good morning", "k1"))
         .await;
@@ -163,7 +174,7 @@ async fn the_conversation_so_far_goes_to_the_model_and_other_sessions_do_not() {
         ("b", "elsewhere", "k2"),
         ("a", "second", "k3"),
     ] {
-        client.call("chat.send", message(session, text, key)).await;
+        say(&mut client, session, text, key).await;
         let mut ask = model.asked().await;
         if key == "k3" {
             let expected = [
@@ -418,10 +429,8 @@ async fn a_scope_that_may_not_read_sees_no_conversation() {
 
 #[tokio::test]
 async fn the_list_of_sessions_shows_what_runs() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client.call("chat.send", message("main", "hi", "k1")).await;
+    let (mut model, _daemon, mut client) = scripted().await;
+    say(&mut client, "main", "hi", "k1").await;
     let ask = model.asked().await;
     let list = client.call("sessions.list", json!({})).await;
     let session = &list["sessions"][0];

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::chat::{history, message, turn};
+use crate::chat::{history, message, say, scripted, turn};
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::device::Device;
 use crate::harness::model::Model;
@@ -10,9 +10,7 @@ use crate::harness::socket::connect_params;
 
 #[tokio::test]
 async fn a_key_is_answered_in_flight_when_done_and_after_a_restart() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
+    let (mut model, daemon, mut client) = scripted().await;
     let first = message("main", "pay the bill", "k1");
     client.call("chat.send", first.clone()).await;
     let asked = model.asked().await;
@@ -47,9 +45,7 @@ async fn a_key_is_answered_in_flight_when_done_and_after_a_restart() {
 
 #[tokio::test]
 async fn an_agent_key_gives_its_final_answer_again() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
+    let (mut model, daemon, mut client) = scripted().await;
     let params = json!({ "message": "compute", "idempotencyKey": "k1", "sessionKey": "main" });
     let id = client.ask("agent", params.clone()).await;
     client.answer(&id).await;
@@ -74,16 +70,10 @@ async fn an_agent_key_gives_its_final_answer_again() {
 
 #[tokio::test]
 async fn a_run_that_a_restart_interrupts_says_so_and_is_not_run_again() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("main", "first", "k1"))
-        .await;
+    let (mut model, daemon, mut client) = scripted().await;
+    say(&mut client, "main", "first", "k1").await;
     let _held = model.asked().await;
-    client
-        .call("chat.send", message("main", "second", "k2"))
-        .await;
+    say(&mut client, "main", "second", "k2").await;
     drop(client);
     let home = daemon.stop().await;
     let daemon = Daemon::start_in(home, Plan::with_model(&model));
@@ -113,9 +103,7 @@ async fn a_run_that_a_restart_interrupts_says_so_and_is_not_run_again() {
         queued["error"]["message"],
         "interrupted by a gateway restart"
     );
-    client
-        .call("chat.send", message("main", "third", "k3"))
-        .await;
+    say(&mut client, "main", "third", "k3").await;
     model.asked().await.done().await;
     client.chat("k3", "final").await;
     assert_eq!(model.journal(), ["first", "third"]);

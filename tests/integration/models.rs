@@ -3,27 +3,21 @@
 use openclaw_actors::settings::ModelPlan;
 use serde_json::{Value, json};
 
-use crate::chat::{history, message, text_of, turn};
+use crate::chat::{history, message, say, scripted, text_of, turn};
 use crate::harness::daemon::{Daemon, Plan, resolved};
 use crate::harness::model::Model;
 use crate::harness::socket::Socket;
 
 /// Sends a message whose run must fail; gives the chat event.
 async fn failing(client: &mut Socket, key: &str) -> Value {
-    client
-        .call("chat.send", message("main", "hello", key))
-        .await;
+    say(client, "main", "hello", key).await;
     client.chat(key, "error").await
 }
 
 #[tokio::test]
 async fn a_model_that_refuses_the_key_is_named_with_the_config_path() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("main", "hello", "k1"))
-        .await;
+    let (mut model, _daemon, mut client) = scripted().await;
+    say(&mut client, "main", "hello", "k1").await;
     model
         .asked()
         .await
@@ -59,12 +53,8 @@ async fn a_model_that_refuses_the_key_is_named_with_the_config_path() {
 
 #[tokio::test]
 async fn a_model_that_asks_for_patience_beyond_the_limit_is_a_rate_limit() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("main", "hello", "k1"))
-        .await;
+    let (mut model, _daemon, mut client) = scripted().await;
+    say(&mut client, "main", "hello", "k1").await;
     model
         .asked()
         .await
@@ -81,12 +71,8 @@ async fn a_model_that_asks_for_patience_beyond_the_limit_is_a_rate_limit() {
 
 #[tokio::test]
 async fn a_model_that_asks_for_a_moment_is_asked_again() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("main", "hello", "k1"))
-        .await;
+    let (mut model, _daemon, mut client) = scripted().await;
+    say(&mut client, "main", "hello", "k1").await;
     model
         .asked()
         .await
@@ -104,9 +90,7 @@ async fn a_broken_model_is_asked_three_times_then_its_fallback() {
     let plan = ModelPlan::Chain(vec![resolved(&model, "m1"), resolved(&model, "m2")]);
     let daemon = Daemon::start(Plan::default().model(plan));
     let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("main", "hello", "k1"))
-        .await;
+    say(&mut client, "main", "hello", "k1").await;
     for _ in 0..3 {
         let asked = model.asked().await;
         assert_eq!(asked.body["model"], "m1");
@@ -131,12 +115,8 @@ async fn a_broken_model_is_asked_three_times_then_its_fallback() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_not_asked_for_again() {
-    let mut model = Model::start().await;
-    let daemon = Daemon::start(Plan::with_model(&model));
-    let mut client = daemon.client().await;
-    client
-        .call("chat.send", message("main", "hello", "k1"))
-        .await;
+    let (mut model, _daemon, mut client) = scripted().await;
+    say(&mut client, "main", "hello", "k1").await;
     let mut asked = model.asked().await;
     asked.text("half an ans").await;
     client.chat("k1", "delta").await;

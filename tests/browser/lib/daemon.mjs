@@ -75,41 +75,42 @@ export class Daemon {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
-    const ended = new Promise((resolve) => child.on('exit', (code, signal) => resolve({ code, signal })));
-    this.#exited = ended;
+    this.#exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve({ code, signal })));
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8');
       stream.on('data', (text) => (this.output += text));
     }
-    await this.#ready(ended);
+    await this.#says(/gateway ready/, START_MS);
     return this;
   }
 
-  async #ready(ended) {
-    let over = null;
-    void ended.then((how) => (over = how));
-    const deadline = Date.now() + START_MS;
-    for (;;) {
-      if (over) throw new Error(`the daemon ended with ${JSON.stringify(over)} before it was ready; it said:\n${this.output}`);
-      if (Date.now() > deadline) throw new Error(`the daemon was not ready within ${START_MS} ms; it said:\n${this.output}`);
-      const status = await fetch(`${this.origin}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
-        async (answer) => (await answer.arrayBuffer(), answer.status),
-        () => 0,
-      );
-      if (status === 200) return;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+  /** Waits until the daemon has said this, and gives the match; fails when it ends before, or after `ms`. */
+  #says(pattern, ms) {
+    const child = this.#child;
+    return new Promise((resolve, reject) => {
+      const end = (settle, value) => {
+        clearTimeout(limit);
+        for (const stream of [child.stdout, child.stderr]) stream.off('data', look);
+        child.off('exit', ended);
+        settle(value);
+      };
+      const fail = (how) => end(reject, new Error(`the daemon ${how} and did not say ${pattern}; it said:\n${this.output}`));
+      const look = () => {
+        const found = pattern.exec(this.output);
+        if (found) end(resolve, found);
+      };
+      const ended = (code, signal) => fail(`ended with ${code ?? signal}`);
+      const limit = setTimeout(() => fail(`was waited for ${ms} ms`), ms);
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', look);
+      child.on('exit', ended);
+      look();
+    });
   }
 
   /** The ready-to-open address, with the token, that the first start prints. */
   async address() {
-    const deadline = Date.now() + 5_000;
-    while (Date.now() < deadline) {
-      const printed = /https?:\/\/\S+#token=[^\s'"<>)]+/.exec(this.output);
-      if (printed) return printed[0];
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    throw new Error(`no address with a token was printed; the daemon said:\n${this.output}`);
+    const [printed] = await this.#says(/https?:\/\/\S+#token=[^\s'"<>)]+(?=\s)/, 5_000);
+    return printed;
   }
 
   /** Ends the daemon as a supervisor does, by its pid. */

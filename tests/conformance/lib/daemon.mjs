@@ -129,6 +129,7 @@ export async function ready(port, exited) {
     } catch {
       // Not listening yet.
     }
+    // Asked again and again, for want of a sign that the official gateways give too.
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
