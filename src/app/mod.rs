@@ -1,5 +1,6 @@
 //! The composition root: opens the store, starts actors and HTTP in order, drains in reverse.
 
+mod config_file;
 mod recovery;
 pub mod reload;
 pub mod run;
@@ -19,7 +20,7 @@ use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
 use openclaw_actors::audit::{Audit, AuditDeps};
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
 use openclaw_actors::config::state::{Current, Fingerprint};
-use openclaw_actors::config::{ConfigActor, ConfigDeps, ConfigSource, Reload};
+use openclaw_actors::config::{CannotChange, ConfigActor, ConfigDeps, ConfigSource, Reload};
 use openclaw_actors::dedupe::{Dedupe, DedupeDeps};
 use openclaw_actors::event::{Audience, EventOut, Plain};
 use openclaw_actors::gate::GateSettings;
@@ -116,7 +117,6 @@ pub struct Running {
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     threads: Threads,
     _watchdog: Watchdog,
-    config: Option<Addr<ConfigActor>>,
     _health: Addr<Health>,
     _sweeper: Addr<Sweeper>,
 }
@@ -259,16 +259,21 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         supervise::<Network>(&threads.work, policy, &watch, network_deps.clone()),
         &network_deps,
     );
-    let config = setup.reload.map(|(source, first)| {
-        let deps = ConfigDeps {
+    let (source, first) = setup
+        .reload
+        .unwrap_or_else(|| (Arc::new(CannotChange), Fingerprint::default()));
+    let config = supervise::<ConfigActor>(
+        &threads.work,
+        policy,
+        &watch,
+        ConfigDeps {
             source,
             current: Kept::new(Current::first(first)),
             views: views.clone(),
             gateway: gateway.clone(),
             pairing: pairing.clone().recipient(),
-        };
-        supervise::<ConfigActor>(&threads.work, policy, &watch, deps)
-    });
+        },
+    );
     let logs = supervise::<Logs>(&threads.work, policy, &watch, views.clone());
     let audit = supervise::<Audit>(
         &threads.work,
@@ -321,6 +326,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         pairing: pairing.clone(),
         logs,
         audit,
+        config,
         nodes: nodes.clone(),
     };
     table.store(Arc::new(router::table(&owners)));
@@ -378,7 +384,6 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         serving,
         threads,
         _watchdog: watchdog,
-        config,
         _health: health,
         _sweeper: sweeper,
     })
@@ -387,10 +392,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
 impl Running {
     /// Reads the configuration again, whether its file changed or not.
     pub fn reload(&self) {
-        if let Some(config) = &self.config {
-            // Full: a reading is waiting already.
-            let _ = config.try_send(Reload);
-        }
+        // Full: a reading is waiting already.
+        let _ = self.owners.config.try_send(Reload);
     }
 
     /// Tells clients, lets runs end for at most `drain`, closes every connection, and stops.

@@ -1,4 +1,4 @@
-//! The configuration read anew while the daemon runs.
+//! The configuration read anew and written while the daemon runs.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -8,16 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openclaw_actors::config::ConfigSource;
-use openclaw_actors::config::state::{Draft, Fingerprint, Policy};
+use openclaw_actors::config::state::{Draft, Fingerprint, Policy, Rejected, Wish, Written};
 use openclaw_actors::settings::Settings;
-use serde_json::Value;
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::methods::config::ConfigSchemaResult;
+use serde_json::{Value, json};
 
-use super::settings;
 use super::watch::FileWatch;
+use super::{config_file, settings};
+use crate::config::edit::{self, Edited};
 use crate::config::gateway::ReloadMode;
 use crate::config::models::AuthProfiles;
-use crate::config::{self, Environment, Flags, LoadRequest, Loaded};
-use crate::state_dir::read_bounded;
+use crate::config::redact::ConfigSnapshot;
+use crate::config::{self, ConfigError, Environment, Flags, LoadRequest, Loaded};
+use crate::state_dir::{StatePaths, read_bounded};
 
 /// Settings that are looked at once, when the gateway starts.
 const FIXED: &[&str] = &[
@@ -31,6 +35,8 @@ const FIXED: &[&str] = &[
     "store.cacheBytes",
     "logging",
 ];
+/// Largest configuration file, bytes.
+const MAX_CONFIG: u64 = 2 * 1024 * 1024;
 /// Largest side file whose changes are told apart, bytes.
 const MAX_SIDE_FILE: u64 = 1024 * 1024;
 
@@ -43,6 +49,34 @@ pub struct FileSource {
     files: Mutex<Vec<PathBuf>>,
     /// Whether what is in force came without a configuration file.
     without_file: AtomicBool,
+    /// Held from the reading of the old text to the writing of the new one.
+    writing: Mutex<()>,
+    started: jiff::Timestamp,
+}
+
+/// Why a configuration cannot be used.
+enum Unusable {
+    /// Its text or a value in it.
+    Config(ConfigError),
+    /// What it asks for.
+    Other(String),
+}
+
+impl From<ConfigError> for Unusable {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = match self {
+            Self::Config(error) => error.to_string(),
+            Self::Other(text) => text.clone(),
+        };
+        // One line, because it is shown where one line has room.
+        out.write_str(&one_line(&text))
+    }
 }
 
 impl FileSource {
@@ -54,38 +88,65 @@ impl FileSource {
             watch: Mutex::default(),
             files: Mutex::new(files(loaded)),
             without_file: AtomicBool::new(is_empty(loaded)),
+            writing: Mutex::default(),
+            started: jiff::Timestamp::now(),
         }
     }
 
-    fn read(&self) -> Result<Draft, String> {
+    fn paths(&self) -> Result<StatePaths, ConfigError> {
+        let env = |name: &str| std::env::var(name).ok();
+        let profile = self.flags.profile.as_deref();
+        Ok(StatePaths::resolve(&env, None, profile)?)
+    }
+
+    /// The generation that the file holds, or would hold with this text in it.
+    fn read(&self, text: Option<&str>) -> Result<Draft, Unusable> {
         let env = |name: &str| std::env::var(name).ok();
         let request = LoadRequest {
             flags: &self.flags,
             env: &env,
             home: None,
         };
-        let loaded = config::load(&request).map_err(|error| error.to_string())?;
-        self.look_at(files(&loaded));
+        let loaded = if let Some(text) = text {
+            // The next start may come without the flags that hide a wrong value now.
+            let flags = Flags {
+                profile: self.flags.profile.clone(),
+                ..Flags::default()
+            };
+            let bare = LoadRequest {
+                flags: &flags,
+                ..request
+            };
+            config::load_text(&bare, text)?;
+            config::load_text(&request, text)?
+        } else {
+            let loaded = config::load(&request)?;
+            self.look_at(files(&loaded));
+            loaded
+        };
         let is_empty = is_empty(&loaded);
         if is_empty && !self.without_file.load(Ordering::Relaxed) {
             // Half a write, or a mistake; never a wish to be without a secret.
-            return Err(format!(
+            return Err(Unusable::Other(format!(
                 "{} is missing or empty; put it back",
                 loaded.paths.config_path.display()
-            ));
+            )));
         }
-        let auth = config::auth::resolve(&loaded).map_err(|error| error.to_string())?;
-        let gate = settings::gate(&loaded, &auth)?;
+        let other = |error: &dyn std::fmt::Display| Unusable::Other(error.to_string());
+        let auth = config::auth::resolve(&loaded).map_err(|error| other(&error))?;
+        let gate = settings::gate(&loaded, &auth).map_err(Unusable::Other)?;
         let mut environment = Environment::new(&env);
         environment
             .add_dotenv(&loaded.paths.state_dir)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| other(&error))?;
         environment.add_block(&loaded.value);
         let (profiles, warning) =
-            AuthProfiles::read(&loaded.paths.auth_profiles()).map_err(|error| error.to_string())?;
+            AuthProfiles::read(&loaded.paths.auth_profiles()).map_err(|error| other(&error))?;
         let mut settings = settings::settings(&loaded, &environment, &profiles);
         settings.log_file.clone_from(&self.log_file);
-        self.without_file.store(is_empty, Ordering::Relaxed);
+        if text.is_none() {
+            self.without_file.store(is_empty, Ordering::Relaxed);
+        }
         Ok(Draft {
             fingerprint: fingerprint(&loaded),
             settings,
@@ -108,10 +169,130 @@ impl FileSource {
     }
 }
 
+impl FileSource {
+    /// What `config.get` answers while the file cannot be used: what is wrong, and the hash that a
+    /// repair is based on.
+    fn broken(&self, wrong: &Unusable) -> Option<Value> {
+        let Unusable::Config(error) = wrong else {
+            return None;
+        };
+        let paths = self.paths().ok()?;
+        let text = read_bounded(&paths.config_path, MAX_CONFIG).ok()??;
+        let snapshot = ConfigSnapshot::invalid(&paths, config::hash(&text), error);
+        let mut value = serde_json::to_value(snapshot).ok()?;
+        value["legacyIssues"] = json!([]);
+        Some(value)
+    }
+
+    fn change(&self, base: Option<&str>, wish: &Wish) -> Result<Written, ErrorShape> {
+        let invalid = |error: ConfigError| refused(&error.into());
+        let paths = self.paths().map_err(invalid)?;
+        let file = &paths.config_path;
+        let old = read_bounded(file, MAX_CONFIG)
+            .map_err(|error| refused(&ConfigError::from(error).into()))?;
+        check_base(base, old.as_deref())?;
+        let before = old.clone().unwrap_or_default();
+        let Edited {
+            text,
+            changed,
+            lost,
+        } = edit::edit(file, &before, wish).map_err(invalid)?;
+        if text == before || (!changed && matches!(wish, Wish::Patch { .. })) {
+            return Ok(Written::default());
+        }
+        if text.len() as u64 > MAX_CONFIG {
+            return Err(ErrorShape::invalid(format!(
+                "the configuration would have {} bytes, and may have {MAX_CONFIG}; move a part of it to another file ($include)",
+                text.len()
+            )));
+        }
+        let draft = self.read(Some(&text)).map_err(|wrong| refused(&wrong))?;
+        let failed = |what: &str, error: &std::io::Error| {
+            ErrorShape::unavailable(format!(
+                "{what}: {error}; nothing was changed. The gateway needs to write in {} and {}",
+                file.parent().unwrap_or(file).display(),
+                paths.gateway_dir.display()
+            ))
+        };
+        let backup = old
+            .as_deref()
+            .map(|old| config_file::keep(&paths, old))
+            .transpose()
+            .map_err(|error| failed("the old configuration cannot be kept", &error))?;
+        config_file::write(file, &text)
+            .map_err(|error| failed("the configuration cannot be written", &error))?;
+        Ok(Written {
+            changed: true,
+            paths: changes(&before, &text),
+            backup: backup.map(|path| path.display().to_string()),
+            warnings: lost.into_iter().chain(draft.warnings).collect(),
+        })
+    }
+}
+
+/// Two people who change the same text do not undo each other's work.
+fn check_base(base: Option<&str>, old: Option<&str>) -> Result<(), ErrorShape> {
+    let Some(old) = old else { return Ok(()) };
+    match base {
+        Some(base) if base == config::hash(old) => Ok(()),
+        Some(_) => Err(ErrorShape::invalid(
+            "config changed since last load; re-run config.get and retry with its hash as baseHash",
+        )),
+        None => Err(ErrorShape::invalid(
+            "config base hash required; re-run config.get and retry with its hash as baseHash",
+        )),
+    }
+}
+
+/// A change that cannot be used.
+fn refused(wrong: &Unusable) -> ErrorShape {
+    let issues = match wrong {
+        Unusable::Config(error) => error.issues(),
+        Unusable::Other(_) => Vec::new(),
+    };
+    ErrorShape::invalid(format!("invalid config, nothing was written: {wrong}"))
+        .with_details(json!({ "issues": issues }))
+}
+
+/// The settings that differ between two texts of the file.
+fn changes(before: &str, after: &str) -> Vec<String> {
+    let flat = |text: &str| {
+        let mut digests = BTreeMap::new();
+        if let Ok(value) = config::value_of(text) {
+            digest("", &value, &mut digests);
+        }
+        digests
+    };
+    let (before, after) = (flat(before), flat(after));
+    let paths = before.keys().chain(after.keys());
+    let differ = paths.filter(|path| before.get(*path) != after.get(*path));
+    let mut differ: Vec<String> = differ.cloned().collect();
+    differ.sort();
+    differ.dedup();
+    differ
+}
+
 impl ConfigSource for FileSource {
-    fn load(&self) -> Result<Draft, String> {
-        // One line, because it is shown where one line has room.
-        self.read().map_err(|wrong| one_line(&wrong))
+    fn load(&self) -> Result<Draft, Rejected> {
+        self.read(None).map_err(|wrong| Rejected {
+            config_get: self.broken(&wrong),
+            wrong: wrong.to_string(),
+        })
+    }
+
+    fn write(&self, base: Option<&str>, wish: &Wish) -> Result<Written, ErrorShape> {
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.change(base, wish)
+    }
+
+    fn schema(&self) -> ConfigSchemaResult {
+        let schema = Loaded::schema();
+        ConfigSchemaResult {
+            ui_hints: serde_json::from_value(config::hints::of(schema)).unwrap_or_default(),
+            schema: schema.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            generated_at: self.started.to_string(),
+        }
     }
 
     fn watch(&self, changed: Box<dyn Fn() + Send + Sync>) {

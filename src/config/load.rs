@@ -24,10 +24,23 @@ const MAX_TOKEN_FILE: u64 = 4096;
 ///
 /// [`ConfigError`], in words for the person who wrote the file.
 pub fn load(request: &LoadRequest<'_>) -> Result<Loaded, ConfigError> {
+    load_from(request, None)
+}
+
+/// Loads the configuration as it would be with this text in its file.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_text(request: &LoadRequest<'_>, text: &str) -> Result<Loaded, ConfigError> {
+    load_from(request, Some(text))
+}
+
+fn load_from(request: &LoadRequest<'_>, text: Option<&str>) -> Result<Loaded, ConfigError> {
     let paths = StatePaths::resolve(request.env, request.home, request.flags.profile.as_deref())?;
     let mut env = Environment::new(request.env);
     env.add_dotenv(&paths.state_dir)?;
-    let file = File::read(&paths, &env)?;
+    let file = File::read(&paths, &env, text)?;
     env.add_block(&file.value);
 
     let mut warnings = file.duplicate_warnings();
@@ -91,9 +104,17 @@ struct File {
 }
 
 impl File {
-    fn read(paths: &StatePaths, env: &Environment<'_>) -> Result<Self, ConfigError> {
+    fn read(
+        paths: &StatePaths,
+        env: &Environment<'_>,
+        text: Option<&str>,
+    ) -> Result<Self, ConfigError> {
         let path = &paths.config_path;
-        let Some(raw) = read_bounded(path, include::MAX_FILE)? else {
+        let raw = match text {
+            Some(text) => Some(text.to_owned()),
+            None => read_bounded(path, include::MAX_FILE)?,
+        };
+        let Some(raw) = raw else {
             let empty = || json!({});
             return Ok(Self {
                 raw: None,

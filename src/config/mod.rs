@@ -11,10 +11,12 @@
 pub mod agents;
 pub mod auth;
 mod checks;
+pub mod edit;
 mod environment;
 mod error;
 pub mod first_start;
 pub mod gateway;
+pub mod hints;
 mod include;
 mod known;
 mod layers;
@@ -48,7 +50,7 @@ use sha2::{Digest, Sha256};
 pub use environment::Environment;
 pub use error::{ConfigError, Issue};
 pub use layers::Flags;
-pub use load::load;
+pub use load::{load, load_text};
 
 use crate::state_dir::{EnvLookup, StatePaths};
 use schema::ConfigSchema;
@@ -167,6 +169,18 @@ impl Loaded {
     pub fn schema() -> &'static Value {
         SCHEMA.document()
     }
+}
+
+/// The values of a file's text as written.
+///
+/// # Errors
+///
+/// [`ConfigError::Syntax`].
+pub fn value_of(text: &str) -> Result<Value, ConfigError> {
+    if text.trim().is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    Ok(parse::parse(Path::new(""), text)?.value)
 }
 
 /// SHA-256 of a file's text, in hex.

@@ -6,6 +6,7 @@ mod agent;
 mod attacks;
 mod audit;
 mod chat;
+mod config_writes;
 mod connections;
 mod corpora;
 mod floods;

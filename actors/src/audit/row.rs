@@ -94,6 +94,8 @@ kinds! {
     NodeRemoved = "node.removed", Decision;
     /// The gateway's auth mode or its secret is another one.
     AuthChanged = "auth.changed", Decision;
+    /// A client wrote the configuration file.
+    ConfigWritten = "config.written", Decision;
     /// A changed configuration is in force.
     ConfigApplied = "config.applied", Decision;
     /// A changed configuration is wrong, and the one before stays in force.
@@ -348,6 +350,7 @@ const fn headline(kind: Kind) -> &'static str {
         Kind::NodeRejected => "an owner turned a node's offer down",
         Kind::NodeRemoved => "an owner took back what a node was allowed",
         Kind::AuthChanged => "the gateway's auth mode or secret was changed",
+        Kind::ConfigWritten => "a client wrote the configuration file",
         Kind::ConfigApplied => "a changed configuration is in force",
         Kind::ConfigRefused => "a changed configuration is wrong and was not applied",
     }

@@ -1,21 +1,25 @@
-//! Config: which generation of the configuration is in force, and what a change of it means.
+//! Config: which generation of the configuration is in force, what a change of it means, and the
+//! only writer of its file while the gateway runs.
 //!
 //! Replaceable; what is in force outlives it in its slot. **Invariants.** A file that is wrong
 //! changes nothing. A good one becomes one new generation: handshakes are judged by it at once,
-//! and what came in by a secret that is no longer the gateway's is closed.
+//! and what came in by a secret that is no longer the gateway's is closed. A write is answered when
+//! a reading that began after it is in force.
 
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message};
 use actix::{Recipient, SpawnHandle, WrapFuture as _};
-use openclaw_protocol::Scope;
 use openclaw_protocol::events::{CONFIG_CHANGED, ConfigChangedEvent};
+use openclaw_protocol::methods::config::ConfigSchemaResult;
 use openclaw_protocol::methods::system::{ConfigState, HotReloadStatus};
+use openclaw_protocol::{ErrorShape, Scope};
 
 use crate::audit::{AuditRow, Kind};
 use crate::event::{Audience, Class, EventOut, PlainV4};
@@ -25,7 +29,10 @@ use crate::pairing::AuthChanged;
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
-use state::{Current, Draft, Policy, named};
+use state::{Current, Draft, Policy, Rejected, Wish, WriteBudget, Written, named};
+use write::Waiting;
+
+pub use write::{CannotChange, Write};
 
 /// Writes that never stop put a reading off for at most this many quiet times.
 const MAX_DELAYS: u32 = 10;
@@ -36,8 +43,19 @@ pub trait ConfigSource: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// What is wrong, with its place and what to do, in one line and without any value.
-    fn load(&self) -> Result<Draft, String>;
+    /// [`Rejected`].
+    fn load(&self) -> Result<Draft, Rejected>;
+
+    /// Changes the file, if what comes out can be used. `base` is the hash of the text that the
+    /// change was made for. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// What the client is told; nothing was written then.
+    fn write(&self, base: Option<&str>, wish: &Wish) -> Result<Written, ErrorShape>;
+
+    /// The answer to `config.schema`.
+    fn schema(&self) -> ConfigSchemaResult;
 
     /// Calls `changed` whenever one of the files may have changed.
     fn watch(&self, changed: Box<dyn Fn() + Send + Sync>);
@@ -71,6 +89,9 @@ pub struct ConfigActor {
     reading: bool,
     /// Another one is wanted behind it, and whether somebody asked for it.
     again: Option<bool>,
+    /// Writes that are answered by the next reading.
+    waiting: Vec<Waiting>,
+    budget: WriteBudget,
 }
 
 impl Rebuild for ConfigActor {
@@ -87,6 +108,8 @@ impl Rebuild for ConfigActor {
             delays: 0,
             reading: false,
             again: None,
+            waiting: Vec::new(),
+            budget: WriteBudget::default(),
         }
     }
 
@@ -179,13 +202,26 @@ impl ConfigActor {
         }
         self.reading = true;
         let source = Arc::clone(&self.deps.source);
+        let waiting = std::mem::take(&mut self.waiting);
         let load = tokio::task::spawn_blocking(move || source.load());
         ctx.spawn(load.into_actor(self).map(move |outcome, config, ctx| {
             config.reading = false;
+            let outcome = outcome.unwrap_or_else(|error| {
+                Err(Rejected::from(&*format!("it could not be read: {error}")))
+            });
             match outcome {
-                Ok(Ok(draft)) => config.apply(draft, asked),
-                Ok(Err(wrong)) => config.refuse(wrong, asked),
-                Err(error) => config.refuse(format!("it could not be read: {error}"), asked),
+                Ok(draft) => {
+                    let auth_changed = config.apply(draft, asked);
+                    // Before the connections close that came in by the old secret.
+                    config.answer(waiting, None);
+                    if auth_changed {
+                        config.end_old_secret();
+                    }
+                }
+                Err(rejected) => {
+                    config.answer(waiting, Some(&rejected.wrong));
+                    config.refuse(rejected, asked);
+                }
             }
             if let Some(asked) = config.again.take() {
                 config.read(asked, ctx);
@@ -194,7 +230,13 @@ impl ConfigActor {
     }
 
     /// The file is wrong: everything stays as it is, and says so.
-    fn refuse(&self, wrong: String, asked: bool) {
+    fn refuse(&self, rejected: Rejected, asked: bool) {
+        let Rejected { wrong, config_get } = rejected;
+        if let Some(config_get) = config_get {
+            let mut settings = (*self.deps.views.settings.load()).clone();
+            settings.config_get = config_get;
+            self.deps.views.settings.publish(settings);
+        }
         let known = self.deps.current.with(|current| {
             let known = current.error.as_ref() == Some(&wrong);
             current.error = Some(wrong.clone());
@@ -212,7 +254,8 @@ impl ConfigActor {
         self.deps.views.audit.record(&row);
     }
 
-    fn apply(&self, draft: Draft, asked: bool) {
+    /// Puts a generation in force; whether another secret came with it.
+    fn apply(&self, draft: Draft, asked: bool) -> bool {
         let Draft {
             fingerprint,
             settings,
@@ -238,7 +281,9 @@ impl ConfigActor {
                 tracing::info!("the configuration is what is in force again");
                 self.publish_status(change.needs_restart);
             }
-            return;
+            // No setting is another, but the text may be.
+            views.settings.publish(settings);
+            return false;
         }
         for warning in &warnings {
             tracing::warn!("{warning}");
@@ -264,12 +309,17 @@ impl ConfigActor {
             };
             let row = AuditRow::new(Kind::AuthChanged).via("config").reason(what);
             self.deps.views.audit.record(&row);
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "as rare as changes of a file, and never to be lost"
-            )]
-            self.deps.pairing.do_send(AuthChanged);
         }
+        auth_changed
+    }
+
+    /// Closes what came in by a secret that is no longer the gateway's.
+    fn end_old_secret(&self) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "as rare as changes of a file, and never to be lost"
+        )]
+        self.deps.pairing.do_send(AuthChanged);
     }
 
     fn tell(&self, paths: &[String], needs_restart: &[String], hash: String) {

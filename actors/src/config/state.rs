@@ -1,7 +1,9 @@
 //! What a newly read configuration changes. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::gate::GateSettings;
 use crate::settings::Settings;
@@ -48,6 +50,92 @@ pub struct Draft {
     pub gate: GateSettings,
     /// What is worth telling, one line each.
     pub warnings: Vec<String>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejected {
+    /// What is wrong, with its place and what to do, in one line and without any value.
+    pub wrong: String,
+    /// What `config.get` answers while the file is like this, if anything can be said of it.
+    pub config_get: Option<Value>,
+}
+
+impl From<&str> for Rejected {
+    fn from(wrong: &str) -> Self {
+        Self {
+            wrong: wrong.to_owned(),
+            config_get: None,
+        }
+    }
+}
+
+/// What somebody wants to have in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// This text instead of the old one.
+    Replace(String),
+    /// The old content, with this JSON5 object merged into it (RFC 7386; lists of objects with an
+    /// `id` by their ids). `replace_paths` are lists that may lose entries.
+    Patch {
+        /// The object.
+        raw: String,
+        /// Lists that are replaced as a whole, as in `agents.list`.
+        replace_paths: Vec<String>,
+    },
+}
+
+/// What became of a wish.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Whether the file was written; it is not when nothing would be another.
+    pub changed: bool,
+    /// The settings that changed.
+    pub paths: Vec<String>,
+    /// Where the file is as it was before.
+    pub backup: Option<String>,
+    /// What was lost of the text, and what is odd about the new one.
+    pub warnings: Vec<String>,
+}
+
+/// How many writes one client may ask for: as many as upstream allows.
+pub const WRITES_PER_WINDOW: usize = 30;
+const WINDOW_MS: u64 = 60_000;
+/// Most clients that are counted at a time; the ones that wrote longest ago are forgotten.
+const MAX_WRITERS: usize = 256;
+
+/// Counts writes by client.
+#[derive(Debug, Default)]
+pub struct WriteBudget(HashMap<String, VecDeque<u64>>);
+
+impl WriteBudget {
+    /// Counts a write of `who` at `now` (milliseconds), unless it is one too many.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait, milliseconds.
+    pub fn admit(&mut self, who: &str, now: u64) -> Result<(), u64> {
+        let old = |at: &u64| at.saturating_add(WINDOW_MS) <= now;
+        self.0.retain(|_, times| {
+            while times.front().is_some_and(old) {
+                times.pop_front();
+            }
+            !times.is_empty()
+        });
+        if self.0.len() >= MAX_WRITERS && !self.0.contains_key(who) {
+            let oldest = self.0.iter().min_by_key(|(_, times)| times.back().copied());
+            if let Some(oldest) = oldest.map(|(who, _)| who.clone()) {
+                self.0.remove(&oldest);
+            }
+        }
+        let times = self.0.entry(who.to_owned()).or_default();
+        if times.len() >= WRITES_PER_WINDOW {
+            let first = times.front().copied().unwrap_or(now);
+            return Err((first + WINDOW_MS).saturating_sub(now));
+        }
+        times.push_back(now);
+        Ok(())
+    }
 }
 
 /// The generation in force, and the one that the process was started with.
@@ -160,6 +248,26 @@ mod tests {
         current.adopt(further);
         let back = print(&[("gateway.port", 1), ("a.b", 1), ("new", 1)]);
         assert!(current.change(&back, fixed).needs_restart.is_empty());
+    }
+
+    #[test]
+    fn a_client_writes_thirty_times_a_minute() {
+        let mut budget = WriteBudget::default();
+        for n in 0..WRITES_PER_WINDOW as u64 {
+            assert_eq!(budget.admit("a", n), Ok(()));
+        }
+        assert_eq!(budget.admit("a", 1_000), Err(59_000));
+        assert_eq!(budget.admit("b", 1_000), Ok(()), "another client");
+        assert_eq!(
+            budget.admit("a", 60_000),
+            Ok(()),
+            "the first one is forgotten"
+        );
+        assert!(budget.admit("a", 60_000).is_err());
+        for n in 0..2 * MAX_WRITERS {
+            assert_eq!(budget.admit(&n.to_string(), 60_000), Ok(()));
+        }
+        assert!(budget.0.len() <= MAX_WRITERS);
     }
 
     #[test]

@@ -8,8 +8,11 @@ use std::time::Duration;
 use actix::{Actor, Addr, Context, Handler};
 use tokio::sync::mpsc;
 
-use super::state::{Current, Draft, Fingerprint, Policy};
+use super::state::{Current, Draft, Fingerprint, Policy, Rejected, Wish, Written};
 use super::{ConfigActor, ConfigDeps, ConfigSource, Look, MAX_DELAYS, Reload};
+use openclaw_protocol::ErrorShape;
+use openclaw_protocol::methods::config::ConfigSchemaResult;
+
 use crate::clock::{SeededEntropy, TestClock, pass, quiet};
 use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::state::GatewayState;
@@ -45,12 +48,12 @@ fn print(port: u64, policy: Policy) -> Fingerprint {
 }
 
 impl ConfigSource for Source {
-    fn load(&self) -> Result<Draft, String> {
+    fn load(&self) -> Result<Draft, Rejected> {
         self.loads.fetch_add(1, Ordering::SeqCst);
         let file = *self.file.lock().unwrap();
         // The test may be over.
         let _ = self.read.send(());
-        let (port, token) = file?;
+        let (port, token) = file.map_err(Rejected::from)?;
         let mut settings = testing::settings();
         settings.main_key = format!("main-{port}");
         Ok(Draft {
@@ -59,6 +62,28 @@ impl ConfigSource for Source {
             gate: gate(token),
             warnings: Vec::new(),
         })
+    }
+
+    fn write(&self, base: Option<&str>, wish: &Wish) -> Result<Written, ErrorShape> {
+        let Wish::Replace(text) = wish else {
+            return Ok(Written::default());
+        };
+        if base == Some("stale") {
+            return Err(ErrorShape::invalid("config changed since last load"));
+        }
+        *self.file.lock().unwrap() = match text.parse() {
+            Ok(port) => Ok((port, "first")),
+            Err(_) => Err("somebody was faster"),
+        };
+        Ok(Written {
+            changed: true,
+            paths: vec!["gateway.port".into()],
+            ..Written::default()
+        })
+    }
+
+    fn schema(&self) -> ConfigSchemaResult {
+        super::CannotChange.schema()
     }
 
     fn watch(&self, _: Box<dyn Fn() + Send + Sync>) {}
@@ -170,6 +195,7 @@ impl World {
 #[actix::test]
 async fn a_wrong_file_changes_nothing_and_is_named_until_it_is_right() {
     let mut world = World::start().await;
+    let before = world.views.settings.load().main_key.clone();
     world
         .changed(Err("/s/openclaw.json:2:4: expected colon"))
         .await;
@@ -179,7 +205,7 @@ async fn a_wrong_file_changes_nothing_and_is_named_until_it_is_right() {
         Some("openclaw.json:2:4: expected colon")
     );
     assert_eq!((status.generation, world.told()), (1, 0));
-    assert_eq!(world.views.settings.load().main_key, "main");
+    assert_eq!(world.views.settings.load().main_key, before);
     assert!(world.views.gate.load().mode.same_as(&gate("first").mode));
     // Put back: nothing to apply, and nothing wrong any more.
     world.changed(Ok((1, "first"))).await;

@@ -9,6 +9,7 @@ use openclaw_protocol::methods::{
 use super::table::Table;
 use crate::agent::AgentRunner;
 use crate::audit::Audit;
+use crate::config::ConfigActor;
 use crate::dedupe::Dedupe;
 use crate::logs::Logs;
 use crate::node::Nodes;
@@ -28,6 +29,11 @@ pub fn dispatch() -> Dispatch {
         .snapshot::<agents::AgentIdentityGet>()
         .snapshot::<models::ModelsList>()
         .snapshot::<config::ConfigGet>()
+        .routed::<config::ConfigSchema>()
+        .routed::<config::ConfigSet>()
+        .routed::<config::ConfigApply>()
+        .routed::<config::ConfigPatch>()
+        .routed::<models::ModelsProbe>()
         .snapshot::<channels::ChannelsStatus>()
         .snapshot::<node::NodeList>()
         .snapshot::<node::NodeDescribe>()
@@ -90,6 +96,8 @@ pub struct Owners {
     pub logs: Addr<Logs>,
     /// The trail of trust decisions.
     pub audit: Addr<Audit>,
+    /// The configuration and its file.
+    pub config: Addr<ConfigActor>,
     /// The connected nodes; it owns no method yet.
     pub nodes: Addr<Nodes>,
 }
@@ -104,6 +112,7 @@ pub fn table(owners: &Owners) -> Table {
         pairing,
         logs,
         audit: trail,
+        config: file,
         nodes: _,
     } = owners;
     Table::default()
@@ -131,6 +140,11 @@ pub fn table(owners: &Owners) -> Table {
         .on::<session_changes::SessionsReset>(runner.clone())
         .on::<logs::LogsTail>(logs.clone())
         .on::<audit::AuditList>(trail.clone())
+        .on::<config::ConfigSchema>(file.clone())
+        .on::<config::ConfigSet>(file.clone())
+        .on::<config::ConfigApply>(file.clone())
+        .on::<config::ConfigPatch>(file.clone())
+        .on::<models::ModelsProbe>(runner.clone())
         .on::<device::DevicePairList>(pairing.clone())
         .on::<device::DevicePairApprove>(pairing.clone())
         .on::<device::DevicePairReject>(pairing.clone())

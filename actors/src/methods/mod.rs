@@ -12,6 +12,7 @@ mod injected;
 pub mod logs;
 pub mod messaging;
 pub mod models;
+mod models_probe;
 pub mod node;
 pub mod sessions;
 pub mod system;

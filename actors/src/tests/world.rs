@@ -13,6 +13,7 @@ use crate::agent::state::RunnerState;
 use crate::agent::{AgentRunner, RunnerDeps};
 use crate::audit::{Audit, AuditDeps};
 use crate::clock::{SharedClock, SharedEntropy};
+use crate::config::{CannotChange, ConfigActor, ConfigDeps};
 use crate::dedupe::{self, Dedupe, DedupeDeps};
 use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::router::{self, Owners};
@@ -256,12 +257,21 @@ fn owners(
         Arc::clone(clock),
         entropy,
     );
+    let pairing = supervise::<PairingRegistry>(&threads.core, policy, watch, pairing);
+    let config = ConfigDeps {
+        source: Arc::new(CannotChange),
+        current: Kept::default(),
+        views: views.clone(),
+        gateway: gateway.clone(),
+        pairing: pairing.clone().recipient(),
+    };
     Owners {
         dedupe,
         runner,
         sessions,
         presence,
-        pairing: supervise::<PairingRegistry>(&threads.core, policy, watch, pairing),
+        pairing,
+        config: supervise::<ConfigActor>(&threads.work, policy, watch, config),
         logs: supervise::<Logs>(&threads.work, policy, watch, views.clone()),
         audit: supervise::<Audit>(
             &threads.work,

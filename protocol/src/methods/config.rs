@@ -1,16 +1,164 @@
-//! `config.get`.
+//! `config.*`: the configuration file, its schema, and changing it.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::{EmptyParams, Nullable};
+use super::common::{EmptyParams, MAX_INT, MAX_MESSAGE, MAX_TEXT, Nullable};
 use crate::method::Access;
 use crate::scope::Scope;
 
 crate::methods! {
     /// The config file and what became of it; secrets are redacted.
     ConfigGet => "config.get", Access::Operator(Scope::Read), read, EmptyParams => ConfigSnapshot;
+    /// What the config may hold, as JSON Schema, with hints for forms.
+    ConfigSchema => "config.schema", Access::Operator(Scope::Read), read, EmptyParams => ConfigSchemaResult;
+    /// Replaces the config file.
+    ConfigSet => "config.set", Access::Operator(Scope::Admin), effect, ConfigSetParams => ConfigWriteResult;
+    /// Replaces the config file; the same as `config.set`, because every change is in force at once.
+    ConfigApply => "config.apply", Access::Operator(Scope::Admin), effect, ConfigApplyParams => ConfigWriteResult;
+    /// Merges a JSON5 object into the config file.
+    ConfigPatch => "config.patch", Access::Operator(Scope::Admin), effect, ConfigPatchParams => ConfigWriteResult;
+}
+
+/// Result of `config.schema`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigSchemaResult {
+    /// JSON Schema of the whole config.
+    pub schema: Value,
+    /// Hints by place: `*` stands for any key, `[]` for any entry of a list.
+    pub ui_hints: BTreeMap<String, ConfigUiHint>,
+    /// Version of the program that it belongs to.
+    #[schemars(length(min = 1))]
+    pub version: String,
+    /// When it was made, RFC 3339.
+    #[schemars(length(min = 1))]
+    pub generated_at: String,
+}
+
+/// What a form needs to know of a place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigUiHint {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// The section that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Where it stands among its neighbours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<u32>,
+    /// Whether it holds a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<bool>,
+}
+
+/// Parameters of `config.set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigSetParams {
+    /// The new text, JSON5. Placeholders of `config.get` stand for the secrets that they hide.
+    #[schemars(length(min = 1, max = MAX_MESSAGE))]
+    pub raw: String,
+    /// `hash` of the `config.get` that the text was made from; needed once there is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_TEXT))]
+    pub base_hash: Option<String>,
+}
+
+/// Parameters of `config.apply`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigApplyParams {
+    /// The new text, JSON5. Placeholders of `config.get` stand for the secrets that they hide.
+    #[schemars(length(min = 1, max = MAX_MESSAGE))]
+    pub raw: String,
+    /// `hash` of the `config.get` that the text was made from; needed once there is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_TEXT))]
+    pub base_hash: Option<String>,
+    /// Taken and not used, as the next three: they belong to a restart, and a change needs none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub session_key: Option<String>,
+    /// See `session_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_context: Option<BTreeMap<String, Value>>,
+    /// See `session_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub note: Option<String>,
+    /// See `session_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_INT))]
+    pub restart_delay_ms: Option<u64>,
+}
+
+/// Parameters of `config.patch`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigPatchParams {
+    /// A JSON5 object: `null` removes a key, lists of objects with an `id` are merged by it.
+    #[schemars(length(min = 1, max = MAX_MESSAGE))]
+    pub raw: String,
+    /// `hash` of the `config.get` that the patch was made for; needed once there is a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_TEXT))]
+    pub base_hash: Option<String>,
+    /// Taken and not used, as the next three: they belong to a restart, and a change needs none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub session_key: Option<String>,
+    /// See `session_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_context: Option<BTreeMap<String, Value>>,
+    /// See `session_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub note: Option<String>,
+    /// See `session_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_INT))]
+    pub restart_delay_ms: Option<u64>,
+    /// Lists that are replaced as a whole and may lose entries, as in `agents.list`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = MAX_TEXT)))]
+    pub replace_paths: Option<Vec<String>>,
+}
+
+/// What became of a change of the config; it is in force when this is said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigWriteResult {
+    /// Always true.
+    pub ok: bool,
+    /// True when nothing was to be changed, and nothing was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noop: Option<bool>,
+    /// The file.
+    pub path: String,
+    /// The values in use, secrets redacted.
+    pub config: Value,
+    /// `baseHash` of the next change.
+    pub hash: String,
+    /// The settings that changed.
+    pub changed_paths: Vec<String>,
+    /// The settings whose change is used from the next start on; not upstream's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs_restart: Vec<String>,
+    /// The file as it was before; not upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+    /// What was lost of the text, and what is odd about the new one; not upstream's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The config file and what became of it. Every secret in every part of it is redacted.

@@ -1,15 +1,94 @@
-//! `models.list`.
+//! `models.*`: which models there are, and whether a provider answers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::MAX_ID;
+use super::common::{MAX_ID, MAX_INT};
 use crate::method::Access;
 use crate::scope::Scope;
 
 crate::methods! {
     /// The models that can be chosen.
     ModelsList => "models.list", Access::Operator(Scope::Read), read, ModelsListParams => ModelsListResult;
+    /// Asks one of a provider's models for a word, and says what is wrong when none comes.
+    ModelsProbe => "models.probe", Access::Operator(Scope::Admin), effect, ModelsProbeParams => ModelsProbeResult;
+}
+
+/// Parameters of `models.probe`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelsProbeParams {
+    /// The provider's id, as in `models.providers`.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub provider: String,
+    /// Taken and not used: keys are chosen as runs choose them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub profile_id: Option<String>,
+    /// How long it may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_INT))]
+    pub timeout_ms: Option<u64>,
+    /// Taken and not used: every agent reaches a provider alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID))]
+    pub agent_id: Option<String>,
+}
+
+/// Result of `models.probe`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelsProbeResult {
+    /// The provider's id.
+    pub provider: String,
+    /// What came of it.
+    pub status: ProbeStatus,
+    /// How long the answer took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// What is wrong and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What was asked.
+    pub results: Vec<ProbeTarget>,
+}
+
+/// One model that was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeTarget {
+    /// The model, as `provider/model`.
+    pub label: String,
+    /// What came of it.
+    pub status: ProbeStatus,
+    /// How long the answer took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// What is wrong and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What came of asking a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeStatus {
+    /// It answers.
+    Ok,
+    /// It refuses the key, or there is none.
+    Auth,
+    /// It asks for patience.
+    RateLimit,
+    /// The account has no credit left.
+    Billing,
+    /// It takes too long.
+    Timeout,
+    /// What it answers is not its API.
+    Format,
+    /// Anything else; `error` says what.
+    Unknown,
+    /// The config names none of its models, or the provider does not know the one that it names.
+    NoModel,
 }
 
 /// Parameters of `models.list`; unknown keys are ignored.

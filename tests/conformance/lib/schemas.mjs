@@ -48,6 +48,7 @@ const RESULT_NAME = {
   "device.scopes.requestUpgrade": "ScopeUpgradeRegistration",
   "device.scopes.waitUpgrade": "ScopeUpgradeResult",
   "agent.identity.get": "AgentIdentityResult",
+  "config.schema": "ConfigSchemaResponse",
 };
 // Whole results made of official parts.
 const { SessionRow, PresenceEntry, Snapshot } = ProtocolSchemas;
@@ -99,6 +100,9 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "sessions.messages.unsubscribe",
   "last-heartbeat",
   "config.get",
+  "config.set",
+  "config.apply",
+  "config.patch",
   "gateway.identity.get",
   "node.list",
   "node.describe",

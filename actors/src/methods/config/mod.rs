@@ -1,0 +1,7 @@
+//! `config.*`.
+
+mod apply;
+mod get;
+mod patch;
+mod schema;
+mod set;
