@@ -8,6 +8,7 @@ pub mod agent;
 pub mod audit;
 pub mod call;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod dedupe;
 pub mod event;

@@ -6,6 +6,7 @@ mod agent;
 mod attacks;
 mod audit;
 mod chat;
+mod commands;
 mod config_writes;
 mod connections;
 mod corpora;

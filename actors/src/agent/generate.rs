@@ -83,6 +83,9 @@ pub fn in_turns(rows: Vec<Message>, asked: u64) -> Vec<Message> {
         .into_iter()
         .filter_map(|row| {
             let (seq, run) = place(&row)?;
+            if row.meta.as_ref()?.command == Some(true) {
+                return None;
+            }
             let turn = run.and_then(|run| questions.get(&run).copied());
             let turn = turn.unwrap_or(seq);
             (turn < asked || seq == asked).then_some(((turn, seq), row))

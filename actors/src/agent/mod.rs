@@ -5,6 +5,7 @@
 //! acknowledged after one commit that holds the user's row and its key, and no event of its run
 //! leaves before that acknowledgement.
 
+mod command;
 pub mod echo;
 pub mod emit;
 mod end;
@@ -25,7 +26,9 @@ use tokio::sync::watch;
 
 use crate::call::Reply;
 use crate::clock::{SharedClock, SharedEntropy};
+use crate::commands;
 use crate::dedupe::KeyGuard;
+use crate::event::EventOut;
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
 use crate::sessions::keys::SessionKey;
@@ -65,7 +68,13 @@ pub struct RunnerDeps {
 impl RunnerDeps {
     /// Now, milliseconds since the epoch.
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.clock.now().get()).unwrap_or_default()
+        self.clock.now().wire()
+    }
+
+    fn tell(&self, event: Option<EventOut>) {
+        if let Some(event) = event {
+            self.gateway.emit(event);
+        }
     }
 
     fn publish(&self) {
@@ -122,6 +131,8 @@ pub(crate) struct Incoming {
     pub timeout: Option<Duration>,
     /// What becomes of it during a run; the session's own mode, or the configured one, when unset.
     pub queue_mode: Option<QueueMode>,
+    /// Whether it is text for the agent even where it reads as a command.
+    pub as_text: bool,
 }
 
 impl AgentRunner {
@@ -139,6 +150,12 @@ impl AgentRunner {
         if self.deps.state.with(|state| state.is_draining()) {
             let error = ErrorShape::unavailable("gateway restart in progress; try again");
             return reply.error(error.retry_after(2_000));
+        }
+        if !incoming.as_text {
+            let text = incoming.row.plain_text();
+            if let Some(found) = commands::parse(&text) {
+                return self.obey(incoming, found.spec, found.rest, reply, acknowledge, ctx);
+            }
         }
         let settings = self.deps.views.settings.load();
         if self.deps.state.with(|state| state.waiting()) >= settings.max_queued {

@@ -243,13 +243,18 @@ impl RunnerState {
                 let _ = waiter.send(ended.clone());
             }
         }
+        self.remember(ended);
+        self.count();
+        held
+    }
+
+    /// An end that those who ask later learn of.
+    pub fn remember(&mut self, ended: Ended) {
         self.ended.push_back(ended);
         if self.ended.len() > MAX_ENDED {
             self.ended.pop_front();
         }
         self.arrivals.send_replace(());
-        self.count();
-        held
     }
 
     /// What became of a run.

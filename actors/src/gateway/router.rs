@@ -2,8 +2,8 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, audit, channels, chat, config, device, device_scopes, device_setup, logs,
-    messaging, models, node, session_changes, sessions, system,
+    agent, agents, audit, channels, chat, commands, config, device, device_scopes, device_setup,
+    logs, messaging, models, node, session_changes, sessions, system,
 };
 
 use super::table::Table;
@@ -38,6 +38,7 @@ pub fn dispatch() -> Dispatch {
         .snapshot::<node::NodeList>()
         .snapshot::<node::NodeDescribe>()
         .snapshot::<chat::ChatMetadata>()
+        .snapshot::<commands::CommandsList>()
         .routed::<system::SystemEvent>()
         .routed::<system::GatewayIdentityGet>()
         .routed::<agent::Agent>()

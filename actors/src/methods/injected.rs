@@ -18,7 +18,7 @@ use crate::sessions::{Append, Appended, Sessions};
 /// # Errors
 ///
 /// The store's, or UNAVAILABLE while the index is being built again.
-pub(super) async fn stored(appending: Request<Sessions, Append>) -> Result<Appended, ErrorShape> {
+pub(crate) async fn stored(appending: Request<Sessions, Append>) -> Result<Appended, ErrorShape> {
     match appending.await {
         Ok(appended) => appended.map_err(|error| store_error(&error)),
         Err(_) => Err(

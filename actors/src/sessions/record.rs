@@ -109,6 +109,9 @@ impl Record {
     }
 
     pub(super) fn show(&mut self, message: &Message) {
+        if message.meta.as_ref().and_then(|meta| meta.command) == Some(true) {
+            return;
+        }
         let text = shorten(&message.plain_text());
         if message.role == MessageRole::User && self.title.is_none() {
             self.title.clone_from(&text);

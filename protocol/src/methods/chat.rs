@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::agents::AgentsListResult;
+use super::commands::CommandArg;
 use super::common::{
     Attachment, MAX_ATTACHMENTS, MAX_ID, MAX_IDEMPOTENCY_KEY, MAX_INT, MAX_MESSAGE,
     MAX_SESSION_KEY, MAX_TEXT, ModelDefaults, Nullable,
@@ -370,6 +371,9 @@ pub struct ChatCommand {
     /// Whether text may follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepts_args: Option<bool>,
+    /// What may follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<CommandArg>>,
 }
 
 /// Parameters of `chat.abort`.

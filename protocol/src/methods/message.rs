@@ -205,6 +205,9 @@ pub struct MessageMeta {
     /// The key of the request that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// Whether it is a chat command or its answer, which no model sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<bool>,
     /// Other keys.
     #[serde(flatten)]
     pub other: Map<String, Value>,

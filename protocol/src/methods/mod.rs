@@ -10,6 +10,7 @@ pub mod agents;
 pub mod audit;
 pub mod channels;
 pub mod chat;
+pub mod commands;
 pub mod common;
 pub mod config;
 pub mod device;
@@ -57,6 +58,7 @@ table![
     chat::ChatMetadata,
     chat::ChatSend,
     chat::ChatStartup,
+    commands::CommandsList,
     config::ConfigApply,
     config::ConfigGet,
     config::ConfigPatch,

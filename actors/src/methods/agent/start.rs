@@ -71,6 +71,7 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             timeout,
             // Whoever waits for a result gets one of its own.
             queue_mode: Some(QueueMode::Followup),
+            as_text: false,
         };
         self.accept(
             incoming,

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use openclaw_protocol::ErrorShape;
-use openclaw_protocol::methods::chat::{ChatCommand, ChatMetadata, ChatMetadataResult};
+use openclaw_protocol::methods::chat::{ChatMetadata, ChatMetadataResult};
 
 use crate::call::Caller;
+use crate::commands;
 use crate::methods::payload;
 use crate::session::dispatch::SnapshotMethod;
 use crate::views::Views;
@@ -17,17 +18,8 @@ impl SnapshotMethod for ChatMetadata {
 
 /// Models and commands that a chat offers.
 pub(crate) fn metadata(views: &Views) -> ChatMetadataResult {
-    let stop = ChatCommand {
-        name: "stop".into(),
-        text_aliases: Some(vec!["/stop".into(), "/abort".into()]),
-        description: "Stop the run of this session".into(),
-        category: Some("session".into()),
-        source: Some("native".into()),
-        scope: Some("both".into()),
-        accepts_args: Some(false),
-    };
     ChatMetadataResult {
         models: views.settings.load().models.clone(),
-        commands: vec![stop],
+        commands: commands::catalogue(true),
     }
 }

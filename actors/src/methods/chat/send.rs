@@ -12,6 +12,7 @@ use openclaw_protocol::methods::message::{Message, MessageRole};
 
 use super::unsupported_attachments;
 use crate::agent::{AgentRunner, Incoming};
+use crate::commands;
 use crate::dedupe::Admitted;
 use crate::sessions::keys;
 
@@ -40,7 +41,10 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
                 }
             };
         let reply = call.reply.alias(&session.canonical, &params.session_key);
-        if is_stop_phrase(&params.message) && params.suppress_command_interpretation != Some(true) {
+        let as_text = params.suppress_command_interpretation == Some(true);
+        let stops = commands::parse(&params.message)
+            .is_some_and(|found| found.spec.name == commands::Name::Stop);
+        if stops && !as_text {
             let run_ids = self.stop(&session.canonical, None, &ctx.address());
             return reply.ok(&ChatSendResult::Stopped(ChatAbortResult {
                 ok: true,
@@ -72,6 +76,7 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             extra_system: None,
             timeout,
             queue_mode: params.queue_mode,
+            as_text,
         };
         self.accept(
             incoming,
@@ -83,12 +88,4 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             ctx,
         );
     }
-}
-
-/// Words that stop instead of asking.
-fn is_stop_phrase(message: &str) -> bool {
-    matches!(
-        message.trim().to_lowercase().as_str(),
-        "/stop" | "/abort" | "stop" | "abort"
-    )
 }

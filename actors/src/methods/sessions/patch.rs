@@ -1,7 +1,5 @@
 //! `sessions.patch`: name, model and marks of a session; owner: sessions.
 
-use std::sync::Arc;
-
 use actix::Handler;
 use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::common::Nullable;
@@ -10,16 +8,15 @@ use openclaw_protocol::methods::session_changes::{
 };
 
 use crate::call::Call;
-use crate::methods::store_error;
+use crate::sessions::change::{Change, Changed};
 use crate::sessions::state::{Index, Record};
-use crate::sessions::{Sessions, keys, row};
+use crate::sessions::{Sessions, keys};
 use crate::settings::Settings;
-use crate::store::StoreError;
 
 impl Handler<Call<SessionsPatch>> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, call: Call<SessionsPatch>, _: &mut Self::Context) {
+    fn handle(&mut self, call: Call<SessionsPatch>, ctx: &mut Self::Context) {
         let Call { params, reply, .. } = call;
         let settings = self.deps.views.settings.load();
         let session = match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
@@ -30,45 +27,34 @@ impl Handler<Call<SessionsPatch>> for Sessions {
                 )));
             }
         };
-        let entropy = Arc::clone(&self.deps.entropy);
-        let now = self.deps.clock.now();
-        let prepared = self.deps.index.with(|index| {
-            index.change(
-                (&session.canonical, &session.agent),
-                || entropy.uuid().to_string(),
-                now,
-                |index, record| apply(index, record, &params, &settings),
-            )
-        });
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(refused) => return reply.error(refused.0),
-        };
-        let commit = self.deps.store.commit(prepared.ops);
-        let deps = self.deps.clone();
+        let key = session.canonical.to_string();
+        let changing = self.handle(
+            Change {
+                session,
+                reason: "patch",
+                apply: Box::new(move |index, record| {
+                    apply(index, record, &params, &settings).map_err(|refused| refused.0)
+                }),
+            },
+            ctx,
+        );
+        let gateway = self.deps.gateway.clone();
         actix_rt::spawn(async move {
-            if let Err(error) = deps.settle(prepared.record, commit.await) {
-                return reply.error(store_error(&error));
-            }
-            let Some(record) = deps
-                .index
-                .with(|index| index.get(&session.canonical).cloned())
-            else {
-                return reply.error(ErrorShape::invalid("the session was deleted meanwhile"));
+            let Changed { entry, event } = match changing.await {
+                Ok(changed) => changed,
+                Err(error) => return reply.error(error),
             };
-            let entry = row(&deps.views, &record);
             reply.ok(&SessionsPatchResult {
                 ok: true,
                 path: String::new(),
-                key: session.canonical.to_string(),
+                key,
                 resolved: Some(ResolvedModelName {
                     model_provider: entry.model_provider.clone(),
                     model: entry.model.clone(),
                 }),
                 entry,
             });
-            let changed = deps.changed(&session.canonical, &session.agent, "patch");
-            deps.gateway.emit(changed);
+            gateway.emit(event);
         });
     }
 }
@@ -76,12 +62,6 @@ impl Handler<Call<SessionsPatch>> for Sessions {
 /// Why a patch is refused.
 #[derive(Debug)]
 struct Refused(ErrorShape);
-
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Self {
-        Self(store_error(&error))
-    }
-}
 
 fn refused(problem: impl std::fmt::Display) -> Refused {
     Refused(ErrorShape::invalid(format!(

@@ -1,8 +1,6 @@
 //! `sessions.reset`: begins a session anew. The runner stops its runs, then sessions, the owner, sets
 //! the transcript aside; what those runs still say ends there.
 
-use std::sync::Arc;
-
 use actix::{AsyncContext as _, Handler};
 use openclaw_protocol::methods::session_changes::{
     ResetReason, SessionsReset, SessionsResetResult,
@@ -10,8 +8,8 @@ use openclaw_protocol::methods::session_changes::{
 
 use crate::agent::AgentRunner;
 use crate::call::Call;
-use crate::methods::store_error;
-use crate::sessions::{Sessions, keys, row};
+use crate::sessions::change::{BeginAnew, Changed};
+use crate::sessions::{Sessions, keys};
 
 impl Handler<Call<SessionsReset>> for AgentRunner {
     type Result = ();
@@ -33,7 +31,7 @@ impl Handler<Call<SessionsReset>> for AgentRunner {
 impl Handler<Call<SessionsReset>> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, call: Call<SessionsReset>, _: &mut Self::Context) {
+    fn handle(&mut self, call: Call<SessionsReset>, ctx: &mut Self::Context) {
         let Call { params, reply, .. } = call;
         let settings = self.deps.views.settings.load();
         let session = match keys::of_params::<SessionsReset>(
@@ -44,39 +42,24 @@ impl Handler<Call<SessionsReset>> for Sessions {
             Ok(session) => session,
             Err(error) => return reply.error(error),
         };
-        let entropy = Arc::clone(&self.deps.entropy);
-        let now = self.deps.clock.now();
-        let prepared = self.deps.index.with(|index| {
-            index.reset(
-                (&session.canonical, &session.agent),
-                || entropy.uuid().to_string(),
-                now,
-            )
-        });
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return reply.error(store_error(&error)),
-        };
         let reason = match params.reason {
             Some(ResetReason::New) => "new",
             Some(ResetReason::Reset) | None => "reset",
         };
-        let commit = self.deps.store.commit(prepared.ops);
-        let deps = self.deps.clone();
+        let key = session.canonical.to_string();
+        let beginning = self.handle(BeginAnew { session, reason }, ctx);
+        let gateway = self.deps.gateway.clone();
         actix_rt::spawn(async move {
-            let record = prepared.record;
-            if let Err(error) = deps.settle(record.clone(), commit.await) {
-                return reply.error(store_error(&error));
-            }
-            if let Some(record) = record {
-                reply.ok(&SessionsResetResult {
-                    ok: true,
-                    key: session.canonical.to_string(),
-                    entry: row(&deps.views, &record),
-                });
-            }
-            let changed = deps.changed(&session.canonical, &session.agent, reason);
-            deps.gateway.emit(changed);
+            let Changed { entry, event } = match beginning.await {
+                Ok(changed) => changed,
+                Err(error) => return reply.error(error),
+            };
+            reply.ok(&SessionsResetResult {
+                ok: true,
+                key,
+                entry,
+            });
+            gateway.emit(event);
         });
     }
 }
