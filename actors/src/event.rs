@@ -23,6 +23,8 @@ pub enum Audience {
     /// Operators with read scope; those that asked for session-scoped events only get the sessions
     /// that they subscribed to.
     Session(Arc<str>),
+    /// The same, and only those that announced that they can show tools (`tool-events`).
+    SessionTools(Arc<str>),
 }
 
 /// What a slow reader may miss.
@@ -235,7 +237,9 @@ impl Event {
     /// The session that the event is about, by its canonical key.
     pub const fn session(&self) -> Option<&Arc<str>> {
         match &self.audience {
-            Audience::Session(key) | Audience::SessionMessages(key) => Some(key),
+            Audience::Session(key)
+            | Audience::SessionTools(key)
+            | Audience::SessionMessages(key) => Some(key),
             Audience::Everyone | Audience::Operators(_) | Audience::SessionIndex => None,
         }
     }

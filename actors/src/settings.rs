@@ -12,6 +12,7 @@ use openclaw_protocol::methods::models::ModelChoice;
 use serde_json::Value;
 
 use crate::agent::model::Endpoint;
+use crate::agent::tools::Policy;
 use crate::dedupe::state::Bounds;
 use crate::node::policy::CommandPolicy;
 use crate::pairing::reach::Reach;
@@ -104,6 +105,10 @@ pub struct AgentSettings {
     pub model: ModelPlan,
     /// What every run of it begins with.
     pub system_prompt: Option<String>,
+    /// The folder that its files are in, and its tools work in.
+    pub workspace: Option<PathBuf>,
+    /// Which tools it may use.
+    pub tools: Policy,
 }
 
 /// Which model answers for an agent.
@@ -203,8 +208,8 @@ pub mod testing {
     //! Settings for tests.
 
     use super::{
-        AgentSettings, AgentSummary, BTreeMap, CommandPolicy, Duration, ModelPlan, QueueMode,
-        QueueSettings, Retention, Settings, Value,
+        AgentSettings, AgentSummary, BTreeMap, CommandPolicy, Duration, ModelPlan, Policy,
+        QueueMode, QueueSettings, Retention, Settings, Value,
     };
     use openclaw_protocol::methods::agents::AgentModel;
 
@@ -226,6 +231,8 @@ pub mod testing {
                 },
                 model: ModelPlan::Unconfigured,
                 system_prompt: None,
+                workspace: None,
+                tools: Policy::default(),
             }],
             default_agent: "main".into(),
             main_key: "main".into(),

@@ -16,6 +16,7 @@ use actix_web::dev::ServerHandle;
 use arc_swap::ArcSwap;
 use openclaw_actors::agent::model::http_client;
 use openclaw_actors::agent::state::RunnerState;
+use openclaw_actors::agent::tools::{ToolDeps, Toolbox, web};
 use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
 use openclaw_actors::audit::{Audit, AuditDeps};
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
@@ -223,6 +224,12 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 http_client().map_err(|error| error.to_string())
             })),
             ollama: setup.ollama,
+            tools: Toolbox::new(ToolDeps {
+                sessions: sessions.clone(),
+                reader: store.reader().clone(),
+                views: views.clone(),
+                web: Arc::new(LazyLock::new(web::Client::new)),
+            }),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         },

@@ -1,6 +1,7 @@
 //! From the configuration to what the actors need of it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
@@ -133,6 +134,23 @@ fn agent(
         },
         model: plan(loaded, env, profiles, id),
         system_prompt: defaults.additional_system_prompt.clone(),
+        workspace: Some(workspace(loaded, id, entry)),
+        tools: config.tools.policy(&entry.tools),
+    }
+}
+
+/// The folder of an agent: its own, the one for all, or the usual place in the state directory.
+fn workspace(loaded: &Loaded, id: &str, entry: &AgentEntry) -> PathBuf {
+    let agents = &loaded.config.agents;
+    let is_default = agents.default_id() == id;
+    let paths = &loaded.paths;
+    match (&entry.workspace, &agents.defaults.workspace) {
+        (Some(own), _) => paths.expand(own, &paths.state_dir),
+        (None, Some(all)) if is_default => paths.expand(all, &paths.state_dir),
+        // Agents do not share a folder by accident.
+        (None, Some(all)) => paths.expand(all, &paths.state_dir).join(id),
+        (None, None) if is_default => paths.state_dir.join("workspace"),
+        (None, None) => paths.state_dir.join(format!("workspace-{id}")),
     }
 }
 

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::tools::Tools;
+
 /// The agent that exists when none is configured.
 pub const MAIN_AGENT: &str = "main";
 
@@ -168,6 +170,8 @@ pub struct AgentEntry {
     /// How much its model thinks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking_default: Option<Thinking>,
+    /// Which tools it may use.
+    pub tools: Tools,
 }
 
 /// Name and face of an agent.

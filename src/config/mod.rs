@@ -35,6 +35,7 @@ pub mod store;
 mod substitute;
 #[cfg(test)]
 mod tests;
+pub mod tools;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -80,6 +81,8 @@ pub struct Config {
     pub secrets: secrets::Secrets,
     /// The order of credential profiles.
     pub auth: CredentialOrder,
+    /// Which tools agents may use.
+    pub tools: tools::Tools,
 }
 
 /// `auth`: metadata of credential profiles; the credentials are in `auth-profiles.json`.

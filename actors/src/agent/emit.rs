@@ -63,11 +63,14 @@ impl Emitter {
     }
 
     /// A piece of the answer, in both families.
-    pub fn delta(&self, text: &str, delta: &str, first: bool) {
+    ///
+    /// `first` says that it is the first of its answer, and whether another answer of the run was shown
+    /// before: then it replaces that one.
+    pub fn delta(&self, text: &str, delta: &str, first: Option<bool>) {
         let key = |stream| StreamKey {
             run: Arc::clone(&self.stream),
             stream,
-            first,
+            first: first.is_some(),
         };
         self.agent(
             AgentStream::Assistant,
@@ -78,10 +81,20 @@ impl Emitter {
         let state = ChatState::Delta(openclaw_protocol::events::chat::ChatDelta {
             delta_text: delta.to_owned(),
             message,
-            replace: None,
+            replace: (first == Some(true)).then_some(true),
             usage: None,
         });
         self.chat(state, Class::Delta(key("chat")));
+    }
+
+    /// A step of a tool, for those who can show tools.
+    pub fn tool(&self, data: Map<String, Value>) {
+        self.send(
+            AgentStream::Tool,
+            data,
+            Class::Droppable,
+            Audience::SessionTools(Arc::clone(&self.session_key)),
+        );
     }
 
     /// The end of the run for conversations.
@@ -112,6 +125,17 @@ impl Emitter {
     }
 
     fn agent(&self, stream: AgentStream, data: Map<String, Value>, class: Class) {
+        let audience = Audience::Session(Arc::clone(&self.session_key));
+        self.send(stream, data, class, audience);
+    }
+
+    fn send(
+        &self,
+        stream: AgentStream,
+        data: Map<String, Value>,
+        class: Class,
+        audience: Audience,
+    ) {
         self.seq.set(self.seq.get() + 1);
         let body = AgentBody(AgentEvent {
             run_id: self.run_id.to_string(),
@@ -125,14 +149,8 @@ impl Emitter {
             is_heartbeat: None,
             spawned_by: None,
         });
-        self.gateway.emit(
-            EventOut::new(
-                AGENT,
-                Audience::Session(Arc::clone(&self.session_key)),
-                body,
-            )
-            .class(class),
-        );
+        self.gateway
+            .emit(EventOut::new(AGENT, audience, body).class(class));
     }
 
     /// Chat payloads carry the number of the `agent` event that caused them.

@@ -9,13 +9,14 @@ use openclaw_protocol::events::chat::{
 use openclaw_protocol::methods::agent::{
     AgentFinal, AgentMeta, RunMeta, RunPayload, RunResult, RunStatus,
 };
-use openclaw_protocol::methods::message::{Message, MessageRole};
+use openclaw_protocol::methods::message::{ContentPart, Message, MessageRole};
 use openclaw_protocol::methods::sessions::SessionStatus;
 use openclaw_protocol::{ErrorCode, ErrorShape};
 use serde_json::{Value, json};
 
 use super::generate::{Answer, NoAnswer};
 use super::model::ErrorKind;
+use super::rounds;
 use super::run::Turn;
 use crate::dedupe::state::Stored;
 
@@ -31,6 +32,8 @@ pub(super) enum Outcome {
 pub(super) struct End {
     pub(super) status: RunStatus,
     pub(super) row: Option<Message>,
+    /// Rows of calls that the end cut off.
+    pub(super) cut_off: Vec<Message>,
     pub(super) session_status: SessionStatus,
     pub(super) stored_chat: Stored,
     pub(super) agent_final: AgentFinal,
@@ -92,7 +95,11 @@ impl End {
 
     fn completed(turn: &Turn, answer: Answer, text: &str, started_at: u64, ended_at: u64) -> Self {
         let stop_reason = if answer.cut { "length" } else { "stop" };
-        let mut row = Message::text(MessageRole::Assistant, text, ended_at);
+        let mut parts = vec![ContentPart::text(text)];
+        if !answer.thinking.is_empty() {
+            parts.insert(0, rounds::thought(&answer.thinking));
+        }
+        let mut row = Message::parts(MessageRole::Assistant, parts, ended_at);
         row.provider = Some(answer.provider.clone());
         row.model = Some(answer.model.clone());
         row.usage.clone_from(&answer.usage);
@@ -125,6 +132,7 @@ impl End {
             lifecycle: Data::ended(started_at, ended_at, Some(stop_reason)),
             chat: ChatState::Final(chat),
             row: Some(row),
+            cut_off: Vec::new(),
             answer,
             stop_reason: None,
         }
@@ -182,6 +190,7 @@ impl End {
                 error_message: None,
             }),
             row,
+            cut_off: Vec::new(),
             answer,
             stop_reason: Some(reason.to_owned()),
         }
@@ -231,6 +240,7 @@ impl End {
                 stop_reason: None,
             }),
             row: Some(row),
+            cut_off: Vec::new(),
             answer: Answer::default(),
             stop_reason: None,
         }
@@ -265,7 +275,7 @@ fn result_of(
                 session_id: turn.session_id.to_string(),
                 provider: answer.provider.clone(),
                 model: answer.model.clone(),
-                usage: answer.usage.clone(),
+                usage: answer.total.clone().or_else(|| answer.usage.clone()),
             },
             aborted,
         },

@@ -1,27 +1,19 @@
-//! From a turn to an answer: choose the model, send the conversation, take the stream.
+//! From a conversation to an answer: choose the model, send the conversation, take the stream.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
-use openclaw_protocol::methods::message::{Message, MessageRole, Usage as WireUsage};
+use openclaw_protocol::methods::message::Usage as WireUsage;
 
 use super::echo;
-use super::emit::Emitter;
 use super::model::retry::{Attempt, RetryPolicy, Verdict};
 use super::model::{
-    self, ModelError, ModelEvent, ModelRequest, ModelStream, ModelTimeouts, PromptMessage,
-    StopReason, budget, ollama,
+    self, Fault, ModelError, ModelRequest, ModelTimeouts, PromptMessage, ToolCall, ToolDefinition,
+    budget, ollama,
 };
+use super::take::{Failed, Page, Taken, take};
 use crate::clock::SharedEntropy;
 use crate::settings::{ModelPlan, ResolvedModel};
 
-/// Shortest time between two pieces of an answer on the wire.
-const PACE: Duration = Duration::from_millis(75);
-/// Every piece carries the whole text so far: long texts go out less often, so that a client gets at
-/// most about this many bytes of text in a second.
-const PACE_BYTES_PER_SECOND: u64 = 256 * 1024;
 /// Part of a model's context that history may fill, the rest is for the answer.
 const HISTORY_SHARE: u64 = 3;
 /// Context of a model that names none, tokens.
@@ -35,6 +27,8 @@ pub struct Ask<'a> {
     pub system: Option<String>,
     /// The conversation, the new message last.
     pub conversation: Vec<PromptMessage>,
+    /// The tools that the model may call.
+    pub tools: Vec<ToolDefinition>,
     /// The HTTP client, or why there is none.
     pub http: &'a Result<reqwest::Client, String>,
     /// Where Ollama listens, when nothing is configured.
@@ -52,8 +46,12 @@ pub struct Answer {
     pub provider: String,
     /// The model.
     pub model: String,
+    /// What it thought aloud.
+    pub thinking: String,
     /// What it cost.
     pub usage: Option<WireUsage>,
+    /// What all answers of its run cost.
+    pub total: Option<WireUsage>,
     /// Whether it was cut at the model's limit.
     pub cut: bool,
 }
@@ -67,159 +65,182 @@ pub enum NoAnswer {
     Setup(String),
 }
 
-/// The rows as the run of message number `asked` has to see them: each answer behind its own
-/// question, that message last, and nothing that waits behind it.
-pub fn in_turns(rows: Vec<Message>, asked: u64) -> Vec<Message> {
-    let place = |row: &Message| {
-        let meta = row.meta.as_ref()?;
-        Some((meta.seq?, meta.run_id.clone()))
-    };
-    let questions: HashMap<String, u64> = rows
-        .iter()
-        .filter(|row| row.role == MessageRole::User)
-        .filter_map(|row| place(row).and_then(|(seq, run)| Some((run?, seq))))
-        .collect();
-    let mut turns: Vec<((u64, u64), Message)> = rows
-        .into_iter()
-        .filter_map(|row| {
-            let (seq, run) = place(&row)?;
-            if row.meta.as_ref()?.command == Some(true) {
-                return None;
-            }
-            let turn = run.and_then(|run| questions.get(&run).copied());
-            let turn = turn.unwrap_or(seq);
-            (turn < asked || seq == asked).then_some(((turn, seq), row))
-        })
-        .collect();
-    turns.sort_by_key(|(place, _)| *place);
-    turns.into_iter().map(|(_, row)| row).collect()
+/// Who answers in a run.
+pub(super) struct Source {
+    kind: Kind,
 }
 
-/// The conversation of a transcript: what people and models said, nothing else.
-pub fn conversation(rows: &[Message]) -> Vec<PromptMessage> {
-    rows.iter()
-        .filter_map(|row| match row.role {
-            MessageRole::User => Some(PromptMessage::user(row.plain_text())),
-            MessageRole::Assistant => Some(PromptMessage::assistant(row.plain_text())),
-            MessageRole::ToolResult | MessageRole::Custom => None,
-        })
-        .filter(|message| !message.is_blank())
-        .collect()
+enum Kind {
+    /// A model, and those to ask when it fails.
+    Chain {
+        current: Box<ResolvedModel>,
+        rest: std::vec::IntoIter<ResolvedModel>,
+    },
+    Echo,
+    #[cfg(any(test, feature = "testing"))]
+    Scripted(fn(&str) -> model::ModelStream),
 }
 
-/// Gets an answer; `text` grows while it comes, and its pieces are emitted at a steady pace.
-///
-/// # Errors
-///
-/// [`NoAnswer`], with what to do. Text that came before is kept in `text`.
-pub async fn answer(
-    ask: Ask<'_>,
-    emitter: &Emitter,
-    text: &Arc<Mutex<String>>,
-) -> Result<Answer, NoAnswer> {
-    let chain = match &ask.plan {
-        ModelPlan::Chain(chain) => chain.clone(),
-        ModelPlan::Broken(message) => return Err(NoAnswer::Setup(message.clone())),
-        #[cfg(any(test, feature = "testing"))]
-        ModelPlan::Scripted(script) => {
-            let last = ask
-                .conversation
-                .last()
-                .map_or_else(String::new, PromptMessage::text);
-            return take(script(&last), Answer::default(), emitter, text)
-                .await
-                .map_err(|(error, _)| NoAnswer::Model(error));
-        }
-        ModelPlan::Unconfigured => {
-            if let Some(model) = local_model(&ask).await {
-                vec![model]
-            } else {
-                let last = ask
-                    .conversation
-                    .last()
-                    .map_or_else(String::new, PromptMessage::text);
-                let named = Answer {
-                    provider: echo::PROVIDER.into(),
-                    model: echo::MODEL.into(),
-                    ..Answer::default()
-                };
-                return take(echo::answer(&last), named, emitter, text)
-                    .await
-                    .map_err(|(error, _)| NoAnswer::Model(error));
+impl Source {
+    /// Who answers this run.
+    ///
+    /// # Errors
+    ///
+    /// When nobody can, with what to do.
+    pub(super) async fn of(ask: &Ask<'_>) -> Result<Self, NoAnswer> {
+        let chain = match &ask.plan {
+            ModelPlan::Chain(chain) => chain.clone(),
+            ModelPlan::Broken(message) => return Err(NoAnswer::Setup(message.clone())),
+            #[cfg(any(test, feature = "testing"))]
+            ModelPlan::Scripted(script) => {
+                let kind = Kind::Scripted(*script);
+                return Ok(Self { kind });
             }
-        }
-    };
-    let http = ask
-        .http
-        .as_ref()
-        .map_err(|problem| NoAnswer::Setup(problem.clone()))?;
-    let mut models = chain.into_iter().peekable();
-    let mut number = 0;
-    let Some(mut current) = models.next() else {
-        return Err(NoAnswer::Setup(
-            "no model is configured at agents.defaults.model.primary".into(),
-        ));
-    };
-    loop {
-        number += 1;
-        let failed = match ask_once(http, &ask, &current, emitter, text).await {
-            Ok(answer) => return Ok(answer),
-            Err(failed) => failed,
+            ModelPlan::Unconfigured => match local_model(ask).await {
+                Some(model) => vec![model],
+                None => return Ok(Self { kind: Kind::Echo }),
+            },
         };
-        let attempt = Attempt {
-            number,
-            emitted: failed.1,
-            fallback_left: models.peek().is_some(),
-            deadline: Some(ask.deadline),
+        let mut rest = chain.into_iter();
+        let current = rest.next().ok_or_else(|| {
+            NoAnswer::Setup("no model is configured at agents.defaults.model.primary".into())
+        })?;
+        let current = Box::new(current);
+        Ok(Self {
+            kind: Kind::Chain { current, rest },
+        })
+    }
+
+    /// Gets one answer; the page's text grows while it comes. A model that took over stays.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`], with what to do. Text that came before is kept on the page.
+    pub(super) async fn answer(
+        &mut self,
+        ask: &Ask<'_>,
+        page: Page<'_>,
+    ) -> Result<(Answer, Vec<ToolCall>), NoAnswer> {
+        let (current, rest) = match &mut self.kind {
+            Kind::Chain { current, rest } => (current, rest),
+            Kind::Echo => {
+                let taken = take(echo::answer(&newest(ask)), page).await;
+                let taken = taken.map_err(|(error, _)| NoAnswer::Model(error))?;
+                return Ok(answered(taken, echo::PROVIDER, echo::MODEL));
+            }
+            #[cfg(any(test, feature = "testing"))]
+            Kind::Scripted(script) => {
+                let taken = take(script(&newest(ask)), page).await;
+                let taken = taken.map_err(|(error, _)| NoAnswer::Model(error))?;
+                return Ok(answered(taken, "", ""));
+            }
         };
-        match RetryPolicy::default().decide(
-            &attempt,
-            &failed.0,
-            Instant::now(),
-            ask.entropy.fraction(),
-        ) {
-            Verdict::Retry(wait) => {
-                tracing::warn!(error = %failed.0, wait_ms = wait.as_millis(), "model failed; asking again");
-                tokio::time::sleep(wait).await;
+        let http = ask
+            .http
+            .as_ref()
+            .map_err(|problem| NoAnswer::Setup(problem.clone()))?;
+        let mut number = 0;
+        loop {
+            number += 1;
+            let failed = match ask_once(http, ask, current, page).await {
+                Ok(taken) => {
+                    let provider = &current.endpoint.provider;
+                    return Ok(answered(taken, provider, &current.model));
+                }
+                Err(failed) => failed,
+            };
+            let attempt = Attempt {
+                number,
+                emitted: failed.1,
+                fallback_left: !rest.as_slice().is_empty(),
+                deadline: Some(ask.deadline),
+            };
+            match RetryPolicy::default().decide(
+                &attempt,
+                &failed.0,
+                Instant::now(),
+                ask.entropy.fraction(),
+            ) {
+                Verdict::Retry(wait) => {
+                    tracing::warn!(error = %failed.0, wait_ms = wait.as_millis(), "model failed; asking again");
+                    tokio::time::sleep(wait).await;
+                }
+                Verdict::Failover => {
+                    let Some(next) = rest.next() else {
+                        return Err(NoAnswer::Model(failed.0));
+                    };
+                    tracing::warn!(error = %failed.0, next = %next.model, "model failed; asking the next one");
+                    **current = next;
+                    number = 0;
+                }
+                Verdict::Fail => return Err(NoAnswer::Model(failed.0)),
             }
-            Verdict::Failover => {
-                let Some(next) = models.next() else {
-                    return Err(NoAnswer::Model(failed.0));
-                };
-                tracing::warn!(error = %failed.0, next = %next.model, "model failed; asking the next one");
-                current = next;
-                number = 0;
-            }
-            Verdict::Fail => return Err(NoAnswer::Model(failed.0)),
         }
     }
 }
 
-type Failed = (Box<ModelError>, bool);
+fn answered(taken: Taken, provider: &str, model: &str) -> (Answer, Vec<ToolCall>) {
+    let answer = Answer {
+        provider: provider.to_owned(),
+        model: model.to_owned(),
+        thinking: taken.thinking,
+        total: None,
+        usage: taken.usage,
+        cut: taken.cut,
+    };
+    (answer, taken.calls)
+}
+
+/// The newest words of the conversation, for those who answer only them.
+fn newest(ask: &Ask<'_>) -> String {
+    ask.conversation.last().map_or_else(String::new, |last| {
+        let results = last.tool_results().map(|result| result.text.clone());
+        let results: Vec<String> = results.collect();
+        if results.is_empty() {
+            last.text()
+        } else {
+            results.join("\n")
+        }
+    })
+}
 
 async fn ask_once(
     http: &reqwest::Client,
     ask: &Ask<'_>,
     model: &ResolvedModel,
-    emitter: &Emitter,
-    text: &Arc<Mutex<String>>,
-) -> Result<Answer, Failed> {
-    let share = budget_of(model);
+    page: Page<'_>,
+) -> Result<Taken, Failed> {
+    let mut request = request(ask, model);
+    let stream = match model::stream(http, request.clone()).await {
+        Err(error) if refuses_tools(&error.fault) && !request.tools.is_empty() => {
+            tracing::warn!(model = %model.model, "this model takes no tools; asking it without them");
+            request.tools = Vec::new();
+            model::stream(http, request).await
+        }
+        other => other,
+    };
+    let stream = stream.map_err(|error| (Box::new(error), false))?;
+    take(stream, page).await
+}
+
+fn request(ask: &Ask<'_>, model: &ResolvedModel) -> ModelRequest {
     let mut request = ModelRequest::new(model.endpoint.clone(), model.model.clone());
     request.system.clone_from(&ask.system);
+    request.tools.clone_from(&ask.tools);
+    let overhead = budget::estimate(ask.system.as_deref().unwrap_or_default())
+        + budget::estimate_tools(&ask.tools);
+    let share = budget_of(model).saturating_sub(overhead);
     request.messages = budget::trim(&ask.conversation, share).kept.to_vec();
+    budget::shrink(&mut request.messages, share);
     request.max_output_tokens = model.max_output_tokens;
     request.context_window = u32::try_from(model.context_tokens).ok();
     request.timeouts = timeouts(model, ask.deadline);
-    let named = Answer {
-        provider: model.endpoint.provider.clone(),
-        model: model.model.clone(),
-        ..Answer::default()
-    };
-    let stream = model::stream(http, request)
-        .await
-        .map_err(|error| (Box::new(error), false))?;
-    take(stream, named, emitter, text).await
+    request
+}
+
+/// Whether a model cannot be given tools at all; small local ones say so in these words.
+fn refuses_tools(fault: &Fault) -> bool {
+    matches!(fault, Fault::BadRequest { detail, .. } if detail.contains("does not support tools"))
 }
 
 /// The run's own limit bounds a request. A model that runs on hardware of one's own, or has a time
@@ -265,151 +286,4 @@ async fn local_model(ask: &Ask<'_>) -> Option<ResolvedModel> {
         max_output_tokens: None,
         timeout: None,
     })
-}
-
-/// Takes a stream to its end. Pieces go out at most once per pace; what waits goes out with the
-/// next one, or when the stream pauses.
-async fn take(
-    mut stream: ModelStream,
-    mut answer: Answer,
-    emitter: &Emitter,
-    text: &Arc<Mutex<String>>,
-) -> Result<Answer, Failed> {
-    let mut pacer = Pacer::new(emitter, text);
-    loop {
-        let event = tokio::select! {
-            event = stream.next() => event,
-            () = pacer.due() => {
-                pacer.flush();
-                continue;
-            }
-        };
-        match event {
-            Some(Ok(ModelEvent::Text(piece))) => pacer.add(&piece),
-            Some(Ok(ModelEvent::Usage(usage))) => answer.usage = Some(wire_usage(usage)),
-            Some(Ok(ModelEvent::Stop(reason))) => answer.cut = reason == StopReason::MaxTokens,
-            Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                pacer.flush();
-                return Err((Box::new(error), pacer.emitted));
-            }
-            None => {
-                pacer.flush();
-                return Ok(answer);
-            }
-        }
-    }
-}
-
-/// Collects pieces of an answer and emits them at a steady pace.
-struct Pacer<'a> {
-    emitter: &'a Emitter,
-    text: &'a Arc<Mutex<String>>,
-    pending: String,
-    last: Option<tokio::time::Instant>,
-    pace: Duration,
-    emitted: bool,
-}
-
-impl<'a> Pacer<'a> {
-    fn new(emitter: &'a Emitter, text: &'a Arc<Mutex<String>>) -> Self {
-        Self {
-            emitter,
-            text,
-            pending: String::new(),
-            last: None,
-            pace: PACE,
-            emitted: false,
-        }
-    }
-
-    fn add(&mut self, piece: &str) {
-        if piece.is_empty() {
-            return;
-        }
-        self.text
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_str(piece);
-        self.pending.push_str(piece);
-        if self.last.is_none_or(|last| last.elapsed() >= self.pace) {
-            self.flush();
-        }
-    }
-
-    /// Waits until what is pending may go out; for ever while nothing is.
-    async fn due(&self) {
-        match self.last {
-            Some(last) if !self.pending.is_empty() => {
-                tokio::time::sleep_until(last + self.pace).await;
-            }
-            _ => std::future::pending().await,
-        }
-    }
-
-    fn flush(&mut self) {
-        if self.pending.is_empty() {
-            return;
-        }
-        let whole = self
-            .text
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        self.emitter.delta(&whole, &self.pending, !self.emitted);
-        self.pending.clear();
-        self.emitted = true;
-        self.pace = pace(whole.len());
-        self.last = Some(tokio::time::Instant::now());
-    }
-}
-
-fn pace(bytes: usize) -> Duration {
-    let millis = (bytes as u64).saturating_mul(1_000) / PACE_BYTES_PER_SECOND;
-    PACE.max(Duration::from_millis(millis))
-}
-
-fn wire_usage(usage: model::Usage) -> WireUsage {
-    WireUsage {
-        input: usage.input,
-        output: usage.output,
-        cache_read: usage.cache_read,
-        cache_write: usage.cache_write,
-        total_tokens: usage.input + usage.output + usage.cache_read + usage.cache_write,
-        cost: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(seq: u64, role: MessageRole, text: &str, run: Option<&str>) -> Message {
-        let mut row = Message::text(role, text, 0);
-        let meta = row.meta.get_or_insert_default();
-        meta.seq = Some(seq);
-        meta.run_id = run.map(str::to_owned);
-        row
-    }
-
-    #[test]
-    fn a_message_that_waited_sees_the_answers_to_those_before_it() {
-        use MessageRole::{Assistant, User};
-        let rows = || {
-            vec![
-                row(1, User, "first", Some("a")),
-                row(2, User, "second", Some("b")),
-                row(3, User, "third", Some("c")),
-                row(4, Assistant, "one", Some("a")),
-                row(5, Assistant, "two", Some("b")),
-            ]
-        };
-        let seen = |asked| {
-            let rows = in_turns(rows(), asked);
-            rows.iter().map(Message::plain_text).collect::<Vec<_>>()
-        };
-        assert_eq!(seen(1), ["first"]);
-        assert_eq!(seen(2), ["first", "one", "second"]);
-        assert_eq!(seen(3), ["first", "one", "second", "two", "third"]);
-    }
 }

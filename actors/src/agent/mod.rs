@@ -12,8 +12,12 @@ mod end;
 pub mod generate;
 pub mod lanes;
 pub mod model;
+pub mod prompt;
+mod rounds;
 pub mod run;
 pub mod state;
+mod take;
+pub mod tools;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -40,6 +44,7 @@ use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
 use run::{Finished, StopCause, Turn};
 use state::RunnerState;
+use tools::{Origin, Toolbox};
 
 /// What the runner works with.
 #[derive(Clone)]
@@ -59,6 +64,8 @@ pub struct RunnerDeps {
     pub http: Arc<LazyLock<Result<reqwest::Client, String>>>,
     /// Where Ollama listens while nothing is configured; `None` never looks.
     pub ollama: Option<String>,
+    /// What models may call.
+    pub tools: Toolbox,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.
@@ -123,6 +130,8 @@ pub(crate) struct Incoming {
     pub session: SessionKey,
     /// The user's row.
     pub row: openclaw_protocol::methods::message::Message,
+    /// Who sent it; decides which tools its run may use.
+    pub origin: Origin,
     /// The key's duty.
     pub guard: KeyGuard,
     /// A system prompt of the request.
@@ -200,6 +209,7 @@ impl AgentRunner {
         let Incoming {
             run_id,
             session,
+            origin,
             mut guard,
             extra_system,
             timeout,
@@ -237,12 +247,14 @@ impl AgentRunner {
                 model: appended.model,
                 user_seq: appended.last_seq,
                 guard,
+                origin,
                 reply,
                 extra_system,
                 timeout,
                 queue_mode: queue_mode.or(appended.queue_mode).unwrap_or(queue.mode),
                 joined: Vec::new(),
                 text,
+                open_calls: Arc::default(),
                 stop,
             };
             #[expect(

@@ -18,7 +18,10 @@ use tokio::sync::watch;
 use super::RunnerDeps;
 use super::emit::Emitter;
 use super::end::{End, Outcome};
-use super::generate::{self, Answer, Ask, NoAnswer};
+use super::generate::{Answer, Ask, NoAnswer};
+use super::prompt;
+use super::rounds::{self, Job, OpenCall};
+use super::tools::Origin;
 use crate::call::Reply;
 use crate::clock::Millis;
 use crate::dedupe::KeyGuard;
@@ -73,6 +76,8 @@ pub struct Turn {
     pub user_seq: u64,
     /// The key's duty.
     pub guard: KeyGuard,
+    /// Who asked for it.
+    pub origin: Origin,
     /// The duty to answer `agent` a second time.
     pub reply: Option<Reply<Agent>>,
     /// A system prompt of the request.
@@ -87,6 +92,8 @@ pub struct Turn {
     pub joined: Vec<Joined>,
     /// The text so far, shared with readers.
     pub text: Arc<Mutex<String>>,
+    /// Calls of tools that are written down and have no result yet.
+    pub open_calls: Arc<Mutex<Vec<OpenCall>>>,
     /// Set when the run is to stop.
     pub stop: watch::Receiver<Option<StopCause>>,
 }
@@ -130,7 +137,11 @@ impl Turn {
                 && turn.timeout.is_none()
                 && turn.extra_system.is_none()
         };
-        shares(self) && shares(next) && self.session_id == next.session_id
+        // Nobody's message runs with what somebody else may do.
+        shares(self)
+            && shares(next)
+            && self.session_id == next.session_id
+            && self.origin.scopes == next.origin.scopes
     }
 }
 
@@ -265,7 +276,7 @@ async fn generate(
         .await;
     let rows =
         rows.map_err(|error| NoAnswer::Setup(format!("cannot read the conversation: {error}")))?;
-    let rows = generate::in_turns(rows, asked);
+    let rows = prompt::in_turns(rows, asked);
     #[cfg(any(test, feature = "testing"))]
     assert!(
         rows.last()
@@ -279,13 +290,16 @@ async fn generate(
     let ask = Ask {
         plan: settings.plan(agent, turn.model.as_deref()),
         system,
-        conversation: generate::conversation(&rows),
+        conversation: prompt::conversation(&rows),
+        tools: Vec::new(),
         http: &deps.http,
         ollama: deps.ollama.clone(),
         deadline: Instant::now() + limit,
         entropy: Arc::clone(&deps.entropy),
     };
-    generate::answer(ask, emitter, &turn.text).await
+    Job::new(turn, deps, emitter, &settings, agent)
+        .answer(ask)
+        .await
 }
 
 /// Commits the end, then tells everyone.
@@ -302,7 +316,23 @@ async fn finish(
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    let end = End::of(&turn, outcome, &text, started_at, ended_at);
+    let open = std::mem::take(
+        &mut *turn
+            .open_calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner),
+    );
+    for call in &open {
+        emitter.tool(rounds::cut_off_event(call));
+    }
+    let mut end = End::of(&turn, outcome, &text, started_at, ended_at);
+    end.cut_off = open
+        .iter()
+        .map(|call| rounds::cut_off_row(call, ended_at))
+        .collect();
+    for row in &mut end.cut_off {
+        row.meta.get_or_insert_default().run_id = Some(turn.run_id.to_string());
+    }
     let stored = end.stored(turn.reply.is_some());
     let committed = commit_patiently(&turn, &deps, &end, &stored).await;
     let Turn {
@@ -432,7 +462,7 @@ async fn commit(
     let draft = Draft {
         key: Arc::clone(&turn.session.canonical),
         agent_id: turn.session.agent.clone(),
-        messages: end.row.clone().into_iter().collect(),
+        messages: end.cut_off.iter().chain(&end.row).cloned().collect(),
         session_id: Some(Arc::clone(&turn.session_id)),
         last_run: Some(LastRun {
             run_id: turn.run_id.to_string(),

@@ -354,8 +354,11 @@ impl Listening {
             Audience::SessionMessages(key) => {
                 self.sessions.contains(key) && caller.grants(Scope::Read)
             }
-            Audience::Session(key) => {
-                caller.grants(Scope::Read)
+            Audience::Session(key) | Audience::SessionTools(key) => {
+                let shows =
+                    matches!(audience, Audience::Session(_)) || caller.has_cap("tool-events");
+                shows
+                    && caller.grants(Scope::Read)
                     && (!caller.has_cap("session-scoped-events") || self.sessions.contains(key))
             }
         }

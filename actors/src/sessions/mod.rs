@@ -3,6 +3,7 @@
 //! Replaceable: the index outlives a panic in its slot, and so do appends that are being committed.
 //! **Invariant:** what an [`Append`] answers is committed.
 
+pub mod ask;
 pub mod change;
 pub mod history;
 pub mod keys;

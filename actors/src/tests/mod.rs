@@ -6,6 +6,7 @@ mod limits;
 mod peer;
 mod poison;
 mod runs;
+mod tools;
 mod turn;
 mod units;
 pub(crate) mod world;

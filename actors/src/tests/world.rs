@@ -10,6 +10,7 @@ use tokio::task::LocalSet;
 
 use super::peer::Worker;
 use crate::agent::state::RunnerState;
+use crate::agent::tools::{ToolDeps, Toolbox};
 use crate::agent::{AgentRunner, RunnerDeps};
 use crate::audit::{Audit, AuditDeps};
 use crate::clock::{SharedClock, SharedEntropy};
@@ -231,6 +232,13 @@ fn owners(
                 Err("a test asks no model over the network".into())
             })),
             ollama: None,
+            tools: Toolbox::new(ToolDeps {
+                sessions: sessions.clone(),
+                reader: store.reader().clone(),
+                views: views.clone(),
+                web: Arc::new(LazyLock::new(|| Err("a test reads no web".into()))),
+            })
+            .with(super::tools::fakes()),
             clock: Arc::clone(clock),
             entropy: Arc::clone(&entropy),
         },

@@ -87,6 +87,37 @@ impl AgentEvent {
         data
     }
 
+    /// Data of the `tool` step that begins a call.
+    pub fn tool_started(id: &str, name: &str, arguments: &Value) -> Map<String, Value> {
+        object([
+            ("phase", "start".into()),
+            ("name", name.into()),
+            ("toolCallId", id.into()),
+            ("args", arguments.clone()),
+        ])
+    }
+
+    /// Data of the `tool` step that tells what a call has given so far.
+    pub fn tool_update(id: &str, name: &str, partial: Value) -> Map<String, Value> {
+        object([
+            ("phase", "update".into()),
+            ("name", name.into()),
+            ("toolCallId", id.into()),
+            ("partialResult", partial),
+        ])
+    }
+
+    /// Data of the `tool` step that ends a call.
+    pub fn tool_ended(id: &str, name: &str, is_error: bool, result: Value) -> Map<String, Value> {
+        object([
+            ("phase", "result".into()),
+            ("name", name.into()),
+            ("toolCallId", id.into()),
+            ("isError", is_error.into()),
+            ("result", result),
+        ])
+    }
+
     /// Data of the `lifecycle` step that ends a failed run.
     pub fn failed(ended_at: u64, error: &str) -> Map<String, Value> {
         object([

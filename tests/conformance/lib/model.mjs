@@ -9,9 +9,13 @@ const APIS = {
   ollama: { path: "" },
 };
 
-/** The mock answers any message with `reply`, in chunks of a few characters, `latency` milliseconds apart. */
-export async function startModel(reply, { latency = 0 } = {}) {
+/**
+ * The mock answers any message with `reply`, in chunks of a few characters, `latency` milliseconds apart.
+ * `teach(mock)` may add answers of its own, which come first.
+ */
+export async function startModel(reply, { latency = 0, teach } = {}) {
   const mock = new LLMock({ port: 0, chunkSize: 8, latency });
+  teach?.(mock);
   mock.onMessage(/[\s\S]*/, { content: reply });
   await mock.start();
   return {

@@ -5,12 +5,15 @@
 //! vendors' own rule of thumb for English and code; every other character counts as one, which fits
 //! Chinese, Japanese and emoji and is on the safe side for the rest.
 
-use super::request::{PromptMessage, PromptPart, PromptRole};
+use super::request::{PromptMessage, PromptPart, PromptRole, ToolDefinition};
 
 /// What a message costs besides its text: role markers and separators, in tokens.
 const MESSAGE_OVERHEAD: u64 = 4;
 /// What a picture costs, in tokens: about what the vendors count for one of a thousand pixels a side.
 const IMAGE: u64 = 1_200;
+
+/// What stands in the place of a tool's result that no longer fits.
+const LEFT_OUT: &str = "[left out: the conversation has become too long]";
 
 /// Estimates the tokens of a text, rounded up.
 pub fn estimate(text: &str) -> u64 {
@@ -37,6 +40,42 @@ pub fn estimate_message(message: &PromptMessage) -> u64 {
         }
     };
     message.parts.iter().map(part).sum::<u64>() + MESSAGE_OVERHEAD
+}
+
+/// Estimates what the description of tools costs in every request, in tokens.
+pub fn estimate_tools(tools: &[ToolDefinition]) -> u64 {
+    let tool = |tool: &ToolDefinition| {
+        estimate(&tool.name)
+            + estimate(&tool.description)
+            + estimate(&tool.parameters.to_string())
+            + MESSAGE_OVERHEAD
+    };
+    tools.iter().map(tool).sum()
+}
+
+/// Leaves out results of tools, the oldest first, until the messages fit into `budget` tokens. Those
+/// behind the model's newest message stay: it has not read them yet.
+pub fn shrink(messages: &mut [PromptMessage], budget: u64) {
+    let mut tokens: u64 = messages.iter().map(estimate_message).sum();
+    let unread = messages
+        .iter()
+        .rposition(|message| message.role == PromptRole::Assistant)
+        .unwrap_or(0);
+    for message in &mut messages[..unread] {
+        if tokens <= budget {
+            return;
+        }
+        let before = estimate_message(message);
+        for part in &mut message.parts {
+            if let PromptPart::ToolResult(result) = part
+                && (result.text.len() > LEFT_OUT.len() || !result.images.is_empty())
+            {
+                LEFT_OUT.clone_into(&mut result.text);
+                result.images.clear();
+            }
+        }
+        tokens = tokens.saturating_sub(before - estimate_message(message).min(before));
+    }
 }
 
 /// The part of a conversation that is sent.
@@ -105,6 +144,38 @@ mod tests {
         assert_eq!((trimmed.dropped, trimmed.tokens), (2, 42));
         assert_eq!(trim(&turns, 0).kept, &turns[4..]);
         assert_eq!(trim(&turns, 10_000).dropped, 0);
+    }
+
+    #[test]
+    fn old_results_make_room_for_new_ones() {
+        let result = |id: &str| {
+            PromptMessage::results([crate::agent::model::ToolResult {
+                call_id: id.into(),
+                name: "read".into(),
+                text: "x".repeat(4_000),
+                images: Vec::new(),
+                is_error: false,
+            }])
+        };
+        let mut messages = vec![
+            PromptMessage::user("go"),
+            PromptMessage::assistant("one"),
+            result("1"),
+            PromptMessage::assistant("two"),
+            result("2"),
+            PromptMessage::assistant("three"),
+            result("3"),
+        ];
+        let texts = |messages: &[PromptMessage]| {
+            let results = messages.iter().flat_map(PromptMessage::tool_results);
+            results.map(|result| result.text.len()).collect::<Vec<_>>()
+        };
+        shrink(&mut messages, 10_000);
+        assert_eq!(texts(&messages), [4_000; 3]);
+        shrink(&mut messages, 2_100);
+        assert_eq!(texts(&messages), [LEFT_OUT.len(), 4_000, 4_000]);
+        shrink(&mut messages, 1);
+        assert_eq!(texts(&messages), [LEFT_OUT.len(), LEFT_OUT.len(), 4_000]);
     }
 
     #[test]

@@ -242,6 +242,8 @@ impl Decoder {
             "FINISH_REASON_UNSPECIFIED" => return Ok(()),
             "STOP" => StopReason::EndTurn,
             "MAX_TOKENS" => StopReason::MaxTokens,
+            // Some servers that speak this API say so; Google's own says `STOP`.
+            "FUNCTION_CALL" | "TOOL_CALLS" => StopReason::ToolUse,
             "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
             | "IMAGE_SAFETY" => return Err(blocked("the answer", reason, message)),
             other => return Err(broken_off(message.as_deref().unwrap_or(other))),

@@ -9,6 +9,7 @@ use openclaw_protocol::methods::agent::{AckStatus, Agent, AgentAck};
 use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::methods::message::{Message, MessageRole};
 
+use crate::agent::tools::Origin;
 use crate::agent::{AgentRunner, Incoming};
 use crate::dedupe::Admitted;
 use crate::methods::chat::unsupported_attachments;
@@ -66,6 +67,7 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             run_id,
             session,
             row,
+            origin: Origin::of(reply.caller()),
             guard,
             extra_system: params.extra_system_prompt,
             timeout,

@@ -11,6 +11,7 @@ use openclaw_protocol::methods::chat::{
 use openclaw_protocol::methods::message::{Message, MessageRole};
 
 use super::unsupported_attachments;
+use crate::agent::tools::Origin;
 use crate::agent::{AgentRunner, Incoming};
 use crate::commands;
 use crate::dedupe::Admitted;
@@ -72,6 +73,7 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             run_id,
             session,
             row,
+            origin: Origin::of(reply.caller()),
             guard,
             extra_system: None,
             timeout,

@@ -268,7 +268,7 @@ impl Bench {
         let Run { emitter, text, .. } = &mut self.runs[run];
         let first = text.is_empty();
         text.push_str(&delta);
-        emitter.delta(text, &delta, first);
+        emitter.delta(text, &delta, first.then_some(false));
         self.tell_run(run, "agent", true);
         self.tell_run(run, "chat", true);
     }

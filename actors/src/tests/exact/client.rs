@@ -131,6 +131,8 @@ impl Client {
             Audience::SessionIndex => read && self.index,
             Audience::SessionMessages(key) => read && self.sessions.contains(key),
             Audience::Session(key) => read && (caps.is_empty() || self.sessions.contains(key)),
+            // No client of this bench shows tools.
+            Audience::SessionTools(_) => false,
         }
     }
 
