@@ -41,6 +41,15 @@ pub fn main() -> ExitCode {
         Command::Health(args) => block_on(commands::health::run(&args, &environment, &output)),
         Command::Status(args) => block_on(commands::status::run(&args, &environment, &output)),
         Command::Agent(args) => block_on(commands::agent::run(&args, &environment, &output)),
+        Command::Chat(args) => block_on(commands::chat::run(&args, &environment, &output)),
+        Command::Models(args) => {
+            block_on(commands::models::run(&args.command, &environment, &output))
+        }
+        Command::Sessions(args) => block_on(commands::sessions::run(
+            &args.command,
+            &environment,
+            &output,
+        )),
         Command::Devices(args) => {
             block_on(commands::devices::run(&args.command, &environment, &output))
         }

@@ -30,3 +30,4 @@ mod refusals;
 mod reload;
 mod sessions;
 mod slow;
+mod terminal;

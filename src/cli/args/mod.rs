@@ -6,12 +6,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod audit;
+mod chat;
 mod devices;
 mod nodes;
 mod setup_code;
 mod times;
 
 pub use audit::*;
+pub use chat::*;
 pub use devices::*;
 pub use nodes::*;
 pub use setup_code::*;
@@ -55,6 +57,12 @@ pub enum Command {
     Status(ReadArgs),
     /// Send a message to an agent and show its answer.
     Agent(AgentArgs),
+    /// Talk to an agent in the terminal.
+    Chat(ChatArgs),
+    /// List the models, choose one, and see whether it answers.
+    Models(ModelsArgs),
+    /// List conversations, read one, and begin one anew.
+    Sessions(SessionsArgs),
     /// List, approve, name and remove devices; make setup codes for new ones.
     Devices(DevicesArgs),
     /// Show what was decided about trust: who came in, who did not, who allowed it.

@@ -2,13 +2,16 @@
 
 pub(crate) mod agent;
 pub(crate) mod audit;
+pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod dashboard;
 pub(crate) mod devices;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
+pub(crate) mod models;
 pub(crate) mod nodes;
+pub(crate) mod sessions;
 pub(crate) mod setup_code;
 pub(crate) mod status;
 

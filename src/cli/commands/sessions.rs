@@ -1,0 +1,102 @@
+//! `openclaw sessions`.
+
+use std::process::ExitCode;
+
+use openclaw_protocol::methods::chat::{ChatHistory, ChatHistoryResult};
+use openclaw_protocol::methods::session_changes::{SessionsReset, SessionsResetResult};
+use openclaw_protocol::methods::sessions::{SessionsList, SessionsListResult};
+use openclaw_protocol::{Method, Scope};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::cli::args::{ReadArgs, SessionsCommand};
+use crate::cli::connect::{Wanted, open};
+use crate::cli::environment::Environment;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::render::sessions as render;
+
+pub(crate) async fn run(
+    command: &SessionsCommand,
+    environment: &Environment,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let style = output.style(Environment::now_ms());
+    match command {
+        SessionsCommand::List(args) => {
+            let mut params = json!({
+                "limit": args.limit, "includeDerivedTitles": true, "includeLastMessage": true,
+            });
+            if let Some(search) = &args.search {
+                params["search"] = search.as_str().into();
+            }
+            let ask = Ask::<SessionsList>::new(Scope::Read, params);
+            let answer = ask.of(&args.read, environment).await?;
+            super::show(
+                &answer,
+                args.read.form.json,
+                output,
+                |list: &SessionsListResult| render::list(list, &style),
+            )?;
+        }
+        SessionsCommand::Show(args) => {
+            let params = json!({ "sessionKey": args.session, "limit": args.limit });
+            let ask = Ask::<ChatHistory>::new(Scope::Read, params);
+            let answer = ask.of(&args.read, environment).await?;
+            super::show(
+                &answer,
+                args.read.form.json,
+                output,
+                |page: &ChatHistoryResult| render::history(page, &style),
+            )?;
+        }
+        SessionsCommand::Reset(args) => {
+            let ask = Ask::<SessionsReset>::new(Scope::Admin, json!({ "key": args.session }));
+            let answer = ask.of(&args.read, environment).await?;
+            super::show(
+                &answer,
+                args.read.form.json,
+                output,
+                |reset: &SessionsResetResult| render::reset(&reset.key),
+            )?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One request on a connection of its own.
+struct Ask<M> {
+    scope: Scope,
+    params: Value,
+    method: std::marker::PhantomData<M>,
+}
+
+impl<M: Method> Ask<M> {
+    const fn new(scope: Scope, params: Value) -> Self {
+        Self {
+            scope,
+            params,
+            method: std::marker::PhantomData,
+        }
+    }
+
+    async fn of(
+        &self,
+        args: &ReadArgs,
+        environment: &Environment,
+    ) -> Result<Box<RawValue>, Failure> {
+        let target = environment.target(&args.target)?;
+        let wanted = Wanted {
+            scopes: &[self.scope],
+            limit: args.wait.timeout,
+        };
+        let connection = open(&target, wanted).await?;
+        let answer = connection
+            .client()
+            .request_raw(M::NAME, &self.params)
+            .await
+            .map_err(|error| Failure::request(&error, &target))?;
+        connection.close().await;
+        Ok(answer)
+    }
+}
