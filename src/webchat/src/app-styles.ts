@@ -3,7 +3,7 @@ import { css } from 'lit';
 export const appStyles = css`
   :host {
     display: grid;
-    grid-template-columns: 17rem minmax(0, 1fr);
+    grid-template-columns: 18rem minmax(0, 1fr);
     height: 100%;
   }
 
@@ -16,6 +16,11 @@ export const appStyles = css`
   }
 
   .side {
+    min-height: 0;
+  }
+
+  oc-session-list {
+    flex: 1;
     min-height: 0;
   }
 
@@ -37,14 +42,6 @@ export const appStyles = css`
     white-space: nowrap;
   }
 
-  .model {
-    overflow: hidden;
-    color: var(--muted);
-    font-size: 0.82rem;
-    text-overflow: ellipsis;
-    white-space: nowrap;
-  }
-
   .grow {
     flex: 1;
   }
@@ -55,6 +52,20 @@ export const appStyles = css`
     margin-left: -0.5rem;
   }
 
+  h1:focus-visible {
+    outline: none;
+  }
+
+  .place {
+    display: flex;
+    flex-direction: column;
+  }
+
+  .place > * {
+    flex: 1;
+  }
+
+  .place,
   oc-thread,
   oc-gate {
     flex: 1;
@@ -112,7 +123,7 @@ export const appStyles = css`
       position: fixed;
       inset: 0 auto 0 0;
       z-index: 2;
-      width: min(18rem, 84vw);
+      width: min(20rem, 86vw);
       visibility: hidden;
       translate: -100% 0;
       transition:
@@ -135,12 +146,6 @@ export const appStyles = css`
 
     header {
       padding: 0 0.9rem;
-    }
-  }
-
-  @media (max-width: 26rem) {
-    .model {
-      display: none;
     }
   }
 `;

@@ -1,36 +1,61 @@
 import { LitElement, html, nothing } from 'lit';
+import { keyed } from 'lit/directives/keyed.js';
 import { appStyles } from './app-styles';
+import { DEFAULT_MAX_BYTES, type Attachment } from './chat/attachments';
 import './chat/composer';
-import { ChatController, MAIN, type View } from './chat/controller';
+import { ChatController, type View } from './chat/controller';
+import { textOf } from './chat/content';
 import type { RowAction } from './chat/message';
+import './chat/model-picker';
 import { activeRun } from './chat/state';
 import './chat/thread';
 import { ownGateway, type Connection } from './gateway/client';
 import { Credentials, takeToken } from './gateway/credentials';
 import { forgetIdentity, loadIdentity, type DeviceIdentity } from './gateway/device';
+import { loadPage } from './pages/load';
+import type { PageElement } from './pages/page';
 import { browserName } from './shell/browser-name';
 import './shell/countdown';
 import './shell/gate';
 import { icons } from './shell/icons';
 import './shell/pill';
+import { MAIN, addressOf, offeredPages, routeOf, type PageName, type Route } from './shell/routes';
+import type { SessionChange } from './shell/session-list';
+import './shell/session-list';
 import './shell/sidebar';
-import { strings } from './strings';
+import { watchWaiting, type Waiting } from './shell/waiting';
+import { language, strings } from './strings';
 import { shared } from './styles/shared';
 
 /** `<oc-app>`: the page. Owns the one connection, and decides what is shown. */
 export class AppElement extends LitElement {
-  static override properties = { view: { state: true }, menu: { state: true } };
+  static override properties = {
+    view: { state: true },
+    menu: { state: true },
+    route: { state: true },
+    shown: { state: true },
+    waiting: { state: true },
+  };
   declare view: View;
+  /** The drawer of a narrow screen. */
   declare menu: boolean;
+  declare route: Route;
+  /** The control page that is open. */
+  declare shown: { name: PageName; element: PageElement } | null;
+  declare waiting: Waiting;
 
   #credentials = Credentials.ofBrowser();
   #identity: Promise<DeviceIdentity> | null = null;
   #controller: ChatController;
+  #stopWaiting: (() => void) | null = null;
 
   constructor() {
     super();
     this.menu = false;
+    this.shown = null;
+    this.waiting = {};
     this.#takeToken();
+    this.route = routeOf(location.pathname, document.baseURI);
     this.#controller = new ChatController(
       {
         url: ownGateway(document.baseURI),
@@ -38,10 +63,11 @@ export class AppElement extends LitElement {
         identity: () => (this.#identity ??= loadIdentity()),
         displayName: browserName(navigator.userAgent),
       },
-      sessionOf(location.pathname),
+      this.route.page === 'chat' ? this.route.session : MAIN,
     );
     this.view = this.#controller.view;
     this.#controller.subscribe((view) => (this.view = view));
+    void this.#show();
   }
 
   static override styles = [shared, appStyles];
@@ -53,6 +79,7 @@ export class AppElement extends LitElement {
     window.addEventListener('popstate', this.#navigated);
     window.addEventListener('hashchange', this.#hash);
     window.addEventListener('keydown', this.#key);
+    this.#stopWaiting = watchWaiting(this.#controller.port, (waiting) => (this.waiting = waiting));
     this.#controller.client.start();
   }
 
@@ -63,54 +90,93 @@ export class AppElement extends LitElement {
     window.removeEventListener('popstate', this.#navigated);
     window.removeEventListener('hashchange', this.#hash);
     window.removeEventListener('keydown', this.#key);
+    this.#stopWaiting?.();
     this.#controller.client.stop();
   }
 
   protected override firstUpdated(): void {
-    // Where there is a keyboard, one can write at once; a phone would open its own over half of the page.
-    if (matchMedia('(hover: hover)').matches) this.renderRoot.querySelector('oc-composer')?.focus();
+    this.#focusInside();
   }
 
   protected override updated(): void {
     const answering = activeRun(this.view.chat) !== null;
-    document.title = `${answering ? '… ' : ''}${this.view.agentName} · ${strings.appName}`;
+    const title = this.route.page === 'chat' ? this.view.agentName : strings.pages[this.route.page];
+    document.title = `${answering ? '… ' : ''}${title} · ${strings.appName}`;
+    if (this.shown) this.shown.element.online = this.view.connection.phase === 'online';
   }
 
   protected override render() {
-    const { view } = this;
+    // Another language is another page, over the same conversation.
+    return keyed(language, html`${this.#side()} <main>${this.#header()} ${this.#body()}</main>`);
+  }
+
+  #side() {
+    const { view, route } = this;
     const { connection } = view;
-    const main = connection.phase === 'online' ? connection.hello.mainSessionKey : MAIN;
+    const online = connection.phase === 'online';
+    const main = online ? connection.hello.mainSessionKey : MAIN;
+    const { port } = this.#controller;
     return html`
-      <div class="side" ?data-open=${this.menu}>
+      <div class="side" id="side" ?data-open=${this.menu} ?inert=${!this.menu && narrow()}>
         <oc-sidebar
-          .sessions=${view.sessions}
-          .current=${view.chat.sessionKey}
-          .main=${main}
+          .pages=${offeredPages(port.has)}
+          .page=${route.page}
+          .waiting=${this.waiting}
           .version=${view.version}
-          .clients=${connection.phase === 'online' ? view.clients : 0}
-          @new-session=${this.#newSession}
-          @open-session=${(event: CustomEvent<string>) => this.#open(event.detail)}
-        ></oc-sidebar>
+          .clients=${online ? view.clients : 0}
+          @open-page=${(event: CustomEvent<PageName>) => this.#go({ page: event.detail })}
+          @language=${this.#languageChanged}
+        >
+          <oc-session-list
+            .sessions=${view.sessions}
+            .current=${route.page === 'chat' ? view.chat.sessionKey : ''}
+            .main=${main}
+            .search=${view.search}
+            ?canPatch=${port.has('sessions.patch')}
+            ?canDelete=${port.has('sessions.delete') && port.may('operator.admin')}
+            ?canStart=${main !== MAIN}
+            @new-session=${this.#newSession}
+            @open-session=${(event: CustomEvent<string>) => this.#go({ page: 'chat', session: event.detail })}
+            @search-sessions=${(event: CustomEvent<string>) => this.#controller.search(event.detail)}
+            @session-change=${(event: CustomEvent<SessionChange>) => void this.#change(event.detail)}
+          ></oc-session-list>
+        </oc-sidebar>
       </div>
-      ${this.menu ? html`<div class="shade" @click=${() => (this.menu = false)}></div>` : nothing}
-      <main>${this.#header(view)} ${this.#body(view)}</main>
+      ${this.menu ? html`<div class="shade" @click=${() => this.#closeMenu()}></div>` : nothing}
     `;
   }
 
-  #header(view: View) {
+  #header() {
+    const { view, route } = this;
     const label = this.menu ? strings.closeMenu : strings.openMenu;
     return html`<header>
-      <button class="icon menu" aria-label=${label} title=${label} aria-expanded=${this.menu ? 'true' : 'false'} @click=${() => (this.menu = !this.menu)}>
+      <button class="icon menu" aria-label=${label} title=${label} aria-expanded=${this.menu ? 'true' : 'false'} aria-controls="side" @click=${this.#toggleMenu}>
         ${this.menu ? icons.close : icons.menu}
       </button>
-      <h1>${view.agentEmoji ? html`<span aria-hidden="true">${view.agentEmoji}</span> ` : nothing}${view.agentName}</h1>
-      ${view.model ? html`<span class="model" title=${view.model}>${view.model}</span>` : nothing}
+      ${route.page === 'chat'
+        ? html`<h1 tabindex="-1">${view.agentEmoji ? html`<span aria-hidden="true">${view.agentEmoji}</span> ` : nothing}${view.agentName}</h1>
+            ${this.#model()}`
+        : html`<h1 tabindex="-1">${strings.pages[route.page]}</h1>`}
       <span class="grow"></span>
       <oc-pill .connection=${view.connection}></oc-pill>
     </header>`;
   }
 
-  #body(view: View) {
+  #model() {
+    const { view } = this;
+    const key = view.chat.sessionKey;
+    const main = view.connection.phase === 'online' ? view.connection.hello.mainSessionKey : MAIN;
+    const row = view.sessions.find((session) => session.key === (key === MAIN ? main : key));
+    return html`<oc-model-picker
+      .models=${view.models}
+      .model=${row?.model ?? view.model}
+      ?fixed=${!this.#controller.port.has('sessions.patch')}
+      @choose-model=${(event: CustomEvent<string | null>) => void this.#controller.patchSession(key, { model: event.detail })}
+    ></oc-model-picker>`;
+  }
+
+  #body() {
+    const { view, route } = this;
     const { connection } = view;
     const refusal = connection.phase === 'refused' ? connection.refusal : connection.phase === 'connecting' ? connection.after : null;
     if (refusal) {
@@ -123,19 +189,32 @@ export class AppElement extends LitElement {
         @new-identity=${() => void this.#newIdentity()}
       ></oc-gate>`;
     }
+    if (route.page !== 'chat') {
+      const element = this.shown?.name === route.page ? this.shown.element : nothing;
+      return html`${this.#problems()} <div class="place" @go=${this.#goFromPage}>${element}</div> ${this.#outage(connection)}`;
+    }
+    return this.#chat();
+  }
+
+  #chat() {
+    const { view } = this;
+    const { connection } = view;
     const run = activeRun(view.chat);
     const online = connection.phase === 'online';
     const running = run === null || !online ? 'no' : run.live === 'stopping' ? 'stopping' : 'running';
+    const maxBytes = online ? (connection.hello.attachmentMaxBytes ?? (connection.hello.takesAttachments ? DEFAULT_MAX_BYTES : null)) : null;
     return html`
-      ${this.#problems(view)}
+      ${this.#problems()}
       <oc-thread
         .chat=${view.chat}
         .agent=${view.agentName}
         .emoji=${view.agentEmoji}
         ?online=${online}
+        ?unset=${online && /(^|\/)echo$/.test(view.model ?? '')}
         @older=${() => void this.#controller.loadOlder()}
         @reload=${() => this.#controller.reload()}
-        @idea=${(event: CustomEvent<string>) => this.#send(event.detail)}
+        @idea=${(event: CustomEvent<string>) => this.#send(event.detail, [])}
+        @setup=${() => this.#go({ page: 'setup' })}
         @row-action=${(event: CustomEvent<RowAction>) => this.#rowAction(event.detail)}
       ></oc-thread>
       ${this.#outage(connection)}
@@ -143,14 +222,18 @@ export class AppElement extends LitElement {
         .agent=${view.agentName}
         .session=${view.chat.sessionKey}
         .running=${running}
+        .commands=${view.commands}
+        .maxBytes=${maxBytes}
         ?online=${online}
-        @send=${(event: CustomEvent<string>) => this.#send(event.detail)}
+        @send=${(event: CustomEvent<{ text: string; attachments: Attachment[] }>) => this.#send(event.detail.text, event.detail.attachments)}
         @stop=${() => void this.#controller.stop()}
+        @edit-last=${this.#editLast}
       ></oc-composer>
     `;
   }
 
-  #problems(view: View) {
+  #problems() {
+    const { view } = this;
     return html`
       ${view.unhealthy ? html`<div class="banner warn" role="status">${icons.alert}<span>${view.unhealthy}</span></div>` : nothing}
       ${view.notice
@@ -178,28 +261,93 @@ export class AppElement extends LitElement {
     </div>`;
   }
 
-  #send(text: string): void {
-    this.#controller.send(text);
+  #send(text: string, attachments: readonly Attachment[]): void {
+    this.#controller.send(text, attachments);
     this.renderRoot.querySelector('oc-thread')?.toLatest();
   }
 
   #rowAction({ action, row }: RowAction): void {
     if (action === 'retry') this.#controller.retry(row);
     else if (action === 'discard') this.#controller.discard(row);
+    else if (action === 'edit') this.renderRoot.querySelector('oc-composer')?.edit(textOf(row.parts));
+    else if (action === 'take-back') void this.#controller.stop(row);
     else this.#controller.askAgain(row);
   }
 
-  #open(key: string): void {
+  #editLast(): void {
+    const last = this.view.chat.rows.findLast((row) => row.role === 'user' && textOf(row.parts) !== '');
+    if (last) this.renderRoot.querySelector('oc-composer')?.edit(textOf(last.parts));
+  }
+
+  /** Opens a page or a conversation under its own address. */
+  #go(route: Route): void {
     this.menu = false;
-    history.pushState(null, '', key === MAIN ? document.baseURI : new URL(`chat/${encodeURIComponent(key)}`, document.baseURI));
-    this.#controller.open(key);
-    this.renderRoot.querySelector('oc-composer')?.focus();
+    history.pushState(null, '', new URL(addressOf(route), document.baseURI));
+    this.#enter(route);
+  }
+
+  #goFromPage = (event: Event): void => {
+    const { detail } = event as CustomEvent<PageName | 'chat'>;
+    this.#go(detail === 'chat' ? { page: 'chat', session: MAIN } : { page: detail });
+  };
+
+  #enter(route: Route): void {
+    this.route = route;
+    if (route.page === 'chat') this.#controller.open(route.session);
+    void this.#show().then(() => this.updateComplete.then(() => this.#focusInside()));
+  }
+
+  /** Loads the control page of the route, if it is one. */
+  async #show(): Promise<void> {
+    const { page } = this.route;
+    if (page === 'chat') {
+      this.shown = null;
+      return;
+    }
+    try {
+      const element = await loadPage(page);
+      if (this.route.page !== page) return;
+      element.gateway = this.#controller.port;
+      element.online = this.view.connection.phase === 'online';
+      this.shown = { name: page, element };
+    } catch {
+      // The page's file is gone: the gateway was updated since this page was loaded.
+      location.reload();
+    }
+  }
+
+  /** Where there is a keyboard, one can write at once; a phone would open its own over half of the page. */
+  #focusInside(): void {
+    if (this.route.page !== 'chat') this.renderRoot.querySelector('h1')?.focus({ preventScroll: true });
+    else if (matchMedia('(hover: hover)').matches) this.renderRoot.querySelector('oc-composer')?.focus();
+  }
+
+  #toggleMenu = (): void => {
+    this.menu = !this.menu;
+    if (this.menu) void this.updateComplete.then(() => this.renderRoot.querySelector<HTMLElement>('oc-session-list')?.shadowRoot?.querySelector('button')?.focus());
+  };
+
+  #closeMenu(): void {
+    this.menu = false;
+    this.renderRoot.querySelector<HTMLElement>('.menu')?.focus();
   }
 
   #newSession(): void {
     const key = this.#controller.newSessionKey();
-    if (key !== null) this.#open(key);
+    if (key !== null) this.#go({ page: 'chat', session: key });
   }
+
+  async #change(change: SessionChange): Promise<void> {
+    const gone = 'remove' in change || change.patch['archived'] === true;
+    const done = 'remove' in change ? await this.#controller.deleteSession(change.key) : await this.#controller.patchSession(change.key, change.patch);
+    if (done && gone && this.view.chat.sessionKey === change.key) this.#go({ page: 'chat', session: MAIN });
+  }
+
+  #languageChanged = (): void => {
+    // Pages read their words when they render: a new element does.
+    void this.#show();
+    this.requestUpdate();
+  };
 
   #token(secret: string): void {
     this.#credentials.setShared(secret);
@@ -219,10 +367,12 @@ export class AppElement extends LitElement {
   }
 
   #wake = (): void => {
-    if (document.visibilityState === 'visible') this.#controller.client.wake();
+    if (document.visibilityState !== 'visible') return;
+    this.#controller.client.wake();
+    this.#controller.look();
   };
 
-  #navigated = (): void => this.#controller.open(sessionOf(location.pathname));
+  #navigated = (): void => this.#enter(routeOf(location.pathname, document.baseURI));
 
   /** An address with a token that is opened in this same tab only changes the fragment. */
   #hash = (): void => {
@@ -230,20 +380,13 @@ export class AppElement extends LitElement {
   };
 
   #key = (event: KeyboardEvent): void => {
-    if (event.key === 'Escape' && this.menu) this.menu = false;
+    if (event.key === 'Escape' && this.menu) this.#closeMenu();
   };
 }
 
-/** `/chat/<key>` below the page's base address names a session; anything else is the main one. */
-export function sessionOf(path: string, base: string = document.baseURI): string {
-  const root = new URL('.', base).pathname;
-  const match = /^chat\/(.+)$/.exec(path.startsWith(root) ? path.slice(root.length) : '');
-  if (!match) return MAIN;
-  try {
-    return decodeURIComponent(match[1] ?? MAIN);
-  } catch {
-    return MAIN;
-  }
+/** Whether the sidebar is a drawer. */
+function narrow(): boolean {
+  return matchMedia('(max-width: 56rem)').matches;
 }
 
 customElements.define('oc-app', AppElement);

@@ -10,6 +10,8 @@ import { promisify } from 'node:util';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 const START_MS = 30_000;
+/** A page that was built by hand (`vite build`) is tried in place of the embedded one, without building the daemon again. */
+const UI_ROOT = process.env.OPENCLAW_UI_ROOT;
 
 function binary() {
   const target = process.env.CARGO_TARGET_DIR ?? path.join(root, 'target');
@@ -38,7 +40,8 @@ export class Daemon {
     const daemon = new Daemon(folder, await freePort());
     if (config) {
       await mkdir(daemon.stateDir, { recursive: true });
-      await writeFile(path.join(daemon.stateDir, 'openclaw.json'), JSON.stringify(config, null, 2), { mode: 0o600 });
+      const served = UI_ROOT === undefined ? config : { ...config, gateway: { ...config.gateway, controlUi: { ...config.gateway?.controlUi, root: UI_ROOT } } };
+      await writeFile(path.join(daemon.stateDir, 'openclaw.json'), JSON.stringify(served, null, 2), { mode: 0o600 });
     }
     return daemon;
   }

@@ -3,24 +3,23 @@
  * reducer, and after a gap or a reconnect asks for everything again. The view only reads {@link View} and calls methods.
  */
 import { GatewayClient, GatewayError, type ClientOptions, type Connection } from '../gateway/client';
-import { asList, asNumber, asObject, asText, type Json } from '../gateway/frames';
+import { asList, asObject, asText, type Json } from '../gateway/frames';
 import { newId } from '../gateway/ids';
+import type { GatewayPort } from '../gateway/port';
+import { MAIN } from '../shell/routes';
+import { strings } from '../strings';
+import { onTheWire, type Attachment } from './attachments';
+import { readCommands, readModels, type Command, type ModelChoice } from './catalog';
 import { textOf } from './content';
+import { SeenTimes, sessionRow, type SessionRow } from './sessions';
 import { activeRun, initialState, reduce, unacknowledged, type Action, type ChatState, type Row } from './state';
 
-/** The name under which every gateway knows its main session. */
-export const MAIN = 'main';
 const PAGE = 200;
+const LISTED = 100;
 /** What `chat.send` answers while the run is not over. */
 const UNDER_WAY = new Set(['started', 'accepted', 'queued', 'in_flight']);
 /** Several gaps or session changes within this time cause one refresh. */
 const SETTLE_MS = 200;
-
-export interface SessionRow {
-  key: string;
-  title: string;
-  updatedAt: number | null;
-}
 
 export interface View {
   connection: Connection;
@@ -28,7 +27,12 @@ export interface View {
   sessions: readonly SessionRow[];
   agentName: string;
   agentEmoji: string | null;
+  /** The model of the agent, where the conversation has none of its own. */
   model: string | null;
+  models: readonly ModelChoice[];
+  commands: readonly Command[];
+  /** What the list of conversations is searched for. */
+  search: string;
   version: string | null;
   clients: number;
   /** Why the gateway says that it is not well; `null` while it is. */
@@ -45,6 +49,12 @@ export class ChatController {
   #refreshTimer: ReturnType<typeof setTimeout> | null = null;
   #sessionsTimer: ReturnType<typeof setTimeout> | null = null;
   #loadingOlder = false;
+  #seen: SeenTimes;
+  #ears = new Set<(event: string, payload: Json) => void>();
+
+  /** What pages beside the chat get of the connection. */
+  readonly port: GatewayPort;
+
   /** Keys of messages that are on their way on this connection. */
   #delivering = new Set<string>();
   /** Sessions that were open before, with what was not delivered there. */
@@ -62,6 +72,9 @@ export class ChatController {
       agentName: 'Assistant',
       agentEmoji: null,
       model: null,
+      models: [],
+      commands: [],
+      search: '',
       version: null,
       clients: 0,
       unhealthy: null,
@@ -70,9 +83,34 @@ export class ChatController {
     this.client = new GatewayClient({
       ...options,
       onConnection: (connection) => this.#connection(connection),
-      onEvent: (event, payload) => this.#event(event, payload),
+      onEvent: (event, payload) => {
+        this.#event(event, payload);
+        this.#tell(event, payload);
+      },
       onGap: () => this.#refreshSoon(),
     });
+    this.#seen = new SeenTimes(now());
+    this.port = this.#makePort();
+  }
+
+  #makePort(): GatewayPort {
+    const hello = () => (this.#view.connection.phase === 'online' ? this.#view.connection.hello : null);
+    return {
+      get hello() {
+        return hello();
+      },
+      has: (method) => hello()?.methods.has(method) ?? false,
+      may: (scope) => hello()?.scopes.some((held) => held === scope || held === 'operator.admin') ?? false,
+      request: (method, params) => this.client.request(method, params),
+      listen: (listener) => {
+        this.#ears.add(listener);
+        return () => void this.#ears.delete(listener);
+      },
+    };
+  }
+
+  #tell(event: string, payload: Json): void {
+    for (const listener of [...this.#ears]) listener(event, payload);
   }
 
   get view(): View {
@@ -91,6 +129,7 @@ export class ChatController {
     const known = this.#others.get(sessionKey);
     this.#others.delete(sessionKey);
     this.#update({ chat: known ?? initialState(sessionKey) });
+    this.look();
     if (this.#online()) void this.#enter();
   }
 
@@ -104,18 +143,19 @@ export class ChatController {
   }
 
   /** Sends a message; while there is no connection it waits and goes out at the next one. */
-  send(text: string): void {
+  send(text: string, attachments: readonly Attachment[] = []): void {
     const key = newId();
-    this.#dispatch({ type: 'send', key, text, now: this.now() });
-    void this.#deliver(key, text);
+    this.#dispatch({ type: 'send', key, text, now: this.now(), attachments });
+    void this.#deliver(key, text, attachments);
   }
 
   /** Sends a refused message again: with the same key, so that it cannot arrive twice. */
   retry(row: Row): void {
     if (row.runId === null) return;
     this.#dispatch({ type: 'discard', key: row.runId });
-    this.#dispatch({ type: 'send', key: row.runId, text: textOf(row.parts), now: this.now() });
-    void this.#deliver(row.runId, textOf(row.parts));
+    const { attachments } = row;
+    this.#dispatch({ type: 'send', key: row.runId, text: textOf(row.parts), now: this.now(), attachments });
+    void this.#deliver(row.runId, textOf(row.parts), attachments);
   }
 
   /** Asks the same question again after its run failed: a new message with a new key. */
@@ -130,9 +170,9 @@ export class ChatController {
     if (row.runId !== null) this.#dispatch({ type: 'discard', key: row.runId });
   }
 
-  /** Stops the run that is under way. */
-  async stop(): Promise<void> {
-    const run = activeRun(this.#view.chat);
+  /** Stops the run that is under way, or takes back one that waits for its turn. */
+  async stop(waiting?: Row): Promise<void> {
+    const run = waiting ?? activeRun(this.#view.chat);
     if (run?.runId === undefined || run.runId === null) return;
     this.#dispatch({ type: 'stopping', runId: run.runId });
     try {
@@ -171,9 +211,12 @@ export class ChatController {
     return this.#view.connection.phase === 'online';
   }
 
+  #canonical(key: string): string {
+    return key === MAIN ? this.#canonicalMain : key;
+  }
+
   #same(one: string, other: string): boolean {
-    const canonical = (key: string) => (key === MAIN ? this.#canonicalMain : key);
-    return canonical(one) === canonical(other);
+    return this.#canonical(one) === this.#canonical(other);
   }
 
   #update(change: Partial<View>): void {
@@ -203,6 +246,8 @@ export class ChatController {
     void this.#enter();
     this.#listSessionsSoon();
     void this.#learnAgent();
+    void this.#learnCatalog();
+    this.#tell('online', {});
   }
 
   /** Follows the open session and loads it; then messages that were never acknowledged go out again. */
@@ -212,7 +257,7 @@ export class ChatController {
     if (!(await this.#loadHistory(true))) return;
     for (const chat of [this.#view.chat, ...this.#others.values()]) {
       for (const row of unacknowledged(chat)) {
-        if (row.runId !== null) void this.#deliver(row.runId, textOf(row.parts), chat.sessionKey);
+        if (row.runId !== null) void this.#deliver(row.runId, textOf(row.parts), row.attachments, chat.sessionKey);
       }
     }
   }
@@ -234,20 +279,21 @@ export class ChatController {
   }
 
   /** Sends one message until the gateway has answered; at most once at a time per key. */
-  async #deliver(key: string, text: string, sessionKey = this.#view.chat.sessionKey): Promise<void> {
+  async #deliver(key: string, text: string, attachments: readonly Attachment[], sessionKey = this.#view.chat.sessionKey): Promise<void> {
     if (this.#delivering.has(key)) return;
     this.#delivering.add(key);
     try {
-      while (!(await this.#attempt(key, text, sessionKey)));
+      while (!(await this.#attempt(key, text, attachments, sessionKey)));
     } finally {
       this.#delivering.delete(key);
     }
   }
 
   /** One try; `false`: no answer came and the connection still stands, so the same key is tried again. */
-  async #attempt(key: string, text: string, sessionKey: string): Promise<boolean> {
+  async #attempt(key: string, text: string, attachments: readonly Attachment[], sessionKey: string): Promise<boolean> {
     try {
-      const answer = asObject(await this.client.request('chat.send', { sessionKey, message: text, idempotencyKey: key }));
+      const files = attachments.length === 0 ? {} : { attachments: onTheWire(attachments) };
+      const answer = asObject(await this.client.request('chat.send', { sessionKey, message: text, idempotencyKey: key, ...files }));
       this.#dispatch({ type: 'acknowledged', key });
       // Any other status is the stored result of a run that is over: it stands in the history.
       if (!UNDER_WAY.has(asText(answer['status']) ?? 'started')) this.#refreshSoon();
@@ -278,6 +324,16 @@ export class ChatController {
         if (this.#same(asText(payload['sessionKey']) ?? '', this.#view.chat.sessionKey)) {
           this.#dispatch({ type: 'chat', payload, now: this.now() });
         }
+        return;
+      case 'agent':
+        if (this.#same(asText(payload['sessionKey']) ?? this.#view.chat.sessionKey, this.#view.chat.sessionKey)) {
+          this.#dispatch({ type: 'agent', payload });
+        }
+        return;
+      case 'config.changed':
+      case 'chat.metadata.changed':
+        void this.#learnAgent();
+        void this.#learnCatalog();
         return;
       case 'session.message':
         if (this.#same(asText(payload['sessionKey']) ?? '', this.#view.chat.sessionKey)) this.#dispatch({ type: 'message', payload });
@@ -317,10 +373,79 @@ export class ChatController {
     if (this.#sessionsTimer !== null) return;
     this.#sessionsTimer = setTimeout(() => {
       this.#sessionsTimer = null;
-      void this.#quietly('sessions.list', { limit: 50, includeDerivedTitles: true }).then((answer) => {
-        if (answer) this.#update({ sessions: asList(answer['sessions']).map(asObject).map(sessionRow) });
-      });
+      void this.#listSessions();
     }, SETTLE_MS);
+  }
+
+  async #listSessions(): Promise<void> {
+    const { search } = this.#view;
+    const wanted = search === '' ? {} : { search };
+    const params = { limit: LISTED, includeDerivedTitles: true, includeLastMessage: true, archived: false, ...wanted };
+    const answer = await this.#quietly('sessions.list', params);
+    if (!answer || search !== this.#view.search) return;
+    this.look();
+    this.#update({ sessions: this.#marked(asList(answer['sessions']).map(asObject).map(sessionRow)) });
+  }
+
+  #marked(rows: readonly SessionRow[]): SessionRow[] {
+    return rows.map((row) => ({ ...row, unread: !this.#inFront(row.key) && this.#seen.isUnread(row) }));
+  }
+
+  /** Whether the person has this conversation before them now. */
+  #inFront(key: string): boolean {
+    return this.#same(key, this.#view.chat.sessionKey) && (globalThis.document?.visibilityState ?? 'visible') === 'visible';
+  }
+
+  /** The open conversation is read. */
+  look(): void {
+    const { sessionKey } = this.#view.chat;
+    const key = sessionKey === MAIN ? this.#canonicalMain : sessionKey;
+    if (!this.#inFront(key)) return;
+    // What the gateway is just writing down gets its time a moment later.
+    this.#seen.look(key, this.now() + 2_000);
+    this.#update({ sessions: this.#marked(this.#view.sessions) });
+  }
+
+  /** Shows only conversations that contain the text. */
+  search(text: string): void {
+    this.#update({ search: text });
+    this.#listSessionsSoon();
+  }
+
+  /** The name, the place or the model of a conversation; the list follows. Answers whether it was done. */
+  async patchSession(key: string, patch: Json): Promise<boolean> {
+    return this.#change('sessions.patch', { key: this.#canonical(key), ...patch });
+  }
+
+  async deleteSession(key: string): Promise<boolean> {
+    const done = await this.#change('sessions.delete', { key: this.#canonical(key), deleteTranscript: true });
+    if (done) this.#others.delete(key);
+    return done;
+  }
+
+  async #change(method: string, params: Json): Promise<boolean> {
+    try {
+      await this.client.request(method, params);
+      this.#listSessionsSoon();
+      return true;
+    } catch (error) {
+      this.#update({ notice: error instanceof Error ? error.message : String(error) });
+      return false;
+    }
+  }
+
+  /** Models to choose from and commands to type; a gateway may have one method for both, or one for each. */
+  async #learnCatalog(): Promise<void> {
+    const { sessionKey } = this.#view.chat;
+    const [listed, typed, both] = await Promise.all([
+      this.#quietly('models.list', {}),
+      this.#quietly('commands.list', {}),
+      this.#quietly('chat.metadata', { sessionKey: this.#canonical(sessionKey) }),
+    ]);
+    this.#update({
+      models: readModels(listed?.['models'] ?? both?.['models']),
+      commands: readCommands(typed?.['commands'] ?? both?.['commands']),
+    });
   }
 
   async #learnAgent(): Promise<void> {
@@ -347,11 +472,5 @@ function othersIn(presence: readonly Json[]): number {
 
 function problemIn(health: Json): string | null {
   if (health['ok'] !== false) return null;
-  return asText(health['reason']) ?? asText(asObject(health['error'])['message']) ?? 'The gateway reports a problem with its health.';
-}
-
-function sessionRow(row: Json): SessionRow {
-  const key = asText(row['key']) ?? '';
-  const title = [row['label'], row['displayName'], row['derivedTitle']].map(asText).find((text) => text !== null && text !== '');
-  return { key, title: title ?? key, updatedAt: asNumber(row['updatedAt']) };
+  return asText(health['reason']) ?? asText(asObject(health['error'])['message']) ?? strings.unhealthy;
 }

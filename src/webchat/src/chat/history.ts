@@ -1,7 +1,7 @@
 /** Turns what the gateway has stored into rows. */
 import { asList, asObject, asText, type Json } from '../gateway/frames';
 import { strings } from '../strings';
-import { readMessage, textOf, type MessageFacts } from './content';
+import { addUsage, readMessage, textOf, toolOutput, toolPart, withTool, type MessageFacts } from './content';
 import { answer, blank, type Row } from './rows';
 
 /** A stored message as a row; `null` for what has no place in a conversation. */
@@ -15,7 +15,7 @@ export function rowOf(facts: MessageFacts, index: number): Row | null {
       const stopped = facts.stopReason === 'aborted' || facts.stopReason === 'stop-requested';
       const problem = facts.error === null ? null : { message: facts.error, kind: null, detail: null };
       if (facts.parts.length === 0 && problem === null) return null;
-      return { ...blank(key, 'assistant'), ...common, stopped, problem };
+      return { ...blank(key, 'assistant'), ...common, stopped, problem, usage: facts.usage, model: facts.model };
     }
     case 'custom': {
       const message = facts.error ?? textOf(facts.parts);
@@ -34,14 +34,50 @@ export function rowsOf(messages: unknown, from = 0): Row[] {
   const seen = new Set<string>();
   const rows: Row[] = [];
   (Array.isArray(messages) ? (messages as unknown[]) : []).forEach((message, index) => {
-    const row = rowOf(readMessage(message), from + index);
-    if (row === null) return;
+    const facts = readMessage(message);
+    if (facts.role === 'toolResult') {
+      if (facts.toolCallId !== null) takeResult(rows, facts, facts.toolCallId);
+      return;
+    }
+    const row = rowOf(facts, from + index);
+    if (row === null || joined(rows, row)) return;
     // Two rows must never share a key; a second one of the same run keeps its own.
     const key = seen.has(row.key) ? `${row.key}#${index}` : row.key;
     seen.add(key);
     rows.push({ ...row, key });
   });
   return rows;
+}
+
+/** Puts what a tool gave back into its call; a result whose call is on an older page stands for itself. */
+function takeResult(rows: Row[], facts: MessageFacts, id: string): void {
+  const { output, images } = toolOutput(facts.parts.length === 0 ? '' : partsAsContent(facts));
+  const state = facts.isError ? 'failed' : 'done';
+  const at = rows.findLastIndex((row) => row.parts.some((part) => part.type === 'tool' && part.id === id));
+  const edit = (row: Row): Row => ({
+    ...row,
+    parts: withTool(row.parts, id, (tool) => ({ ...(tool ?? toolPart(id, facts.toolName, null, state)), state, output, images })),
+  });
+  if (at >= 0) rows[at] = edit(rows[at]!);
+  else rows.push(edit({ ...blank(facts.messageId ?? `tool-${id}`, 'assistant'), at: facts.at, runId: facts.runId, messageId: facts.messageId }));
+}
+
+function partsAsContent(facts: MessageFacts): unknown[] {
+  return facts.parts.map((part) => (part.type === 'image' ? { type: 'image', url: part.source } : part));
+}
+
+/** An agent that uses tools writes several messages in one run: they are one answer. */
+function joined(rows: Row[], row: Row): boolean {
+  const last = rows.at(-1);
+  if (last === undefined || row.role !== 'assistant' || last.role !== 'assistant' || row.runId === null || row.runId !== last.runId) return false;
+  rows[rows.length - 1] = {
+    ...row,
+    key: last.key,
+    parts: [...last.parts, ...row.parts],
+    usage: addUsage(last.usage, row.usage),
+    model: row.model ?? last.model,
+  };
+  return true;
 }
 
 /**

@@ -154,6 +154,7 @@ export const messageStyles = css`
   }
 
   img {
+    display: block;
     max-width: 100%;
     max-height: 24rem;
     border-radius: var(--radius);
@@ -167,6 +168,41 @@ export const messageStyles = css`
     margin-top: -0.35rem;
     color: var(--muted);
     font-size: 0.76rem;
+  }
+
+  .facts {
+    overflow: hidden;
+    max-width: 28rem;
+    text-overflow: ellipsis;
+    white-space: nowrap;
+  }
+
+  .link {
+    color: var(--accent);
+    font-size: 0.76rem;
+    text-decoration: underline;
+    text-underline-offset: 2px;
+  }
+
+  .file {
+    display: flex;
+    align-items: center;
+    gap: 0.5rem;
+    font-size: 0.9rem;
+  }
+
+  .picture {
+    display: block;
+    width: fit-content;
+    max-width: 100%;
+  }
+
+  summary svg {
+    display: inline-block;
+    width: 0.95rem;
+    height: 0.95rem;
+    margin-right: 0.4rem;
+    vertical-align: -0.14em;
   }
 
   .copy-all {
@@ -189,8 +225,7 @@ export const messageStyles = css`
 
   /* Where a pointer can hover, what is beside the text stays out of the way until it is wanted. */
   @media (hover: hover) {
-    footer time,
-    footer button {
+    footer > :not(.stay) {
       opacity: 0;
       transition: opacity 0.12s;
     }

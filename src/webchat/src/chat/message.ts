@@ -1,34 +1,39 @@
 import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
+import { brieflyCounted, clock, cost, dateTime } from '../format';
 import { icons } from '../shell/icons';
 import { shared } from '../styles/shared';
 import { strings } from '../strings';
 import { copyText } from './clipboard';
 import { textOf, type Part } from './content';
 import './markdown-element';
+import './tool-card';
 import { messageStyles } from './message-styles';
 import type { Problem, Row } from './state';
 
-const words = strings.message;
+const words = () => strings.message;
 
 /** What a row asks its conversation to do; bubbles as `row-action`. */
 export interface RowAction {
-  action: 'retry' | 'discard' | 'ask-again';
+  action: 'retry' | 'discard' | 'ask-again' | 'edit' | 'take-back';
   row: Row;
 }
 
 /** `<oc-message>`: one row of a conversation. */
 export class MessageElement extends LitElement {
-  static override properties = { row: { attribute: false }, agent: {}, held: { type: Boolean }, copied: { state: true } };
+  static override properties = { row: { attribute: false }, agent: {}, held: { type: Boolean }, queued: { type: Boolean }, copied: { state: true } };
   declare row: Row;
   declare agent: string;
   /** The message waits for the connection. */
   declare held: boolean;
+  /** The message waits for the answer before it. */
+  declare queued: boolean;
   declare copied: boolean;
 
   constructor() {
     super();
     this.agent = '';
     this.held = false;
+    this.queued = false;
     this.copied = false;
   }
 
@@ -61,10 +66,10 @@ export class MessageElement extends LitElement {
             <div class="problem" role="alert">
               ${icons.alert}
               <div>
-                <strong>${words.notSent}.</strong> ${row.problem?.message}
+                <strong>${words().notSent}.</strong> ${row.problem?.message}
                 <div class="actions">
-                  <button class="button" @click=${() => this.#act('retry')}>${words.retry}</button>
-                  <button class="button quiet" @click=${() => this.#act('discard')}>${words.discard}</button>
+                  <button class="button" @click=${() => this.#act('retry')}>${words().retry}</button>
+                  <button class="button quiet" @click=${() => this.#act('discard')}>${words().discard}</button>
                 </div>
               </div>
             </div>
@@ -79,9 +84,9 @@ export class MessageElement extends LitElement {
     const last = row.parts.length - 1;
     return html`
       ${row.parts.map((part, index) => renderPart(part, streaming && index === last))}
-      ${row.live !== null && !streaming ? html`<p class="waiting"><span class="dots" aria-hidden="true"><i></i><i></i><i></i></span><span>${words.waiting}</span></p>` : nothing}
-      ${row.live === null && row.parts.length === 0 && !row.problem && !row.stopped ? html`<p class="muted">${words.noAnswer}</p>` : nothing}
-      ${row.stopped ? html`<p class="stopped">${words.stopped}</p>` : nothing}
+      ${row.live !== null && !streaming ? html`<p class="waiting"><span class="dots" aria-hidden="true"><i></i><i></i><i></i></span><span>${words().waiting}</span></p>` : nothing}
+      ${row.live === null && row.parts.length === 0 && !row.problem && !row.stopped ? html`<p class="muted">${words().noAnswer}</p>` : nothing}
+      ${row.stopped ? html`<p class="stopped">${words().stopped}</p>` : nothing}
       ${row.problem ? this.#failure(row.problem) : nothing}
     `;
   }
@@ -92,13 +97,13 @@ export class MessageElement extends LitElement {
       <div class="problem" role="alert" data-testid="run-error">
         ${icons.alert}
         <div>
-          <strong>${words.runFailed}</strong>
+          <strong>${words().runFailed}</strong>
           <span class="said">${problem.message}</span>
           ${remedy ? html`<p>${remedy}</p>` : nothing}
           ${problem.detail && problem.detail !== problem.message
-            ? html`<details><summary>${words.details}</summary><pre tabindex="0">${problem.detail}</pre></details>`
+            ? html`<details><summary>${words().details}</summary><pre tabindex="0">${problem.detail}</pre></details>`
             : nothing}
-          <div class="actions"><button class="button" @click=${() => this.#act('ask-again')}>${words.askAgain}</button></div>
+          <div class="actions"><button class="button" @click=${() => this.#act('ask-again')}>${words().askAgain}</button></div>
         </div>
       </div>
     `;
@@ -107,18 +112,40 @@ export class MessageElement extends LitElement {
   #footer() {
     const { row } = this;
     const text = textOf(row.parts);
-    const sending = row.role === 'user' && row.delivery === 'sending';
+    const mine = row.role === 'user';
+    const sending = mine && row.delivery === 'sending';
+    const settled = row.live === null && !sending;
     return html`
       <footer>
-        ${sending ? html`<span>${this.held ? words.held : words.sending}</span>` : nothing}
-        ${row.at !== null && row.live === null && !sending ? html`<time datetime=${new Date(row.at).toISOString()}>${clock(row.at)}</time>` : nothing}
+        ${sending ? html`<span class="stay">${this.held ? words().held : words().sending}</span>` : nothing}
+        ${this.queued && !sending ? this.#queued() : nothing}
+        ${row.at !== null && settled ? html`<time datetime=${new Date(row.at).toISOString()} title=${dateTime(row.at)}>${clock(row.at)}</time>` : nothing}
+        ${settled ? this.#facts() : nothing}
         ${text !== '' && row.live === null
-          ? html`<button class="copy-all" title=${words.copyMessage} aria-label=${words.copyMessage} @click=${() => this.#copy(text)}>
+          ? html`<button class="copy-all" title=${words().copyMessage} aria-label=${words().copyMessage} @click=${() => this.#copy(text)}>
               ${this.copied ? icons.check : icons.copy}
             </button>`
           : nothing}
+        ${mine && text !== '' && settled && !this.queued
+          ? html`<button class="copy-all" data-testid="edit" title=${words().edit} aria-label=${words().edit} @click=${() => this.#act('edit')}>${icons.edit}</button>`
+          : nothing}
       </footer>
     `;
+  }
+
+  #queued() {
+    return html`<span class="stay" data-testid="queued">${words().queued}</span>
+      <button class="link stay" @click=${() => this.#act('take-back')}>${words().takeBack}</button>`;
+  }
+
+  /** Which model wrote it, and what it took. */
+  #facts() {
+    const { usage, model } = this.row;
+    if (usage === null && model === null) return nothing;
+    const tokens = usage === null ? null : words().tokens(brieflyCounted(usage.input), brieflyCounted(usage.output));
+    const price = usage?.cost === null || usage === null ? null : cost(usage.cost);
+    const facts = [model, tokens, price].filter((fact) => fact !== null);
+    return html`<span class="facts" data-testid="usage">${facts.join(' · ')}</span>`;
   }
 
   #act(action: RowAction['action']): void {
@@ -136,20 +163,19 @@ function renderPart(part: Part, streaming: boolean): TemplateResult {
     case 'text':
       return html`<oc-markdown .text=${part.text} ?streaming=${streaming}></oc-markdown>`;
     case 'thinking':
-      return html`<details class="aside"><summary>${words.thinking}</summary><div class="thoughts">${part.text}</div></details>`;
+      return html`<details class="aside">
+        <summary>${icons.bulb}${words().thinking}</summary>
+        <div class="thoughts">${part.text}</div>
+      </details>`;
     case 'tool':
-      return html`<details class="aside"><summary><code>${part.name}</code></summary><pre tabindex="0">${part.input}</pre></details>`;
+      return html`<oc-tool-card .tool=${part}></oc-tool-card>`;
     case 'image':
       return part.source === null
-        ? html`<p class="muted">[${words.image}]</p>`
-        : html`<img src=${part.source} alt=${words.image} />`;
+        ? html`<p class="muted">[${part.name ?? words().image}]</p>`
+        : html`<a class="picture" href=${part.source} target="_blank" rel="noopener"><img src=${part.source} alt=${part.name ?? words().image} loading="lazy" /></a>`;
+    case 'file':
+      return html`<p class="file">${icons.file}<span>${part.name}</span></p>`;
   }
-}
-
-const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-
-function clock(at: number): string {
-  return timeOfDay.format(at);
 }
 
 customElements.define('oc-message', MessageElement);

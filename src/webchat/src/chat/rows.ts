@@ -1,5 +1,6 @@
 /** The bubbles of a conversation. */
-import type { Part } from './content';
+import type { Attachment } from './attachments';
+import type { Part, Usage } from './content';
 
 export type Role = 'user' | 'assistant' | 'note';
 
@@ -32,6 +33,11 @@ export interface Row {
   readonly live: 'waiting' | 'streaming' | 'stopping' | null;
   readonly stopped: boolean;
   readonly problem: Problem | null;
+  /** Of an answer: what it took, and which model wrote it. */
+  readonly usage: Usage | null;
+  readonly model: string | null;
+  /** Of the person's own message, until it is delivered. */
+  readonly attachments: readonly Attachment[];
 }
 
 export function blank(key: string, role: Role): Row {
@@ -46,12 +52,19 @@ export function blank(key: string, role: Role): Row {
     live: null,
     stopped: false,
     problem: null,
+    usage: null,
+    model: null,
+    attachments: [],
   };
 }
 
 /** The person's own message. */
-export function question(key: string, text: string, now: number): Row {
-  return { ...blank(`${key}:user`, 'user'), parts: [{ type: 'text', text }], at: now, runId: key, delivery: 'sending' };
+export function question(key: string, text: string, now: number, attachments: readonly Attachment[] = []): Row {
+  const pictures = attachments.map((file): Part =>
+    file.preview === null ? { type: 'file', name: file.fileName } : { type: 'image', source: file.preview, name: file.fileName },
+  );
+  const parts: Part[] = text === '' ? pictures : [...pictures, { type: 'text', text }];
+  return { ...blank(`${key}:user`, 'user'), parts, at: now, runId: key, delivery: 'sending', attachments };
 }
 
 /** The place of an answer that has not come yet. */

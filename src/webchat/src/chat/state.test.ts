@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Json } from '../gateway/frames';
 import { textOf } from './content';
-import { activeRun, initialState, reduce, unacknowledged, type Action, type ChatState, type Row } from './state';
+import { activeRun, initialState, queuedRuns, reduce, unacknowledged, type Action, type ChatState, type Row } from './state';
 
 const NOW = 1_000;
 
@@ -171,6 +171,62 @@ describe('history', () => {
     expect(view(state)).toEqual(['user:plain', 'assistant:', 'assistant:']);
     expect(state.rows.map((each) => each.problem?.message ?? null)).toEqual([null, 'no key', 'interrupted']);
     expect(new Set(state.rows.map((each) => each.key)).size).toBe(3);
+  });
+});
+
+describe('an agent that uses tools', () => {
+  const tool = (data: Json): Action => ({ type: 'agent', payload: { runId: 'r', stream: 'tool', data: { toolCallId: 'c1', ...data } } });
+  const parts = (state: ChatState) => state.rows.at(-1)!.parts.map((part) => (part.type === 'text' ? part.text : part.type === 'tool' ? `${part.name}:${part.state}:${part.output}` : part.type));
+
+  it('shows calls between the texts, whether these come whole or since the last call', () => {
+    const calling = play([send('r'), delta('r', 1, 'Let me look.'), tool({ phase: 'start', name: 'read', args: { path: 'a.txt' } })]);
+    expect(parts(calling)).toEqual(['Let me look.', 'read:running:null']);
+    const read = play([tool({ phase: 'update', partialResult: 'half' }), tool({ phase: 'result', result: { content: [{ type: 'text', text: 'whole' }] } })], calling);
+    expect(parts(read)).toEqual(['Let me look.', 'read:done:whole']);
+    expect(parts(play([delta('r', 2, 'Let me look. It says')], read))).toEqual(['Let me look.', 'read:done:whole', 'It says']);
+    expect(parts(play([delta('r', 2, 'It says')], read))).toEqual(['Let me look.', 'read:done:whole', 'It says']);
+    const over = play([delta('r', 2, 'It says'), final('r', 'It says hi.')], read);
+    expect(parts(over)).toEqual(['Let me look.', 'read:done:whole', 'It says hi.']);
+    expect(play([tool({ phase: 'start', name: 'late' })], over)).toBe(over);
+  });
+
+  it('is one answer in history, with what each call gave back', () => {
+    const meta = (id: string) => ({ id, runId: 'r' });
+    const state = play([
+      loaded([
+        stored('user', 'read it', 'm1', 'r'),
+        { role: 'assistant', content: [{ type: 'toolCall', id: 'c1', name: 'read', arguments: {} }], usage: { input: 10, output: 2 }, __openclaw: meta('m2') },
+        { role: 'toolResult', toolCallId: 'c1', toolName: 'read', content: [{ type: 'text', text: 'no such file' }], isError: true, __openclaw: meta('m3') },
+        { role: 'assistant', content: [{ type: 'text', text: 'It is gone.' }], usage: { input: 20, output: 3, cost: { total: 0.5 } }, model: 'gpt', __openclaw: meta('m4') },
+      ]),
+    ]);
+    expect(state.rows).toHaveLength(2);
+    expect(parts(state)).toEqual(['read:failed:no such file', 'It is gone.']);
+    expect(state.rows[1]).toMatchObject({ usage: { input: 30, output: 5, cost: 0.5 }, model: 'gpt', messageId: 'm4' });
+  });
+
+  it('goes on where it was when the page comes back in the middle of a run', () => {
+    const call = { role: 'assistant', content: [{ type: 'toolCall', id: 'c1', name: 'read', arguments: {} }], __openclaw: { id: 'm2', runId: 'r' } };
+    const payload = { messages: [stored('user', 'read it', 'm1', 'r'), call], inFlightRun: { runId: 'r', text: 'So far' } };
+    const state = play([{ type: 'loaded', payload, reconnected: true }]);
+    expect(parts(state)).toEqual(['read:done:null', 'So far']);
+    expect(state.rows.at(-1)!.live).toBe('streaming');
+  });
+});
+
+describe('messages that wait for their turn', () => {
+  it('are queued behind the answer that is being written', () => {
+    const state = play([send('a'), delta('a', 1, 'Writing'), send('b'), send('c')]);
+    expect([...queuedRuns(state).after]).toEqual(['b', 'c']);
+    expect([...queuedRuns(play([final('a', 'done')], state)).after]).toEqual(['c']);
+  });
+
+  it('leave no empty answer when they were answered together', () => {
+    const joined = play([send('a'), send('b'), delta('b', 1, 'To both')]);
+    expect([...queuedRuns(joined).all]).toEqual(['a']);
+    expect([...queuedRuns(joined).after]).toEqual([]);
+    const over = play([final('b', 'To both'), chat({ runId: 'a', seq: 9, state: 'final' })], joined);
+    expect(view(over)).toEqual(['user:text of a[sending]', 'user:text of b', 'assistant:To both'].map((text) => text.replace('text of a[sending]', 'text of a')));
   });
 });
 

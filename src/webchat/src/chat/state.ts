@@ -6,9 +6,11 @@
  * gap or a reconnect, is the truth: rows stay only while the gateway does not know them yet.
  */
 import { asNumber, asObject, asText, type Json } from '../gateway/frames';
-import { readMessage, textOf } from './content';
+import type { Attachment } from './attachments';
+import { pretty, readMessage, readUsage, textOf, toolOutput, toolPart, withText, withTool } from './content';
 import { keepKeys, pendingRows, rowOf, rowsOf } from './history';
-import { answer, isAnswerOf, question, type Problem, type Role, type Row } from './rows';
+import type { Part, ToolPart } from './content';
+import { answer, isAnswerOf, question, type Problem, type Row } from './rows';
 
 export type { Delivery, Problem, Role, Row } from './rows';
 
@@ -30,12 +32,13 @@ export type Action =
   | { type: 'loaded'; payload: Json; reconnected: boolean }
   | { type: 'older'; payload: Json }
   | { type: 'loadFailed'; message: string }
-  | { type: 'send'; key: string; text: string; now: number }
+  | { type: 'send'; key: string; text: string; now: number; attachments?: readonly Attachment[] }
   | { type: 'acknowledged'; key: string }
   | { type: 'refused'; key: string; message: string; detail: string | null }
   | { type: 'discard'; key: string }
   | { type: 'stopping'; runId: string }
   | { type: 'chat'; payload: Json; now: number }
+  | { type: 'agent'; payload: Json }
   | { type: 'message'; payload: Json };
 
 const ENDED_KEPT = 64;
@@ -54,6 +57,19 @@ export function activeRun(state: ChatState): Row | null {
   return state.rows.find((row) => row.live !== null && row.live !== 'stopping') ?? state.rows.find((row) => row.live !== null) ?? null;
 }
 
+/**
+ * Runs of which nothing has come while another one is under way. `after`: those that wait behind it; the others were
+ * taken into it (the gateway answers messages that wait together) and end with it.
+ */
+export function queuedRuns(state: ChatState): { all: ReadonlySet<string | null>; after: ReadonlySet<string | null> } {
+  const live = state.rows.filter((row) => row.live !== null && row.role !== 'user');
+  const speaks = live.findIndex((row) => row.parts.length > 0);
+  const active = Math.max(speaks, 0);
+  const silent = (row: Row, index: number) => index !== active && row.parts.length === 0 && row.live === 'waiting';
+  const runs = (rows: readonly Row[]) => new Set(rows.map((row) => row.runId));
+  return { all: runs(live.filter(silent)), after: runs(live.filter((row, index) => index > active && silent(row, index))) };
+}
+
 export function reduce(state: ChatState, action: Action): ChatState {
   switch (action.type) {
     case 'loading':
@@ -65,7 +81,7 @@ export function reduce(state: ChatState, action: Action): ChatState {
     case 'older':
       return older(state, action.payload);
     case 'send':
-      return { ...state, rows: [...state.rows, question(action.key, action.text, action.now), answer(action.key)] };
+      return { ...state, rows: [...state.rows, question(action.key, action.text, action.now, action.attachments), answer(action.key)] };
     case 'acknowledged':
       return acknowledged(state, action.key);
     case 'refused':
@@ -76,6 +92,8 @@ export function reduce(state: ChatState, action: Action): ChatState {
       return change(state, action.runId, (row) => ({ ...row, live: row.live && 'stopping' }));
     case 'chat':
       return chatEvent(state, action.payload, action.now);
+    case 'agent':
+      return agentEvent(state, action.payload);
     case 'message':
       return storedElsewhere(state, action.payload);
   }
@@ -141,7 +159,9 @@ function delta(state: ChatState, runId: string, payload: Json): ChatState {
   const added = asText(payload['deltaText']) ?? '';
   const shown = withAnswer(state, runId);
   const next = change(shown, runId, (row) => {
-    const parts = whole ?? [{ type: 'text' as const, text: payload['replace'] === true ? added : textOf(row.parts) + added }];
+    const last = row.parts.at(-1);
+    const text = whole !== null ? textOf(whole) : payload['replace'] === true ? added : (last?.type === 'text' ? last.text : '') + added;
+    const parts = whole?.some((part) => part.type === 'tool') ? whole : withText(row.parts, text);
     return { ...row, parts, live: row.live === 'stopping' ? 'stopping' : 'streaming' };
   });
   return seq === null ? next : { ...next, seqs: { ...next.seqs, [runId]: seq } };
@@ -151,15 +171,67 @@ function finished(state: ChatState, runId: string, payload: Json, now: number, s
   const message = readMessage(payload['message']);
   const next = change(withAnswer(state, runId), runId, (row) => ({
     ...row,
-    // A final without a message keeps what was streamed.
-    parts: message.parts.length > 0 ? message.parts : row.parts,
+    parts: finalParts(row.parts, message.parts),
+    usage: message.usage ?? readUsage(payload['usage']) ?? row.usage,
+    model: message.model ?? row.model,
     at: message.at ?? row.at ?? now,
     messageId: message.messageId ?? row.messageId,
     live: null,
     stopped,
     problem: message.error === null ? row.problem : { message: message.error, kind: null, detail: null },
   }));
-  return end(next, runId);
+  return end(withoutJoined(next, runId), runId);
+}
+
+/** The answer to a message that was taken into a later one's run stands behind that one: its own place goes. */
+function withoutJoined(state: ChatState, runId: string): ChatState {
+  const at = state.rows.findIndex(isAnswerOf(runId));
+  const row = state.rows[at];
+  const joined = row !== undefined && row.parts.length === 0 && !row.stopped && row.problem === null && state.rows[at + 1]?.role === 'user';
+  return joined ? { ...state, rows: state.rows.filter((other) => other !== row) } : state;
+}
+
+/** A final without a message keeps what was streamed; one that only tells the text keeps the tool calls before it. */
+function finalParts(shown: readonly Part[], told: readonly Part[]): readonly Part[] {
+  const settled = shown.map((part): Part => (part.type === 'tool' && part.state === 'running' ? { ...part, state: 'done' } : part));
+  if (told.length === 0) return settled;
+  if (told.some((part) => part.type === 'tool') || !shown.some((part) => part.type === 'tool')) return told;
+  return withText(settled, textOf(told));
+}
+
+/** What the agent does beside talking: tool calls, and its thoughts where it shows them. */
+function agentEvent(state: ChatState, payload: Json): ChatState {
+  const runId = asText(payload['runId']);
+  const data = asObject(payload['data']);
+  if (runId === null || state.ended.includes(runId)) return state;
+  const streaming = (edit: (parts: readonly Part[]) => readonly Part[]) =>
+    change(withAnswer(state, runId), runId, (row) => ({ ...row, parts: edit(row.parts), live: row.live === 'stopping' ? 'stopping' : 'streaming' }));
+  if (payload['stream'] === 'thinking' || payload['stream'] === 'reasoning') {
+    const text = asText(data['text']);
+    return text === null ? state : streaming((parts) => withThoughts(parts, text));
+  }
+  const id = asText(data['toolCallId']);
+  if (payload['stream'] !== 'tool' || id === null) return state;
+  return streaming((parts) => withTool(parts, id, (known) => toolStep(known ?? toolPart(id, asText(data['name']), null, 'running'), data)));
+}
+
+function toolStep(tool: ToolPart, data: Json): ToolPart {
+  switch (data['phase']) {
+    case 'start':
+      return { ...tool, name: asText(data['name']) ?? tool.name, input: pretty(data['args']) || tool.input };
+    case 'update':
+      return tool.state === 'running' ? { ...tool, ...toolOutput(data['partialResult']) } : tool;
+    case 'result':
+      return { ...tool, ...toolOutput(data['result']), state: data['isError'] === true ? 'failed' : 'done' };
+    default:
+      return tool;
+  }
+}
+
+function withThoughts(parts: readonly Part[], text: string): Part[] {
+  const last = parts.at(-1);
+  const kept = last?.type === 'thinking' ? parts.slice(0, -1) : parts;
+  return [...kept, { type: 'thinking', text }];
 }
 
 function readProblem(payload: Json): Problem {
@@ -181,7 +253,7 @@ function failed(state: ChatState, runId: string, payload: Json, now: number): Ch
   const { parts } = readMessage(payload['message']);
   const next = change(withAnswer(state, runId), runId, (row) => ({
     ...row,
-    parts: parts.length > 0 ? parts : row.parts,
+    parts: finalParts(row.parts, parts),
     live: null,
     at: row.at ?? now,
     problem: readProblem(payload),
@@ -211,14 +283,16 @@ function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatStat
   const known = new Set(transcript.map((row) => row.key));
   const stored = [...transcript, ...pendingRows(payload).filter((row) => !known.has(row.key))];
   const asked = new Set(stored.filter((row) => row.role === 'user').map((row) => row.runId));
-  const answered = new Set(stored.filter((row) => row.role === 'assistant').map((row) => row.runId));
+  // A run whose last stored word is a tool call is not over yet.
+  const answered = new Set(stored.filter((row) => row.role === 'assistant' && row.parts.at(-1)?.type !== 'tool').map((row) => row.runId));
+  const partly = new Set(stored.filter((row) => row.role === 'assistant').map((row) => row.runId));
   const inFlight = payload['inFlightRun'] === undefined || payload['inFlightRun'] === null ? null : asObject(payload['inFlightRun']);
   const running = inFlight === null ? null : asText(inFlight['runId']);
 
   const kept = state.rows.filter((row) => {
     if (row.runId === null) return false;
     if (row.role === 'user') return row.delivery !== 'sent' && !asked.has(row.runId);
-    if (row.live === null || answered.has(row.runId)) return false;
+    if (row.live === null || answered.has(row.runId) || partly.has(row.runId)) return false;
     // Under way as far as we know: the question is still ours to send, or nothing says that the run is over.
     const waits = state.rows.some((other) => other.role === 'user' && other.runId === row.runId && other.delivery !== 'sent');
     return (waits && !asked.has(row.runId)) || row.runId === running || (!reconnected && !state.ended.includes(row.runId));
@@ -239,7 +313,8 @@ function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatStat
   if (running !== null && !answered.has(running) && !state.ended.includes(running)) {
     next = withAnswer(next, running);
     const text = asText(inFlight?.['text']);
-    if (text) next = change(next, running, (row) => (row.parts.length > 0 ? row : { ...row, parts: [{ type: 'text', text }], live: 'streaming' }));
+    next = change(next, running, (row) => ({ ...row, live: row.live ?? 'waiting' }));
+    if (text) next = change(next, running, (row) => (row.parts.at(-1)?.type === 'text' ? row : { ...row, parts: withText(row.parts, text), live: 'streaming' }));
   }
   return next;
 }
@@ -265,7 +340,7 @@ function storedElsewhere(state: ChatState, payload: Json): ChatState {
   const same = (other: Row) =>
     (messageId !== null && other.messageId === messageId) ||
     (row.runId !== null && other.runId === row.runId && (other.role === 'user') === (row.role === 'user'));
-  if (state.rows.some(same)) return messageId === null ? state : acknowledgeId(state, same, messageId, row.role);
+  if (state.rows.some(same)) return messageId === null ? state : acknowledgeId(state, same, messageId, row);
   const answerAt = row.runId === null || row.role !== 'user' ? -1 : state.rows.findIndex(isAnswerOf(row.runId));
   // Rows without a stored id share the numbering of history: this one is told apart.
   const fresh = { ...row, key: messageId === null ? `live-${state.rows.length}-${row.key}` : row.key };
@@ -273,7 +348,8 @@ function storedElsewhere(state: ChatState, payload: Json): ChatState {
   return { ...state, rows: [...state.rows.slice(0, at), fresh, ...state.rows.slice(at)] };
 }
 
-function acknowledgeId(state: ChatState, same: (row: Row) => boolean, messageId: string, role: Role): ChatState {
-  const rows = state.rows.map((row): Row => (same(row) && row.role === role ? { ...row, messageId, delivery: 'sent' } : row));
+function acknowledgeId(state: ChatState, same: (row: Row) => boolean, messageId: string, stored: Row): ChatState {
+  const facts = (row: Row) => ({ messageId, delivery: 'sent' as const, usage: row.usage ?? stored.usage, model: row.model ?? stored.model });
+  const rows = state.rows.map((row): Row => (same(row) && row.role === stored.role ? { ...row, ...facts(row) } : row));
   return { ...state, rows };
 }

@@ -4,12 +4,18 @@ import { icons } from '../shell/icons';
 import { shared } from '../styles/shared';
 import { strings } from '../strings';
 import { Announcer } from './announcer';
+import './chunk';
+import type { ChunkElement } from './chunk';
+import { Chunker } from './chunks';
 import { textOf } from './content';
-import './message';
-import { unacknowledged, type ChatState, type Row } from './state';
+import { queuedRuns, unacknowledged, type ChatState, type Row } from './state';
 
 /** Nearer than this to the end counts as "reading the latest": the view then follows what is written. */
 const FOLLOW_PX = 64;
+/** Earlier messages are asked for when less than this is left above. */
+const OLDER_PX = 1_200;
+/** Pieces of the conversation that are further away than this are only spaces. */
+const NEAR_PX = 2_000;
 
 /** `<oc-thread>`: the scrolling conversation. Fires `older`, `reload` and `idea` (detail: the text). */
 export class ThreadElement extends LitElement {
@@ -18,24 +24,32 @@ export class ThreadElement extends LitElement {
     agent: {},
     emoji: {},
     online: { type: Boolean },
+    unset: { type: Boolean },
     away: { state: true },
   };
   declare chat: ChatState;
   declare agent: string;
   declare emoji: string | null;
   declare online: boolean;
+  /** No model is configured: an echo answers. */
+  declare unset: boolean;
   /** The person has scrolled up. */
   declare away: boolean;
 
   #announcer = new Announcer();
   #spoken = '';
   #resized = new ResizeObserver(() => this.#follow());
+  #near: IntersectionObserver | null = null;
+  #chunker = new Chunker<Row>();
+  /** What the view holds on to while rows are added above it. */
+  #anchor: { element: Element; top: number } | null = null;
 
   constructor() {
     super();
     this.agent = '';
     this.emoji = null;
     this.online = false;
+    this.unset = false;
     this.away = false;
   }
 
@@ -53,6 +67,13 @@ export class ThreadElement extends LitElement {
         overflow-y: auto;
         overscroll-behavior: contain;
         scrollbar-gutter: stable both-edges;
+        overflow-anchor: none;
+      }
+
+      oc-chunk {
+        display: flex;
+        flex-direction: column;
+        gap: 1.1rem;
       }
 
       .column {
@@ -113,6 +134,24 @@ export class ThreadElement extends LitElement {
         height: 1.9rem;
       }
 
+      .unset {
+        display: flex;
+        flex-wrap: wrap;
+        align-items: center;
+        justify-content: center;
+        gap: 0.4rem 1rem;
+        margin: 0 auto 2rem;
+        padding: 0.7rem 1rem;
+        border-radius: var(--radius);
+        background: var(--warn-bg);
+      }
+
+      .centre .unset p {
+        margin: 0;
+        color: var(--text);
+        font-size: 0.93rem;
+      }
+
       .ideas {
         display: flex;
         flex-wrap: wrap;
@@ -164,6 +203,8 @@ export class ThreadElement extends LitElement {
   override disconnectedCallback(): void {
     super.disconnectedCallback();
     this.#resized.disconnect();
+    this.#near?.disconnect();
+    this.#near = null;
   }
 
   /** Back to the end, and following again: the person sent something. */
@@ -179,8 +220,56 @@ export class ThreadElement extends LitElement {
 
   protected override willUpdate(changed: PropertyValues<this>): void {
     const before = changed.get('chat');
-    if (before !== undefined && before.sessionKey !== this.chat.sessionKey) this.away = false;
+    if (before !== undefined && before.sessionKey !== this.chat.sessionKey) {
+      this.away = false;
+      this.#chunker.reset();
+    }
+    this.#anchor = this.away && changed.has('chat') ? this.#firstInView() : null;
     if (changed.has('chat')) this.#announce(before);
+  }
+
+  protected override updated(changed: PropertyValues<this>): void {
+    if (!changed.has('chat')) return;
+    this.#watch();
+    const anchor = this.#anchor;
+    this.#anchor = null;
+    // Chunks render a moment later; only then is it known how far what was in view has moved.
+    if (anchor !== null) void this.#settled().then(() => this.#hold(anchor));
+    else this.#older();
+  }
+
+  get #chunks(): ChunkElement[] {
+    return [...this.renderRoot.querySelectorAll('oc-chunk')] as ChunkElement[];
+  }
+
+  async #settled(): Promise<void> {
+    const messages = this.#chunks.flatMap((chunk) => (chunk.near ? [chunk, ...chunk.querySelectorAll('oc-message')] : []));
+    await Promise.all(messages.map((element) => (element as LitElement).updateComplete));
+  }
+
+  #firstInView(): { element: Element; top: number } | null {
+    const { top } = this.#scroller.getBoundingClientRect();
+    const chunk = this.#chunks.find((element) => element.getBoundingClientRect().bottom > top);
+    const element = [...(chunk?.querySelectorAll('oc-message') ?? [])].find((message) => message.getBoundingClientRect().bottom > top) ?? chunk;
+    return element ? { element, top: element.getBoundingClientRect().top } : null;
+  }
+
+  #hold({ element, top }: { element: Element; top: number }): void {
+    if (!element.isConnected || !this.away) return;
+    const moved = element.getBoundingClientRect().top - top;
+    if (Math.abs(moved) > 0.5) this.#scroller.scrollTop += moved;
+    this.#older();
+  }
+
+  /** Tells each chunk when it comes near, and when it is far again. */
+  #watch(): void {
+    this.#near ??= new IntersectionObserver(
+      (entries) => {
+        for (const entry of entries) (entry.target as ChunkElement).near = entry.isIntersecting;
+      },
+      { root: this.#scroller, rootMargin: `${NEAR_PX}px 0px` },
+    );
+    for (const chunk of this.#chunks) this.#near.observe(chunk);
   }
 
   protected override render() {
@@ -203,18 +292,21 @@ export class ThreadElement extends LitElement {
   }
 
   #rows() {
-    let day = '';
-    // Nothing is being thought about a message that has not gone out.
-    const held = new Set(this.online ? [] : unacknowledged(this.chat).map((row) => row.runId));
+    const { chat } = this;
+    // Nothing is being thought about a message that has not gone out, or that waits for its turn.
+    const held = new Set(this.online ? [] : unacknowledged(chat).map((row) => row.runId));
+    const queued = queuedRuns(chat);
+    const rows = chat.rows.filter((row) => row.role === 'user' || row.runId === null || !(held.has(row.runId) || queued.all.has(row.runId)));
     return repeat(
-      this.chat.rows.filter((row) => row.role === 'user' || row.runId === null || !held.has(row.runId)),
-      (row) => row.key,
-      (row) => {
-        const own = row.at === null ? day : dayOf(row.at);
-        const separator = own !== day && row.at !== null ? html`<div class="day">${dayName(row.at)}</div>` : nothing;
-        day = own;
-        return html`${separator}<oc-message .row=${row} .agent=${this.agent} ?held=${held.has(row.runId) && row.runId !== null}></oc-message>`;
-      },
+      this.#chunker.cut(rows),
+      (chunk) => chunk.key,
+      (chunk) => html`<oc-chunk
+        .rows=${chunk.rows}
+        .previous=${chunk.before?.at ?? null}
+        .agent=${this.agent}
+        .held=${concerning(held, chunk.rows)}
+        .queued=${concerning(queued.after, chunk.rows)}
+      ></oc-chunk>`,
     );
   }
 
@@ -232,6 +324,12 @@ export class ThreadElement extends LitElement {
     }
     return html`<div class="centre" data-testid="empty">
       <div class="mark" aria-hidden="true">${this.emoji ?? icons.brand}</div>
+      ${this.unset
+        ? html`<div class="unset">
+            <p>${strings.empty.unset}</p>
+            <button class="button primary" data-testid="go-setup" @click=${() => this.#fire('setup')}>${strings.empty.setup}</button>
+          </div>`
+        : nothing}
       <h2>${strings.empty.title}</h2>
       <p>${strings.empty.text}</p>
       <div class="ideas">
@@ -251,6 +349,13 @@ export class ThreadElement extends LitElement {
   #scrolled(): void {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
     this.away = scrollHeight - scrollTop - clientHeight > FOLLOW_PX;
+    this.#older();
+  }
+
+  /** Earlier messages come before the person has scrolled to the first one. */
+  #older(): void {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    if (this.online && this.chat.olderOffset !== null && (scrollTop < OLDER_PX || scrollHeight <= clientHeight)) this.#fire('older');
   }
 
   #follow(): void {
@@ -267,17 +372,12 @@ export class ThreadElement extends LitElement {
   }
 }
 
-function dayOf(at: number): string {
-  return new Date(at).toDateString();
-}
+const NONE: ReadonlySet<string | null> = new Set();
 
-const longDay = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
-
-function dayName(at: number): string {
-  const today = new Date();
-  if (dayOf(at) === today.toDateString()) return strings.today;
-  today.setDate(today.getDate() - 1);
-  return dayOf(at) === today.toDateString() ? strings.yesterday : longDay.format(at);
+/** The part of a set that concerns these rows; the same empty one for most. */
+function concerning(runs: ReadonlySet<string | null>, rows: readonly Row[]): ReadonlySet<string | null> {
+  if (runs.size === 0 || !rows.some((row) => runs.has(row.runId))) return NONE;
+  return runs;
 }
 
 customElements.define('oc-thread', ThreadElement);

@@ -57,6 +57,16 @@ describe('GatewayClient', () => {
     vi.useRealTimers();
   });
 
+  it('comes in with what it was approved for when it may not have more', async () => {
+    await challenged();
+    const approved = ['operator.read', 'operator.write'];
+    socket().refuse('connect', mismatch('PAIRING_REQUIRED', { reason: 'scope-upgrade', approvedScopes: approved }));
+    await vi.advanceTimersByTimeAsync(0);
+    await challenged();
+    expect(socket().params('connect')['scopes']).toEqual(approved);
+    expect(credentials.narrow('dev')).toBe(true);
+  });
+
   it('signs the challenge with the gateway’s own time and the shared token', async () => {
     await challenged();
     const params = socket().request('connect')['params'] as Json;
@@ -65,12 +75,12 @@ describe('GatewayClient', () => {
       maxProtocol: 4,
       client: { id: 'webchat-ui', mode: 'webchat' },
       role: 'operator',
-      scopes: ['operator.read', 'operator.write'],
+      scopes: ['operator.admin', 'operator.approvals', 'operator.pairing', 'operator.read', 'operator.write'],
       auth: { token: 'shared' },
       device: { id: 'dev', signedAt: 5, nonce: 'n' },
     });
     expect((params['device'] as Json)['signature']).toBe(
-      'signed v3|dev|webchat-ui|webchat|operator|operator.read,operator.write|5|shared|n|web|',
+      'signed v3|dev|webchat-ui|webchat|operator|operator.admin,operator.approvals,operator.pairing,operator.read,operator.write|5|shared|n|web|',
     );
   });
 
@@ -84,7 +94,7 @@ describe('GatewayClient', () => {
   });
 
   it('falls back to the shared token at once when the device token is refused', async () => {
-    credentials.setDeviceToken('dev', 'stale');
+    credentials.setDeviceToken('dev', 'stale', ['operator.admin']);
     await challenged();
     socket().refuse('connect', mismatch('AUTH_DEVICE_TOKEN_MISMATCH'));
     await vi.advanceTimersByTimeAsync(0);

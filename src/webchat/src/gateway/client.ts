@@ -12,7 +12,8 @@ import { isTokenRefused, readRefusal, type Refusal } from './refusal';
 export const CLIENT_ID = 'webchat-ui';
 export const CLIENT_MODE = 'webchat';
 export const PLATFORM = 'web';
-const SCOPES = ['operator.read', 'operator.write'] as const;
+/** The page is its owner's control desk. A browser that may not have all of it gets what it was approved for. */
+const SCOPES: readonly string[] = ['operator.admin', 'operator.approvals', 'operator.pairing', 'operator.read', 'operator.write'];
 
 /** No challenge, or no answer to connect, within this time: the peer is not a gateway, or it hangs. */
 const HANDSHAKE_MS = 15_000;
@@ -98,6 +99,8 @@ export class GatewayClient {
   #lastSeq = 0;
   #heardAt = 0;
   #goingDown = false;
+  /** What this device was approved for, after the gateway refused it more. */
+  #approved: readonly string[] | null = null;
   readonly #backoff: Backoff;
   readonly #now: () => number;
 
@@ -270,7 +273,12 @@ export class GatewayClient {
       if (socket === this.#socket) this.#notIntroduced(error, credential!, identity!);
       return;
     }
-    if (socket === this.#socket) this.#introduced(readHello(payload), identity);
+    if (socket === this.#socket) this.#introduced({ ...readHello(payload), deviceId: identity.id }, identity, credential);
+  }
+
+  #scopes(identity: DeviceIdentity, credential: Credential): readonly string[] {
+    if (credential.kind === 'device') return this.options.credentials.deviceScopes(identity.id);
+    return this.#approved ?? SCOPES;
   }
 
   async #connectParams(identity: DeviceIdentity, credential: Credential, challenge: Json): Promise<Json> {
@@ -278,13 +286,14 @@ export class GatewayClient {
     // The gateway's own clock, so that a browser with a wrong one gets in all the same.
     const signedAt = asNumber(challenge['ts']) ?? this.#now();
     const token = credential.kind === 'none' ? '' : credential.token;
+    const scopes = this.#scopes(identity, credential);
     const signature = await identity.sign(
       signaturePayload({
         deviceId: identity.id,
         clientId: CLIENT_ID,
         clientMode: CLIENT_MODE,
         role: 'operator',
-        scopes: SCOPES,
+        scopes,
         signedAtMs: signedAt,
         token,
         nonce,
@@ -303,7 +312,7 @@ export class GatewayClient {
         ...(this.options.displayName ? { displayName: this.options.displayName } : {}),
       },
       role: 'operator',
-      scopes: [...SCOPES],
+      scopes: [...scopes],
       caps: ['tool-events'],
       device: { id: identity.id, publicKey: identity.publicKey, signature, signedAt, nonce },
       ...(credential.kind === 'device' ? { auth: { deviceToken: token } } : {}),
@@ -311,11 +320,14 @@ export class GatewayClient {
     };
   }
 
-  #introduced(hello: HelloOk, identity: DeviceIdentity): void {
+  #introduced(hello: HelloOk, identity: DeviceIdentity, credential: Credential): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#backoff.reset();
-    if (hello.deviceToken) this.options.credentials.setDeviceToken(identity.id, hello.deviceToken);
+    if (hello.deviceToken) {
+      const scopes = hello.scopes.length > 0 ? hello.scopes : this.#scopes(identity, credential);
+      this.options.credentials.setDeviceToken(identity.id, hello.deviceToken, scopes);
+    }
     this.#watchdog = setInterval(() => this.#checkSilence(), Math.max(hello.tickIntervalMs / 2, 250));
     this.#set({ phase: 'online', hello });
   }
@@ -327,6 +339,13 @@ export class GatewayClient {
     }
     const shape = error instanceof GatewayError ? error.shape : readError({ code: 'DEVICE_KEY', message: String(error) });
     const refusal = readRefusal(shape);
+    if (identity && this.#approved === null && refusal.approvedScopes.length > 0) {
+      // It asked for more than its owner gave it: it comes in with that, and stops asking by itself.
+      this.#approved = refusal.approvedScopes;
+      this.options.credentials.setNarrow(identity.id);
+      this.#open();
+      return;
+    }
     if (credential && identity && credential.kind !== 'none' && isTokenRefused(refusal.code)) {
       if (credential.kind === 'device') {
         this.options.credentials.dropDeviceToken(identity.id, credential.token);

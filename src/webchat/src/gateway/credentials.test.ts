@@ -43,10 +43,18 @@ describe('Credentials', () => {
     expect(credentials.choose('d1')).toEqual({ kind: 'none' });
   });
 
-  it('prefers the device token over the shared one', () => {
+  it('prefers the device token over the shared one, unless that one may do more', () => {
     credentials.setShared('s');
-    credentials.setDeviceToken('d1', 't');
+    credentials.setDeviceToken('d1', 't', ['operator.admin', 'operator.read']);
     expect(credentials.choose('d1')).toEqual({ kind: 'device', token: 't' });
+    expect(credentials.deviceScopes('d1')).toEqual(['operator.admin', 'operator.read']);
+    credentials.setDeviceToken('d1', 't');
+    expect(credentials.deviceScopes('d1')).toEqual(['operator.read', 'operator.write']);
+    expect(credentials.choose('d1')).toEqual({ kind: 'shared', token: 's' });
+    credentials.setNarrow('d1');
+    expect(credentials.choose('d1')).toEqual({ kind: 'device', token: 't' });
+    credentials.setShared('newer');
+    expect(credentials.choose('d1')).toEqual({ kind: 'shared', token: 'newer' });
   });
 
   it('does not offer the token of another key', () => {

@@ -6,6 +6,8 @@
 
 const SHARED = 'openclaw.shared-token';
 const DEVICE = 'openclaw.device-token';
+/** A device that was told that it may not have everything; it does not ask again until its owner brings a new token. */
+const NARROW = 'openclaw.narrow';
 
 type Store = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
@@ -45,16 +47,26 @@ export class Credentials {
     );
   }
 
-  /** The device's own token first: it is the narrower secret. */
+  /** The device's own token first: it is the narrower secret. A shared one goes before it where it can give more. */
   choose(deviceId: string): Credential {
     const device = this.deviceToken(deviceId);
-    if (device !== null) return { kind: 'device', token: device };
     const shared = this.tab.getItem(SHARED);
+    const more = shared && !this.narrow(deviceId) && !this.deviceScopes(deviceId).includes('operator.admin');
+    if (device !== null && !more) return { kind: 'device', token: device };
     return shared ? { kind: 'shared', token: shared } : { kind: 'none' };
   }
 
   setShared(token: string): void {
     this.tab.setItem(SHARED, token);
+    this.kept.removeItem(NARROW);
+  }
+
+  narrow(deviceId: string): boolean {
+    return this.kept.getItem(NARROW) === deviceId;
+  }
+
+  setNarrow(deviceId: string): void {
+    this.kept.setItem(NARROW, deviceId);
   }
 
   deviceToken(deviceId: string): string | null {
@@ -62,8 +74,14 @@ export class Credentials {
     return owner === deviceId && token ? token : null;
   }
 
-  setDeviceToken(deviceId: string, token: string): void {
-    this.kept.setItem(DEVICE, `${deviceId} ${token}`);
+  /** What the device's token is good for; tokens of older pages were good for reading and writing. */
+  deviceScopes(deviceId: string): readonly string[] {
+    const [owner, , scopes] = (this.kept.getItem(DEVICE) ?? '').split(' ');
+    return owner === deviceId && scopes ? scopes.split(',') : ['operator.read', 'operator.write'];
+  }
+
+  setDeviceToken(deviceId: string, token: string, scopes: readonly string[] = []): void {
+    this.kept.setItem(DEVICE, [deviceId, token, scopes.join(',')].join(' ').trim());
   }
 
   /** Forgets a refused device token, unless another tab has stored a newer one meanwhile. */

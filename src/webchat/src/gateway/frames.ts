@@ -27,12 +27,16 @@ export interface HelloOk {
   methods: ReadonlySet<string>;
   /** `null` when the gateway issued or confirmed none on this connect. */
   deviceToken: string | null;
+  /** This browser's own device. */
+  deviceId: string;
   scopes: readonly string[];
   presence: readonly Json[];
   health: Json;
   mainSessionKey: string;
   tickIntervalMs: number;
   attachmentMaxBytes: number | null;
+  /** Whether messages may carry files. */
+  takesAttachments: boolean;
 }
 
 export function asObject(value: unknown): Json {
@@ -101,11 +105,13 @@ export function readHello(value: unknown): HelloOk {
     connId: asText(server['connId']) ?? '',
     methods: new Set(texts(asObject(hello['features'])['methods'])),
     deviceToken: asText(auth['deviceToken']),
+    deviceId: '',
     scopes: texts(auth['scopes']),
     presence: asList(snapshot['presence']).map(asObject),
     health: asObject(snapshot['health']),
     mainSessionKey: asText(defaults['mainSessionKey']) ?? asText(defaults['mainKey']) ?? 'main',
     tickIntervalMs: asNumber(policy['tickIntervalMs']) ?? 30_000,
     attachmentMaxBytes: asNumber(asObject(policy['attachments'])['maxBytes']),
+    takesAttachments: policy['attachments'] !== undefined,
   };
 }

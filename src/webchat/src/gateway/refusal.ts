@@ -1,4 +1,4 @@
-import { asText, type ErrorShape } from './frames';
+import { asList, asText, type ErrorShape } from './frames';
 
 /**
  * Why the gateway did not let this page in, sorted by what the person can do about it.
@@ -20,6 +20,8 @@ export interface Refusal {
   message: string;
   requestId: string | null;
   deviceId: string | null;
+  /** Of a device that asked for more than it has: what it has. */
+  approvedScopes: readonly string[];
   /** What the gateway itself recommends, as a sentence. */
   hint: string | null;
   /** Ask again by itself after this time; `null`: only when the person says so. */
@@ -67,6 +69,8 @@ export function readRefusal(error: ErrorShape): Refusal {
     message: error.message,
     requestId: asText(error.details['requestId']),
     deviceId: asText(error.details['deviceId']),
+    approvedScopes:
+      error.details['reason'] === 'scope-upgrade' ? asList(error.details['approvedScopes']).filter((scope): scope is string => typeof scope === 'string') : [],
     hint: asText(error.details['remediationHint']),
     retryAfterMs: kind === 'pairing' && !paused ? PAIRING_POLL_MS : patient,
   };

@@ -6,7 +6,7 @@ import { strings } from '../strings';
 import './countdown';
 import { icons } from './icons';
 
-const words = strings.gate;
+const words = () => strings.gate;
 /** The person had a secret, and the gateway has another. */
 const WRONG = new Set(['AUTH_TOKEN_MISMATCH', 'AUTH_PASSWORD_MISMATCH', 'AUTH_UNAUTHORIZED']);
 const EXPIRED = new Set(['AUTH_DEVICE_TOKEN_MISMATCH', 'AUTH_SCOPE_MISMATCH']);
@@ -188,7 +188,7 @@ export class GateElement extends LitElement {
       <section role="alert" data-testid="gate" data-kind=${refusal.kind} data-code=${code} aria-busy=${this.trying ? 'true' : 'false'}>
         ${this.#body()}
         <details>
-          <summary>${words.said}</summary>
+          <summary>${words().said}</summary>
           <p><code>${code}</code> ${message}</p>
           ${refusal.hint ? html`<p>${refusal.hint}</p>` : nothing}
         </details>
@@ -203,21 +203,21 @@ export class GateElement extends LitElement {
       case 'pairing':
         return this.#pairing();
       case 'origin':
-        return html`<h2>${words.origin.title}</h2>
-          <p>${words.origin.text(location.origin)}</p>
-          ${this.#command(words.origin.snippet(location.origin))} ${this.#retry()}`;
+        return html`<h2>${words().origin.title}</h2>
+          <p>${words().origin.text(location.origin)}</p>
+          ${this.#command(words().origin.snippet(location.origin))} ${this.#retry()}`;
       case 'identity':
-        return html`<h2>${words.identity.title}</h2>
-          <p>${words.identity.text}</p>
-          <div class="row"><button class="button primary" @click=${() => this.#fire('new-identity')}>${words.identity.button}</button></div>`;
+        return html`<h2>${words().identity.title}</h2>
+          <p>${words().identity.text}</p>
+          <div class="row"><button class="button primary" @click=${() => this.#fire('new-identity')}>${words().identity.button}</button></div>`;
       case 'version':
-        return html`<h2>${words.version.title}</h2>
-          <p>${words.version.text}</p>
-          <div class="row"><button class="button primary" @click=${() => location.reload()}>${words.version.button}</button></div>`;
+        return html`<h2>${words().version.title}</h2>
+          <p>${words().version.text}</p>
+          <div class="row"><button class="button primary" @click=${() => location.reload()}>${words().version.button}</button></div>`;
       case 'other': {
-        const text = this.refusal.code === 'AUTH_RATE_LIMITED' ? words.limited : words.other;
+        const text = this.refusal.code === 'AUTH_RATE_LIMITED' ? words().limited : words().other;
         return html`<h2>${text.title}</h2>
-          <p>${text.text}${text === words.other ? ` ${this.refusal.message}` : ''}</p>
+          <p>${text.text}${text === words().other ? ` ${this.refusal.message}` : ''}</p>
           ${this.#retry()}`;
       }
     }
@@ -226,18 +226,18 @@ export class GateElement extends LitElement {
   #token(): TemplateResult {
     const { code } = this.refusal;
     const [title, text] = WRONG.has(code)
-      ? [words.token.wrongTitle, words.token.wrongText]
+      ? [words().token.wrongTitle, words().token.wrongText]
       : EXPIRED.has(code)
-        ? [words.token.expiredTitle, words.token.expiredText]
-        : [words.token.title, words.token.text];
+        ? [words().token.expiredTitle, words().token.expiredText]
+        : [words().token.title, words().token.text];
     return html`
       <h2>${title}</h2>
       <p>${text}</p>
-      ${this.#command(words.token.command)}
+      ${this.#command(words().token.command)}
       <form @submit=${this.#submit}>
-        <label for="token">${words.token.field}</label>
+        <label for="token">${words().token.field}</label>
         <input id="token" data-testid="token" type="password" autocomplete="off" spellcheck="false" autocapitalize="off" required />
-        <button class="button primary" ?disabled=${this.trying}>${words.token.button}</button>
+        <button class="button primary" ?disabled=${this.trying}>${words().token.button}</button>
       </form>
     `;
   }
@@ -245,14 +245,14 @@ export class GateElement extends LitElement {
   #pairing(): TemplateResult {
     const { requestId, deviceId } = this.refusal;
     return html`
-      <h2>${words.pairing.title}</h2>
-      <p>${requestId === null ? words.pairing.noId : words.pairing.text}</p>
-      ${this.#command(requestId === null ? words.pairing.listCommand : words.pairing.commandFor(requestId))}
+      <h2>${words().pairing.title}</h2>
+      <p>${requestId === null ? words().pairing.noId : words().pairing.text}</p>
+      ${this.#command(requestId === null ? words().pairing.listCommand : words().pairing.commandFor(requestId))}
       <dl>
-        ${requestId === null ? nothing : html`<dt>${words.pairing.request}</dt><dd data-testid="request-id">${requestId}</dd>`}
-        ${deviceId === null ? nothing : html`<dt>${words.pairing.device}</dt><dd>${deviceId.slice(0, 16)}…</dd>`}
+        ${requestId === null ? nothing : html`<dt>${words().pairing.request}</dt><dd data-testid="request-id">${requestId}</dd>`}
+        ${deviceId === null ? nothing : html`<dt>${words().pairing.device}</dt><dd>${deviceId.slice(0, 16)}…</dd>`}
       </dl>
-      ${this.refusal.retryAfterMs === null ? this.#retry() : html`<p class="waiting"><i></i>${words.pairing.waiting}</p>`}
+      ${this.refusal.retryAfterMs === null ? this.#retry() : html`<p class="waiting"><i></i>${words().pairing.waiting}</p>`}
     `;
   }
 
@@ -267,7 +267,7 @@ export class GateElement extends LitElement {
 
   #retry(): TemplateResult {
     return html`<div class="row">
-      <button class="button" ?disabled=${this.trying} @click=${() => this.#fire('retry')}>${words.retry}</button>
+      <button class="button" ?disabled=${this.trying} @click=${() => this.#fire('retry')}>${words().retry}</button>
       ${this.retryAt === null ? nothing : html`<oc-countdown .until=${this.retryAt}></oc-countdown>`}
     </div>`;
   }

@@ -1,36 +1,48 @@
 import { LitElement, css, html, nothing } from 'lit';
-import { MAIN, type SessionRow } from '../chat/controller';
 import { shared } from '../styles/shared';
-import { strings } from '../strings';
+import { chooseLanguage, language, strings } from '../strings';
 import { icons } from './icons';
+import { addressOf, type PageName } from './routes';
 import { applyTheme, nextTheme, storedTheme, type Theme } from './theme';
 
+const SHAPES: Record<PageName, keyof typeof icons> = {
+  setup: 'spark',
+  overview: 'pulse',
+  sessions: 'chat',
+  channels: 'antenna',
+  devices: 'phone',
+  approvals: 'shield',
+  config: 'sliders',
+  logs: 'lines',
+};
+
 /**
- * `<oc-sidebar>`: the conversations, and what the page is connected to. Fires `open-session`
- * (detail: the key) and `new-session`.
+ * `<oc-sidebar>`: what there is in this page. The conversations are its child; it adds the control pages and the
+ * switches. Fires `open-page` (detail: the name) and `language` after the language has changed.
  */
 export class SidebarElement extends LitElement {
   static override properties = {
-    sessions: { attribute: false },
-    current: {},
-    main: {},
+    pages: { attribute: false },
+    page: {},
+    waiting: { attribute: false },
     version: {},
     clients: { type: Number },
     theme: { state: true },
   };
-  declare sessions: readonly SessionRow[];
-  declare current: string;
-  /** The canonical key of the main session. */
-  declare main: string;
+  declare pages: readonly PageName[];
+  /** The open page; `chat` for conversations. */
+  declare page: string;
+  /** What waits for the person, by page. */
+  declare waiting: Partial<Record<PageName, number>>;
   declare version: string | null;
   declare clients: number;
   declare theme: Theme;
 
   constructor() {
     super();
-    this.sessions = [];
-    this.current = MAIN;
-    this.main = MAIN;
+    this.pages = [];
+    this.page = 'chat';
+    this.waiting = {};
     this.version = null;
     this.clients = 0;
     this.theme = storedTheme();
@@ -43,7 +55,7 @@ export class SidebarElement extends LitElement {
         display: flex;
         flex-direction: column;
         height: 100%;
-        padding: 0.9rem 0.75rem 0.75rem;
+        padding: 0.9rem 0.75rem max(0.6rem, env(safe-area-inset-bottom));
         border-right: 1px solid var(--line);
         background: var(--surface);
       }
@@ -52,7 +64,7 @@ export class SidebarElement extends LitElement {
         display: flex;
         align-items: center;
         gap: 0.6rem;
-        padding: 0 0.5rem 1rem;
+        padding: 0 0.5rem 0.8rem;
         font-weight: 650;
         letter-spacing: -0.01em;
       }
@@ -64,157 +76,139 @@ export class SidebarElement extends LitElement {
         stroke-width: 2.2;
       }
 
-      .heading {
-        display: flex;
-        align-items: center;
-        justify-content: space-between;
-        padding: 0 0.2rem 0.2rem 0.5rem;
-      }
-
-      h2 {
-        margin: 0;
-        color: var(--muted);
-        font-size: 0.76rem;
-        font-weight: 550;
+      ::slotted(*) {
+        flex: 1;
+        min-height: 0;
       }
 
       nav {
-        flex: 1;
-        min-height: 0;
-        overflow-y: auto;
-      }
-
-      nav ul {
-        margin: 0;
-        padding: 0;
-        list-style: none;
+        display: grid;
+        grid-template-columns: 1fr 1fr;
+        gap: 0.1rem;
+        margin-top: 0.5rem;
+        padding-top: 0.5rem;
+        border-top: 1px solid var(--line);
       }
 
       nav a {
         display: flex;
-        align-items: baseline;
+        align-items: center;
         gap: 0.5rem;
-        padding: 0.42rem 0.6rem;
-        border-radius: 10px;
-        color: inherit;
-        font-size: 0.92rem;
-        text-decoration: none;
-      }
-
-      nav a span {
-        flex: 1;
-        overflow: hidden;
-        text-overflow: ellipsis;
-        white-space: nowrap;
-      }
-
-      nav a time {
-        flex: none;
+        min-height: 2.1rem;
+        padding: 0 0.5rem;
+        border-radius: 9px;
         color: var(--muted);
-        font-size: 0.74rem;
+        font-size: 0.86rem;
+        text-decoration: none;
       }
 
       nav a:hover,
       nav a[aria-current] {
         background: var(--raised);
+        color: var(--text);
       }
 
-      nav a[aria-current] {
-        font-weight: 550;
+      nav a svg {
+        flex: none;
+        width: 1rem;
+        height: 1rem;
+      }
+
+      .badge {
+        margin-left: auto;
+        padding: 0 0.4rem;
+        border-radius: 999px;
+        background: var(--accent);
+        color: var(--on-accent);
+        font-size: 0.7rem;
+        font-weight: 600;
+        line-height: 1.5;
       }
 
       footer {
         display: flex;
         align-items: center;
-        justify-content: space-between;
-        gap: 0.5rem;
-        padding: 0.75rem 0.2rem 0 0.5rem;
+        gap: 0.2rem;
+        padding: 0.5rem 0 0 0.5rem;
         color: var(--muted);
-        font-size: 0.76rem;
-        line-height: 1.45;
+        font-size: 0.74rem;
+        line-height: 1.4;
+      }
+
+      footer > div {
+        flex: 1;
+      }
+
+      .language {
+        min-width: 2.25rem;
+        height: 2.25rem;
+        border-radius: 10px;
+        color: var(--muted);
+        font-size: 0.8rem;
+      }
+
+      .language:hover {
+        background: var(--raised);
+        color: var(--text);
       }
     `,
   ];
 
   protected override render() {
-    const rows = this.#rows();
     const label = strings.theme[this.theme];
     const icon = { system: icons.system, light: icons.sun, dark: icons.moon }[this.theme];
+    const other = language === 'en' ? 'zh' : 'en';
     return html`
       <div class="brand">${icons.brand}<span>${strings.appName}</span></div>
-      <div class="heading">
-        <h2 id="sessions">${strings.sessions}</h2>
-        <button
-          class="icon"
-          title=${strings.newSession}
-          aria-label=${strings.newSession}
-          ?disabled=${this.main === MAIN}
-          @click=${() => this.dispatchEvent(new CustomEvent('new-session'))}
-        >
-          ${icons.plus}
-        </button>
-      </div>
-      <nav aria-labelledby="sessions">
-        <ul>
-          ${rows.map((row) => this.#session(row))}
-        </ul>
-      </nav>
+      <slot></slot>
+      ${this.pages.length > 0 ? html`<nav aria-label=${strings.controls}>${this.pages.map((page) => this.#page(page))}</nav>` : nothing}
       <footer>
         <div>
           ${this.version ? html`<div>${strings.version(this.version)}</div>` : nothing}
           ${this.clients > 0 ? html`<div>${strings.clients(this.clients)}</div>` : nothing}
         </div>
-        <button class="icon" title=${label} aria-label=${label} @click=${this.#theme}>${icon}</button>
+        <button
+          class="language"
+          data-testid="language"
+          lang=${other === 'zh' ? 'zh-CN' : 'en'}
+          title=${strings.otherLanguage}
+          @click=${() => void this.#language(other)}
+        >
+          ${other === 'zh' ? '中文' : 'EN'}
+        </button>
+        <button class="icon" data-testid="theme" title=${label} aria-label=${label} @click=${this.#theme}>${icon}</button>
       </footer>
     `;
   }
 
-  /** The main conversation comes first, whether or not it has been written in yet. */
-  #rows(): SessionRow[] {
-    const isMain = (key: string) => key === MAIN || key === this.main;
-    const main = this.sessions.find((row) => isMain(row.key));
-    const rest = this.sessions.filter((row) => !isMain(row.key));
-    const rows = [{ key: MAIN, title: strings.mainSession, updatedAt: main?.updatedAt ?? null }, ...rest];
-    // A session that is open and not yet written in is in no list.
-    if (!isMain(this.current) && !rest.some((row) => row.key === this.current)) {
-      rows.push({ key: this.current, title: strings.newSession, updatedAt: null });
-    }
-    return rows;
+  #page(page: PageName) {
+    const waiting = this.waiting[page] ?? 0;
+    return html`<a
+      href=${addressOf({ page })}
+      data-testid=${`nav-${page}`}
+      aria-current=${this.page === page ? 'page' : nothing}
+      @click=${(event: MouseEvent) => this.#open(event, page)}
+    >
+      ${icons[SHAPES[page]]}<span>${strings.pages[page]}</span>
+      ${waiting > 0 ? html`<span class="badge" aria-label=${strings.waitingFor(waiting)}>${waiting}</span>` : nothing}
+    </a>`;
   }
 
-  #session(row: SessionRow) {
-    const current = row.key === this.current || (row.key === MAIN && this.current === this.main);
-    return html`<li>
-      <a
-        href=${row.key === MAIN ? './' : `./chat/${encodeURIComponent(row.key)}`}
-        aria-current=${current ? 'page' : nothing}
-        title=${row.key === row.title ? row.title : `${row.title} (${row.key})`}
-        @click=${(event: MouseEvent) => this.#open(event, row.key)}
-      >
-        <span>${row.title}</span>
-        ${row.updatedAt === null ? nothing : html`<time datetime=${new Date(row.updatedAt).toISOString()}>${briefly(row.updatedAt)}</time>`}
-      </a>
-    </li>`;
-  }
-
-  #open(event: MouseEvent, key: string): void {
-    // A new tab or window is the browser's business.
+  #open(event: MouseEvent, page: PageName): void {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
-    this.dispatchEvent(new CustomEvent('open-session', { detail: key, bubbles: true, composed: true }));
+    this.dispatchEvent(new CustomEvent('open-page', { detail: page }));
+  }
+
+  async #language(next: 'en' | 'zh'): Promise<void> {
+    await chooseLanguage(next);
+    this.dispatchEvent(new CustomEvent('language'));
   }
 
   #theme(): void {
     this.theme = nextTheme(this.theme);
     applyTheme(this.theme);
   }
-}
-
-const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
-const date = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
-
-function briefly(at: number): string {
-  return new Date(at).toDateString() === new Date().toDateString() ? time.format(at) : date.format(at);
 }
 
 customElements.define('oc-sidebar', SidebarElement);

@@ -66,6 +66,32 @@ export const shared = css`
     color: var(--text);
   }
 
+  .button.danger {
+    border-color: transparent;
+    background: var(--danger-strong);
+    color: #fff;
+  }
+
+  .field {
+    width: 100%;
+    min-height: 2.4rem;
+    padding: 0.35rem 0.75rem;
+    border: 1px solid var(--line);
+    border-radius: 10px;
+    background: var(--bg);
+    color: inherit;
+    font: inherit;
+    font-size: 0.93rem;
+  }
+
+  select.field {
+    padding-right: 0.4rem;
+  }
+
+  .field:focus-visible {
+    outline-offset: 0;
+  }
+
   .icon {
     display: inline-grid;
     place-items: center;

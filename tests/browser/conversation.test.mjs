@@ -1,0 +1,208 @@
+// What a long day of chatting needs: lists of conversations, messages in a row, commands, models, long histories.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { startModel } from '../conformance/lib/model.mjs';
+import { RawClient } from '../conformance/lib/raw.mjs';
+import { assertAccessible, assertFaultless, assertFrames, launch, openPage } from './lib/browser.mjs';
+import { Daemon } from './lib/daemon.mjs';
+
+const TOKEN = 'a-token-that-is-long-enough-to-be-strong-0123456789';
+const REPLY = `A long answer:\n\n${Array.from({ length: 30 }, (_, index) => `${index + 1}. item number ${index + 1}`).join('\n')}\n\nThe end.`;
+const LONG_HISTORY = 1_500;
+
+describe('a conversation', () => {
+  let browser;
+  let daemon;
+  let model;
+  let tab;
+  let owner;
+
+  before(async () => {
+    browser = await launch();
+    model = await startModel(REPLY, { latency: 30 });
+    const config = model.config();
+    config.models.providers.mock.models.push({ ...config.models.providers.mock.models[0], id: 'second-model', name: 'Second model' });
+    daemon = await (await Daemon.create({ ...config, gateway: { mode: 'local', auth: { mode: 'token', token: TOKEN } } })).start();
+    owner = new RawClient(`ws://127.0.0.1:${daemon.port}/`);
+    await owner.connect({ token: TOKEN });
+    tab = await openPage(browser);
+    await tab.page.goto(`${daemon.origin}/#token=${TOKEN}`);
+    await tab.chat.connected();
+  });
+  after(async () => {
+    await browser?.close();
+    await owner?.close();
+    await daemon?.end();
+    await model?.stop();
+  });
+
+  it('shows that a message waits for its turn, and takes it back', async () => {
+    const { page, chat } = tab;
+    await chat.send('first question');
+    await page.locator('[data-live=streaming] oc-markdown', { hasText: 'item number 2' }).waitFor();
+    await chat.send('second thought');
+    const second = chat.questions.filter({ hasText: 'second thought' });
+    await second.getByTestId('queued').waitFor();
+    await chat.screenshot('queued');
+    await assertAccessible(tab);
+    await second.getByRole('button', { name: 'Take back' }).click();
+    await second.getByTestId('queued').waitFor({ state: 'detached' });
+    await chat.answered();
+    await chat.answers.first().locator('oc-markdown', { hasText: 'The end.' }).waitFor();
+    assert.equal(model.requests().length, 1, 'what was taken back was never asked');
+  });
+
+  it('tells the model and what an answer took', async () => {
+    await tab.chat.answers.first().hover();
+    await tab.chat.answers.first().getByTestId('usage').getByText('mock-model').waitFor();
+  });
+
+  it('does not move what is above while an answer is written', async () => {
+    const { page, chat } = tab;
+    await page.evaluate(() => {
+      window.__shift = 0;
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.__shift += entry.value;
+      }).observe({ type: 'layout-shift' });
+    });
+    await chat.send('go on');
+    await chat.answered();
+    const shift = await page.evaluate(() => window.__shift);
+    console.log(`cumulative layout shift while streaming: ${shift.toFixed(4)}`);
+    assert.ok(shift < 0.05, `layout shift ${shift}`);
+  });
+
+  it('puts an earlier message back into the field and sends it anew', async () => {
+    const { page, chat } = tab;
+    await chat.questions.filter({ hasText: 'go on' }).hover();
+    await chat.questions.filter({ hasText: 'go on' }).getByTestId('edit').click();
+    assert.equal(await chat.composer.inputValue(), 'go on');
+    await chat.composer.fill('go on, please');
+    await page.keyboard.press('Enter');
+    await chat.questions.filter({ hasText: 'go on, please' }).waitFor();
+    await chat.answered();
+  });
+
+  it('completes commands by keyboard', async () => {
+    const { page, chat } = tab;
+    await chat.composer.pressSequentially('/st');
+    const options = page.getByTestId('commands').getByRole('option');
+    await options.first().waitFor();
+    await chat.screenshot('commands');
+    await assertAccessible(tab);
+    const wanted = (await options.first().locator('code').innerText()).trim();
+    await page.keyboard.press('Tab');
+    assert.equal((await chat.composer.inputValue()).trim(), wanted);
+    await chat.composer.fill('');
+  });
+
+  it('answers with the model that was picked, in this conversation only', async () => {
+    const { page, chat } = tab;
+    await page.getByTestId('new-session').click();
+    await page.getByTestId('empty').waitFor();
+    await chat.send('who are you?');
+    await chat.answered();
+    await page.getByTestId('model').selectOption('mock/second-model');
+    await page.locator('oc-session-list li[data-current]').waitFor();
+    await chat.send('and now?');
+    await chat.answered();
+    assert.equal(model.requests().at(-1).body.model, 'second-model');
+    await page.reload();
+    await chat.connected();
+    await page.waitForFunction(() => document.querySelector('oc-app').shadowRoot.querySelector('oc-model-picker')?.shadowRoot.querySelector('select')?.value === 'mock/second-model');
+  });
+
+  it('names, pins, archives and deletes conversations from their menu', async () => {
+    const { page } = tab;
+    const row = page.locator('oc-session-list li[data-current]');
+    const choose = async (name) => {
+      await row.hover();
+      await row.locator('button').click();
+      await page.getByRole('menuitem', { name }).click();
+    };
+    await choose('Rename');
+    await page.getByRole('dialog').locator('input').fill('The other model');
+    await page.keyboard.press('Enter');
+    await row.getByText('The other model').waitFor();
+    await choose('Pin');
+    await page.locator('oc-session-list').getByRole('heading', { name: 'Pinned' }).waitFor();
+    await page.getByTestId('session-search').fill('other model');
+    await page.locator('oc-session-list li').filter({ hasText: 'Main conversation' }).waitFor({ state: 'detached' });
+    await tab.chat.screenshot('sessions-search');
+    await assertAccessible(tab);
+    await page.getByTestId('session-search').fill('');
+    await choose('Delete');
+    await page.getByTestId('confirm').click();
+    await page.waitForURL(`${daemon.origin}/`);
+    await page.locator('oc-session-list').getByText('The other model').waitFor({ state: 'detached' });
+  });
+
+  it('marks what came in while another conversation was open', async () => {
+    const { page } = tab;
+    const key = 'agent:main:news';
+    await owner.request('chat.send', { sessionKey: key, message: 'something happened', idempotencyKey: 'news-1' });
+    await page.locator('oc-session-list li[data-unread]', { hasText: 'something happened' }).waitFor();
+    await page.locator('oc-session-list').getByRole('link', { name: /something happened/ }).click();
+    await tab.chat.questions.filter({ hasText: 'something happened' }).waitFor();
+    await page.locator('oc-session-list li[data-unread]').waitFor({ state: 'detached' });
+    await tab.chat.answered();
+    assertFaultless(tab);
+  });
+
+  it('is usable within a second, and its first load is small', async () => {
+    const fresh = await openPage(browser, { context: tab.context });
+    const bodies = [];
+    fresh.page.on('response', (response) => bodies.push(response.body().catch(() => Buffer.alloc(0))));
+    await fresh.page.goto(daemon.origin);
+    await fresh.chat.connected();
+    await fresh.chat.composer.waitFor();
+    const usable = await fresh.page.evaluate(() => performance.now());
+    const { gzipSync } = await import('node:zlib');
+    const compressed = (await Promise.all(bodies)).reduce((sum, body) => sum + gzipSync(body).length, 0);
+    console.log(`first load: ${Math.round(compressed / 1000)} kB compressed, usable after ${Math.round(usable)} ms`);
+    assert.ok(compressed < 250_000, `${compressed} bytes`);
+    // The machine of the tests is shared: the goal is 1 s.
+    assert.ok(usable < 2_500, `${usable} ms`);
+    await fresh.page.close();
+  });
+
+  it(`scrolls through ${LONG_HISTORY} messages without losing its place or growing without bound`, async () => {
+    const key = 'agent:main:long';
+    const { page, chat } = tab;
+    await owner.request('chat.send', { sessionKey: key, message: 'the first one', idempotencyKey: 'long-1' });
+    for (let from = 0; from < LONG_HISTORY; from += 100) {
+      const batch = Array.from({ length: 100 }, (_, index) => owner.request('chat.inject', { sessionKey: key, message: `message number ${from + index}, with a few words in it` }));
+      await Promise.all(batch);
+    }
+    await page.goto(`${daemon.origin}/chat/${encodeURIComponent(key)}`);
+    await chat.connected();
+    await chat.answers.filter({ hasText: `message number ${LONG_HISTORY - 1},` }).waitFor();
+    const seen = await page.evaluate(async () => {
+      const thread = document.querySelector('oc-app').shadowRoot.querySelector('oc-thread');
+      const scroller = thread.shadowRoot.querySelector('.scroll');
+      const frames = [];
+      let last = performance.now();
+      let least = Infinity;
+      const frame = () => new Promise(requestAnimationFrame);
+      const wanted = () => thread.chat.olderOffset;
+      // Pages of history come while somebody scrolls up without a pause.
+      for (let steps = 0; steps < 1_500 && (wanted() !== null || scroller.scrollTop > 0); steps += 1) {
+        scroller.scrollTop -= 900;
+        const now = await frame();
+        frames.push(now - last);
+        last = now;
+        least = Math.min(least, thread.chat.rows.length);
+      }
+      const elements = thread.shadowRoot.querySelectorAll('oc-message').length;
+      frames.sort((one, other) => one - other);
+      return { rows: thread.chat.rows.length, elements, frames: frames.length, p95: frames[Math.floor(frames.length * 0.95)] };
+    });
+    console.log(`long history: ${JSON.stringify(seen)}`);
+    assert.ok(seen.rows >= LONG_HISTORY, `${seen.rows} rows were loaded`);
+    assert.ok(seen.elements < 600, `${seen.elements} messages are drawn`);
+    await chat.screenshot('long-history');
+    assertFaultless(tab);
+  });
+
+  it('spoke and heard only frames that the official validators accept', () => assertFrames());
+});
