@@ -163,6 +163,15 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         page: PageSettings::new(
             loaded.config.gateway.control_ui.enabled,
             loaded.config.gateway.control_ui.base_path.as_deref(),
+        )
+        .with_root(
+            loaded
+                .config
+                .gateway
+                .control_ui
+                .root
+                .as_deref()
+                .map(|root| loaded.paths.expand(root, &loaded.paths.state_dir)),
         ),
         workers: workers(),
         ollama: Some(openclaw_actors::agent::model::ollama::base_url(

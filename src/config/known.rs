@@ -104,7 +104,6 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "gateway.controlUi.environment",
     "gateway.controlUi.experimental",
     "gateway.controlUi.github",
-    "gateway.controlUi.root",
     "gateway.controlUi.toolTitles",
     "gateway.nodes.browser",
     "gateway.reload.deferralTimeoutMs",

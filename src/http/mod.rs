@@ -1,5 +1,6 @@
 //! The HTTP surface: one port for `WebSockets`, probes and the chat page.
 
+mod folder;
 mod paths;
 mod probes;
 mod rules;

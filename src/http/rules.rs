@@ -60,7 +60,10 @@ pub(super) async fn apply<B: MessageBody + 'static>(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let headers = response.headers_mut();
         for (name, value) in SECURITY_HEADERS {
-            headers.insert(name, HeaderValue::from_static(value));
+            // A page that the owner put in place of ours comes with a policy of its own.
+            if !headers.contains_key(&name) {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
         }
         if !headers.contains_key(header::CACHE_CONTROL) {
             let no_store = HeaderValue::from_static("no-store");

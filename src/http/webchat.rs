@@ -7,6 +7,8 @@
 //! **Invariant:** the page runs no inline script or style and can connect nowhere but to its own origin, as
 //! [`super::rules`] tells the browser with every answer.
 
+use std::path::PathBuf;
+
 use actix_web::{
     Error, HttpRequest, HttpResponse,
     body::MessageBody,
@@ -19,11 +21,13 @@ use actix_web::{
     web,
 };
 
+use super::folder;
+
 /// `index.html` names the other files by their hash, so it is asked for again each time (answered 304 by its `ETag`).
 const REVALIDATE: &str = "no-cache";
 
 /// Whether a person opened this address, as opposed to a script that fetched it.
-fn is_navigation(request: &HttpRequest) -> bool {
+pub(super) fn is_navigation(request: &HttpRequest) -> bool {
     let accepts_html = |value: &HeaderValue| {
         value
             .to_str()
@@ -36,7 +40,7 @@ fn is_navigation(request: &HttpRequest) -> bool {
             .is_some_and(accepts_html)
 }
 
-fn not_found() -> HttpResponse {
+pub(super) fn not_found() -> HttpResponse {
     HttpResponse::NotFound()
         .content_type(ContentType::plaintext())
         .body("Not Found")
@@ -48,6 +52,8 @@ pub struct PageSettings {
     enabled: bool,
     /// Empty, or a path that begins with `/` and does not end with one.
     base: String,
+    /// A folder with another UI, in place of the embedded page.
+    root: Option<PathBuf>,
 }
 
 impl Default for PageSettings {
@@ -65,7 +71,18 @@ impl PageSettings {
         } else {
             format!("/{base}")
         };
-        Self { enabled, base }
+        Self {
+            enabled,
+            base,
+            root: None,
+        }
+    }
+
+    /// Serves the UI in a folder instead of the embedded page (`gateway.controlUi.root`).
+    #[must_use]
+    pub fn with_root(mut self, root: Option<PathBuf>) -> Self {
+        self.root = root;
+        self
     }
 }
 
@@ -83,7 +100,11 @@ pub fn configure(config: &mut web::ServiceConfig, settings: &PageSettings) {
         config.route(&settings.base, web::get().to(there));
     }
     if settings.enabled {
-        let scope = page::routes(web::scope(&settings.base), &settings.base);
+        let scope = web::scope(&settings.base);
+        let scope = match &settings.root {
+            Some(root) => folder::routes(scope, &settings.base, root),
+            None => page::routes(scope, &settings.base),
+        };
         config.service(scope.wrap(from_fn(keep)));
     }
     config.default_service(web::to(|| async { not_found() }));
@@ -114,7 +135,14 @@ mod page {
         sync::{Arc, LazyLock, OnceLock},
     };
 
-    use actix_web::{HttpRequest, HttpResponse, Scope, http::header::ContentType, web};
+    use actix_web::{
+        HttpRequest, HttpResponse, Scope,
+        http::{
+            Method,
+            header::{self, ContentType, ETag, EntityTag},
+        },
+        web,
+    };
     use actix_web_static_files::{ResourceFile, ResourceFiles, ResourceFilesCollection};
     use sha2::{Digest as _, Sha256};
 
@@ -236,16 +264,42 @@ mod page {
     }
 
     /// The page routes inside itself, so an address that it made (`/chat/<session>`) must answer with the page when
-    /// it is opened or reloaded. A script that asks for something else gets a plain 404 and no page.
+    /// it is opened or reloaded. A script that asks for something else gets a plain 404 and no page. Below a base
+    /// path the files come this way too: `ResourceFiles` looks them up by the whole path of the request.
     async fn fallback(request: HttpRequest, files: web::Data<Files>) -> HttpResponse {
+        let inside = request.match_info().unprocessed().trim_start_matches('/');
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if let Some(file) = files.get_resource(inside).filter(|_| reads) {
+            let tag = EntityTag::new_strong(format!("{:x}", file.digest));
+            if known(&request, &tag) {
+                return HttpResponse::NotModified()
+                    .insert_header(ETag(tag))
+                    .finish();
+            }
+            return HttpResponse::Ok()
+                .insert_header(ETag(tag))
+                .content_type(file.mime_type)
+                .body(file.data);
+        }
         let index = files.get_resource(INDEX);
-        let inside = request.match_info().unprocessed();
         match index.filter(|_| super::is_navigation(&request) && !is_immutable(inside)) {
             Some(index) => HttpResponse::Ok()
                 .content_type(ContentType::html())
                 .body(index.data),
             None => super::not_found(),
         }
+    }
+
+    /// Whether the browser has exactly this file already.
+    fn known(request: &HttpRequest, tag: &EntityTag) -> bool {
+        request
+            .headers()
+            .get_all(header::IF_NONE_MATCH)
+            .any(|value| {
+                value
+                    .to_str()
+                    .is_ok_and(|tags| tags.contains(&tag.to_string()))
+            })
     }
 }
 
@@ -429,6 +483,22 @@ mod tests {
             let start = index.find("assets/").expect("the page names an asset");
             let name = &index[start..];
             &name[..name.find('"').expect("a quoted name")]
+        }
+
+        #[actix_web::test]
+        async fn its_files_are_served_below_a_base_path_too() {
+            let index = ask_below("/claw", Method::GET, "/claw/", &[HTML])
+                .await
+                .body;
+            let path = format!("/claw/{}", first_asset(&index));
+            let asset = ask_below("/claw", Method::GET, &path, &[]).await;
+            assert_eq!(asset.status, StatusCode::OK);
+            assert!(asset.header(header::CACHE_CONTROL).contains("immutable"));
+            assert!(asset.header(header::CONTENT_TYPE).contains("javascript"));
+            let tag = asset.header(header::ETAG).to_owned();
+            let known = [(header::IF_NONE_MATCH, tag.as_str())];
+            let again = ask_below("/claw", Method::GET, &path, &known).await;
+            assert_eq!(again.status, StatusCode::NOT_MODIFIED);
         }
 
         #[actix_web::test]

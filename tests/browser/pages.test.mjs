@@ -1,4 +1,4 @@
-// The shell and every control page, as the owner's browser sees them: at both widths, in both
+// The shell and every control page, as the owner's browser sees them: below a base path, at both widths, in both
 // themes and languages.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -18,10 +18,10 @@ describe('the control pages', () => {
 
   before(async () => {
     browser = await launch();
-    const config = { gateway: { mode: 'local', auth: { mode: 'token', token: TOKEN } } };
+    const config = { gateway: { mode: 'local', auth: { mode: 'token', token: TOKEN }, controlUi: { basePath: '/claw' } } };
     daemon = await (await Daemon.create(config)).start();
     desk = await openPage(browser);
-    await desk.page.goto(`${daemon.origin}/#token=${TOKEN}`);
+    await desk.page.goto(`${daemon.origin}/claw/#token=${TOKEN}`);
     await desk.chat.connected();
   });
   after(async () => {
@@ -31,7 +31,7 @@ describe('the control pages', () => {
 
   const open = async ({ page }, name) => {
     await page.getByTestId(`nav-${name}`).click();
-    await page.waitForURL(`${daemon.origin}/${name}`);
+    await page.waitForURL(`${daemon.origin}/claw/${name}`);
     await page.locator('[data-testid=page][aria-busy=false]').waitFor();
   };
 
@@ -47,13 +47,13 @@ describe('the control pages', () => {
     await desk.page.reload();
     await desk.page.locator('[data-testid=page][aria-busy=false]').waitFor();
     await desk.page.goBack();
-    await desk.page.waitForURL(`${daemon.origin}/${names.at(-2)}`);
+    await desk.page.waitForURL(`${daemon.origin}/claw/${names.at(-2)}`);
     assertFaultless(desk);
   });
 
   it('are pleasant on a phone, in the dark, behind a drawer that the keyboard can use', async () => {
     const tab = await openPage(browser, { ...PHONE, colorScheme: 'dark' });
-    await tab.page.goto(`${daemon.origin}/#token=${TOKEN}`);
+    await tab.page.goto(`${daemon.origin}/claw/#token=${TOKEN}`);
     await tab.chat.connected();
     const menu = tab.page.locator('button.menu');
     for (const name of ['overview', 'sessions', 'channels', 'devices', 'logs']) {
@@ -91,7 +91,7 @@ describe('the control pages', () => {
   it('overview: draws what is going on', async () => {
     await open(desk, 'overview');
     await desk.page.getByTestId('health').getByText('Everything is well').waitFor();
-    await desk.page.locator('.tile', { hasText: 'Connections' }).locator('svg polyline').waitFor({ state: 'attached' });
+    await desk.page.locator('.tile', { hasText: 'Memory' }).locator('svg polyline').waitFor({ state: 'attached' });
     await desk.page.getByTestId('presence').getByText('webchat').first().waitFor();
   });
 

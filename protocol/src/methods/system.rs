@@ -233,6 +233,9 @@ pub struct StatusGateway {
     pub connections: u64,
     /// Runs under way.
     pub active_runs: u64,
+    /// Memory of the process that is in use, bytes; absent where the system does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rss_bytes: Option<u64>,
     /// What the limits refused, delayed and dropped since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<LimitCounts>,

@@ -110,6 +110,9 @@ pub struct ControlUi {
     /// Path prefix behind a reverse proxy, such as `/openclaw`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_path: Option<String>,
+    /// A folder with another static UI, served in place of the embedded page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
     /// Further browser origins that may connect; `*` for any.
     pub allowed_origins: Vec<String>,
     /// Accepts an origin that equals the Host header, on any host. Dangerous behind DNS rebinding.
@@ -121,6 +124,7 @@ impl Default for ControlUi {
         Self {
             enabled: true,
             base_path: None,
+            root: None,
             allowed_origins: Vec::new(),
             dangerously_allow_host_header_origin_fallback: false,
         }
