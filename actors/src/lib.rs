@@ -5,6 +5,7 @@
 //! everything up.
 
 pub mod agent;
+pub mod approvals;
 pub mod audit;
 pub mod call;
 pub mod clock;

@@ -18,6 +18,8 @@ use openclaw_actors::agent::model::http_client;
 use openclaw_actors::agent::state::RunnerState;
 use openclaw_actors::agent::tools::{ToolDeps, Toolbox, web};
 use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
+use openclaw_actors::approvals::state::State as ApprovalsState;
+use openclaw_actors::approvals::{Approvals, ApprovalsDeps};
 use openclaw_actors::audit::{Audit, AuditDeps};
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
 use openclaw_actors::config::state::{Current, Fingerprint};
@@ -210,6 +212,18 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             entropy: Arc::clone(&entropy),
         },
     );
+    let approvals = supervise::<Approvals>(
+        &threads.core,
+        policy,
+        &watch,
+        ApprovalsDeps {
+            state: Kept::new(ApprovalsState::new(recovered.exec_rules)),
+            gateway: gateway.clone(),
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        },
+    );
     let runner = supervise::<AgentRunner>(
         &threads.agents,
         policy,
@@ -228,6 +242,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 sessions: sessions.clone(),
                 reader: store.reader().clone(),
                 views: views.clone(),
+                approvals: approvals.clone(),
                 web: Arc::new(LazyLock::new(web::Client::new)),
             }),
             clock: Arc::clone(&clock),
@@ -328,6 +343,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let owners = Owners {
         dedupe,
         runner,
+        approvals,
         sessions,
         presence: presence.clone(),
         pairing: pairing.clone(),

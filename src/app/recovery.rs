@@ -1,5 +1,7 @@
 //! What the last process left unfinished: every accepted request gets its end before anything is served.
 
+use openclaw_actors::approvals;
+use openclaw_actors::approvals::state::Rules;
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
 use openclaw_actors::dedupe;
 use openclaw_actors::dedupe::state::{Interrupted, Keys};
@@ -20,6 +22,8 @@ pub(super) struct Recovered {
     pub(super) keys: Keys,
     /// Conversations.
     pub(super) index: Index,
+    /// What may run on this host without asking.
+    pub(super) exec_rules: Option<Rules>,
 }
 
 /// Reads keys and conversations. Requests that were interrupted get their result, and their
@@ -53,6 +57,7 @@ pub(super) async fn recover(
     Ok(Recovered {
         keys: found.keys,
         index,
+        exec_rules: approvals::load(store.reader())?,
     })
 }
 

@@ -83,3 +83,80 @@ for (const api of ["openai-completions", "anthropic-messages", "google-generativ
     it("every frame of these connections is as the official validators want it", (t) => reportFrames(t, daemon.log));
   });
 }
+
+describe("a program behind exec approvals", () => {
+  const word = nonce("word");
+  const command = `printf %s ${word}; exit 3`;
+  let model;
+  let daemon;
+  before(async () => {
+    model = await startModel("nothing to do", {
+      teach(mock) {
+        mock.on(
+          { userMessage: /run it/, hasToolResult: false },
+          { toolCalls: [{ name: "exec", arguments: JSON.stringify({ command }) }] },
+        );
+        mock.on({ userMessage: /run it/, toolResultContains: "exit code 3" }, { content: "It ended with 3." });
+        mock.on({ userMessage: /run it/, toolResultContains: "refused" }, { content: "You said no." });
+      },
+    });
+    daemon = await startDaemon({ config: model.config() });
+  });
+  after(async () => {
+    await daemon?.end();
+    await model?.stop();
+  });
+
+  const run = async (session, decision) => {
+    const { client, event } = await connect({ daemon }, { caps: ["tool-events"] });
+    try {
+      const key = nonce("key");
+      await client.request("chat.send", { sessionKey: session, message: "run it", idempotencyKey: key });
+      const asked = await event("exec.approval.requested");
+      assert.equal(asked.request.command, command);
+      assert.deepEqual(await client.request("exec.approval.list", {}), [asked]);
+      await client.request("exec.approval.resolve", { id: asked.id, decision });
+      const resolved = await event("exec.approval.resolved", (p) => p.id === asked.id);
+      assert.equal(resolved.decision, decision);
+      const final = await event("chat", (p) => p.runId === key && ["final", "error"].includes(p.state));
+      assert.equal(final.state, "final", JSON.stringify(final));
+      const { messages } = await client.request("chat.history", { sessionKey: session });
+      const result = messages.find((m) => m.role === "toolResult");
+      return { answer: textOf(final.message), result };
+    } finally {
+      client.stop();
+    }
+  };
+
+  it("runs once its owner said yes", async () => {
+    const { answer, result } = await run("agent:main:yes", "allow-once");
+    assert.equal(answer, "It ended with 3.");
+    assert.equal(textOf(result), `${word}\n[exit code 3]`);
+    assert.equal(result.details.exitCode, 3);
+  });
+
+  it("does not run when the owner said no", async () => {
+    const { answer, result } = await run("agent:main:no", "deny");
+    assert.equal(answer, "You said no.");
+    assert.equal(result.isError, true);
+    assert.ok(!JSON.stringify(result).includes(word));
+  });
+
+  it("tells which tools there are, in the official shapes", async () => {
+    const { client } = await connect({ daemon });
+    try {
+      const catalog = await client.request("tools.catalog", {});
+      assert.ok(catalog.groups.some((group) => group.tools.some((tool) => tool.id === "exec")));
+      const effective = await client.request("tools.effective", { sessionKey: "main" });
+      assert.equal(effective.profile, "full");
+      const invoked = await client.request("tools.invoke", { name: "sessions_list", args: {} });
+      assert.equal(invoked.ok, true, JSON.stringify(invoked));
+      const rules = await client.request("exec.approvals.get", {});
+      assert.equal(rules.resolvedDefaults.security, "allowlist");
+    } finally {
+      client.stop();
+    }
+  });
+
+  it("every frame of these connections is as the official validators want it", (t) => reportFrames(t, daemon.log));
+});

@@ -16,6 +16,7 @@ pub mod prompt;
 mod rounds;
 pub mod run;
 pub mod state;
+mod system;
 mod take;
 pub mod tools;
 

@@ -21,6 +21,7 @@ use super::end::{End, Outcome};
 use super::generate::{Answer, Ask, NoAnswer};
 use super::prompt;
 use super::rounds::{self, Job, OpenCall};
+use super::system;
 use super::tools::Origin;
 use crate::call::Reply;
 use crate::clock::Millis;
@@ -283,10 +284,7 @@ async fn generate(
             .is_none_or(|row| row.plain_text() != "poison: run"),
         "poisoned run"
     );
-    let system = match (agent.system_prompt.clone(), turn.extra_system.clone()) {
-        (Some(own), Some(extra)) => Some(format!("{own}\n\n{extra}")),
-        (own, extra) => own.or(extra),
-    };
+    let system = system::prompt(agent, turn.extra_system.as_deref()).await;
     let ask = Ask {
         plan: settings.plan(agent, turn.model.as_deref()),
         system,

@@ -2,12 +2,13 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, audit, channels, chat, commands, config, device, device_scopes, device_setup,
-    logs, messaging, models, node, session_changes, sessions, system,
+    agent, agents, approvals, audit, channels, chat, commands, config, device, device_scopes,
+    device_setup, logs, messaging, models, node, session_changes, sessions, system, tools,
 };
 
 use super::table::Table;
 use crate::agent::AgentRunner;
+use crate::approvals::Approvals;
 use crate::audit::Audit;
 use crate::config::ConfigActor;
 use crate::dedupe::Dedupe;
@@ -43,6 +44,16 @@ pub fn dispatch() -> Dispatch {
         .routed::<system::GatewayIdentityGet>()
         .routed::<agent::Agent>()
         .routed::<agent::AgentWait>()
+        .routed::<tools::ToolsCatalog>()
+        .routed::<tools::ToolsEffective>()
+        .routed::<tools::ToolsInvoke>()
+        .routed::<approvals::ExecApprovalGet>()
+        .routed::<approvals::ExecApprovalList>()
+        .routed::<approvals::ExecApprovalRequest>()
+        .routed::<approvals::ExecApprovalResolve>()
+        .routed::<approvals::ExecApprovalWaitDecision>()
+        .routed::<approvals::ExecApprovalsGet>()
+        .routed::<approvals::ExecApprovalsSet>()
         .routed::<chat::ChatSend>()
         .routed::<chat::ChatAbort>()
         .routed::<chat::ChatHistory>()
@@ -87,6 +98,8 @@ pub struct Owners {
     pub dedupe: Addr<Dedupe>,
     /// Runs.
     pub runner: Addr<AgentRunner>,
+    /// What may run on this host.
+    pub approvals: Addr<Approvals>,
     /// Conversations.
     pub sessions: Addr<Sessions>,
     /// Presence.
@@ -108,6 +121,7 @@ pub fn table(owners: &Owners) -> Table {
     let Owners {
         dedupe,
         runner,
+        approvals: exec,
         sessions,
         presence,
         pairing,
@@ -121,6 +135,16 @@ pub fn table(owners: &Owners) -> Table {
         .on::<system::GatewayIdentityGet>(pairing.clone())
         .on::<agent::Agent>(dedupe.clone())
         .on::<agent::AgentWait>(runner.clone())
+        .on::<tools::ToolsCatalog>(runner.clone())
+        .on::<tools::ToolsEffective>(runner.clone())
+        .on::<tools::ToolsInvoke>(runner.clone())
+        .on::<approvals::ExecApprovalGet>(exec.clone())
+        .on::<approvals::ExecApprovalList>(exec.clone())
+        .on::<approvals::ExecApprovalRequest>(exec.clone())
+        .on::<approvals::ExecApprovalResolve>(exec.clone())
+        .on::<approvals::ExecApprovalWaitDecision>(exec.clone())
+        .on::<approvals::ExecApprovalsGet>(exec.clone())
+        .on::<approvals::ExecApprovalsSet>(exec.clone())
         .on::<chat::ChatSend>(dedupe.clone())
         .on::<chat::ChatAbort>(runner.clone())
         .on::<chat::ChatHistory>(sessions.clone())
@@ -173,6 +197,8 @@ pub const EVENTS: &[&str] = &[
     "device.pair.requested",
     "device.pair.resolved",
     "device.pair.setup.completed",
+    "exec.approval.requested",
+    "exec.approval.resolved",
     "health",
     "node.pair.requested",
     "node.pair.resolved",

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod agents;
+pub mod approvals;
 pub mod audit;
 pub mod channels;
 pub mod chat;
@@ -17,6 +18,7 @@ mod models_probe;
 pub mod node;
 pub mod sessions;
 pub mod system;
+pub mod tools;
 
 use bytes::Bytes;
 use openclaw_protocol::ErrorShape;

@@ -24,11 +24,13 @@ pub enum Table {
     Sends,
     /// Who did what, when.
     Audit,
+    /// The lasting rules of exec approvals.
+    ExecApprovals,
 }
 
 impl Table {
     /// Every table, in the order in which a commit opens them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Meta,
         Self::Devices,
         Self::PairingPending,
@@ -38,6 +40,7 @@ impl Table {
         Self::Idempotency,
         Self::Sends,
         Self::Audit,
+        Self::ExecApprovals,
     ];
 
     /// The name in the file. It is part of the format: never rename one.
@@ -52,6 +55,7 @@ impl Table {
             Self::Idempotency => "idempotency",
             Self::Sends => "sends",
             Self::Audit => "audit",
+            Self::ExecApprovals => "exec_approvals",
         }
     }
 

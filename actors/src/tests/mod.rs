@@ -1,5 +1,6 @@
 //! The actors together: whole turns, faults and interleavings, without sockets and processes.
 
+mod approvals;
 mod boundaries;
 mod exact;
 mod limits;

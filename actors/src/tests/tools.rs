@@ -312,3 +312,43 @@ fn a_run_that_is_stopped_takes_its_calls_with_it_and_says_so() {
         assert_eq!(last["content"][0]["text"], "got: and now?");
     });
 }
+
+#[test]
+fn the_inventory_follows_the_callers_scopes_and_the_rules() {
+    use openclaw_protocol::{Scope, Scopes};
+    paused(async {
+        let world = world().await;
+        let who = |scope| Who {
+            scopes: Scopes::of(&[scope]),
+            ..Who::admin()
+        };
+        let mut reader = Peer::connect(&world.core, &world.worker(), &who(Scope::Read)).await;
+        let mut writer = Peer::connect(&world.core, &world.worker(), &who(Scope::Write)).await;
+        let mine = json!({"sessionKey": "main"});
+        let names = |answer: &Value| -> Vec<String> {
+            let tools = answer["payload"]["groups"][0]["tools"].as_array().unwrap();
+            tools
+                .iter()
+                .map(|tool| tool["id"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        let read = names(&reader.ask("tools.effective", &mine).await);
+        assert!(read.contains(&"read".to_owned()) && !read.contains(&"exec".to_owned()));
+        let write = names(&writer.ask("tools.effective", &mine).await);
+        assert!(write.contains(&"exec".to_owned()) && write.contains(&"web_fetch".to_owned()));
+        let catalog = reader.ask("tools.catalog", &json!({})).await;
+        let groups = catalog["payload"]["groups"].as_array().unwrap();
+        assert!(groups.iter().any(|group| group["id"] == "fs"));
+        let pong = writer.ask("tools.invoke", &json!({"name": "pong"})).await;
+        assert_eq!(pong["payload"]["output"]["content"][0]["text"], "pong");
+        let none = writer
+            .ask("tools.invoke", &json!({"name": "gateway"}))
+            .await;
+        assert_eq!(
+            none["payload"]["error"]["message"],
+            "Tool not available: gateway"
+        );
+        let denied = reader.ask("tools.invoke", &json!({"name": "pong"})).await;
+        assert_eq!(denied["error"]["code"], "FORBIDDEN");
+    });
+}

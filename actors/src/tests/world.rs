@@ -12,6 +12,7 @@ use super::peer::Worker;
 use crate::agent::state::RunnerState;
 use crate::agent::tools::{ToolDeps, Toolbox};
 use crate::agent::{AgentRunner, RunnerDeps};
+use crate::approvals::{self, Approvals, ApprovalsDeps};
 use crate::audit::{Audit, AuditDeps};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::config::{CannotChange, ConfigActor, ConfigDeps};
@@ -218,6 +219,20 @@ fn owners(
             entropy: Arc::clone(&entropy),
         },
     );
+    let approvals = supervise::<Approvals>(
+        &threads.core,
+        policy,
+        watch,
+        ApprovalsDeps {
+            state: Kept::new(approvals::state::State::new(
+                approvals::load(store.reader()).unwrap(),
+            )),
+            gateway: gateway.clone(),
+            store: store.clone(),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(&entropy),
+        },
+    );
     let runner = supervise::<AgentRunner>(
         &threads.agents,
         policy,
@@ -236,6 +251,7 @@ fn owners(
                 sessions: sessions.clone(),
                 reader: store.reader().clone(),
                 views: views.clone(),
+                approvals: approvals.clone(),
                 web: Arc::new(LazyLock::new(|| Err("a test reads no web".into()))),
             })
             .with(super::tools::fakes()),
@@ -276,6 +292,7 @@ fn owners(
     Owners {
         dedupe,
         runner,
+        approvals,
         sessions,
         presence,
         pairing,

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::connect::Challenge;
+use crate::methods::approvals::PendingExecApproval;
 use crate::methods::device::PairRequest;
 use crate::methods::device_setup::SetupCompletion;
 use crate::methods::node::NodePairRequest;
@@ -14,6 +15,7 @@ use crate::scope::{Scope, Scopes};
 use crate::{Generation, Role};
 
 pub mod agent;
+pub mod approvals;
 pub mod chat;
 pub mod device;
 pub mod node;
@@ -22,6 +24,7 @@ pub mod system;
 mod v3;
 
 pub use agent::{AGENT, AgentEvent, AgentStream};
+pub use approvals::{EXEC_APPROVAL_REQUESTED, EXEC_APPROVAL_RESOLVED, ExecApprovalResolvedEvent};
 pub use chat::{CHAT, ChatEvent, ChatState, SESSION_MESSAGE, SessionMessageEvent};
 pub use device::{
     DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DEVICE_PAIR_SETUP_COMPLETED,
@@ -112,6 +115,7 @@ impl EventSpec {
 
 const READ: Gate = Gate::Scope(Scope::Read);
 const PAIRING: Gate = Gate::Scope(Scope::Pairing);
+const APPROVALS: Gate = Gate::Scope(Scope::Approvals);
 
 /// Every event that this gateway emits, by name. A name that is not here is never sent.
 pub static ALL: &[EventSpec] = &[
@@ -123,6 +127,12 @@ pub static ALL: &[EventSpec] = &[
     EventSpec::of::<DevicePairResolvedEvent>(DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always),
     EventSpec::of::<SetupCompletion>(DEVICE_PAIR_SETUP_COMPLETED, PAIRING, Droppable::Always)
         .since_v4(),
+    EventSpec::of::<PendingExecApproval>(EXEC_APPROVAL_REQUESTED, APPROVALS, Droppable::Always),
+    EventSpec::of::<ExecApprovalResolvedEvent>(
+        EXEC_APPROVAL_RESOLVED,
+        APPROVALS,
+        Droppable::Always,
+    ),
     EventSpec::of::<HealthSummary>(HEALTH, Gate::None, Droppable::Never),
     EventSpec::of::<HeartbeatEvent>(HEARTBEAT, Gate::None, Droppable::Always),
     EventSpec::of::<NodePairRequest>(NODE_PAIR_REQUESTED, PAIRING, Droppable::Always),

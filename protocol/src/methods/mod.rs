@@ -7,6 +7,7 @@ use crate::method::{Method, MethodSpec};
 
 pub mod agent;
 pub mod agents;
+pub mod approvals;
 pub mod audit;
 pub mod channels;
 pub mod chat;
@@ -25,6 +26,7 @@ pub mod session_changes;
 pub mod session_row;
 pub mod sessions;
 pub mod system;
+pub mod tools;
 
 /// Something that is done once per method, with its types at hand.
 pub trait Visitor {
@@ -75,6 +77,13 @@ table![
     device_scopes::DeviceScopesWaitUpgrade,
     device::DeviceTokenRevoke,
     device::DeviceTokenRotate,
+    approvals::ExecApprovalGet,
+    approvals::ExecApprovalList,
+    approvals::ExecApprovalRequest,
+    approvals::ExecApprovalResolve,
+    approvals::ExecApprovalWaitDecision,
+    approvals::ExecApprovalsGet,
+    approvals::ExecApprovalsSet,
     system::GatewayIdentityGet,
     system::Health,
     system::LastHeartbeat,
@@ -104,5 +113,8 @@ table![
     system::Status,
     system::SystemEvent,
     system::SystemPresence,
+    tools::ToolsCatalog,
+    tools::ToolsEffective,
+    tools::ToolsInvoke,
     audit::AuditList,
 ];

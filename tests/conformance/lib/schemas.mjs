@@ -45,6 +45,8 @@ const PARAMS_NAME = {
   "exec.approvals.node.get": "ExecApprovalsNodeGetParams",
 };
 const RESULT_NAME = {
+  "exec.approvals.get": "ExecApprovalsSnapshot",
+  "exec.approvals.set": "ExecApprovalsSnapshot",
   "device.scopes.requestUpgrade": "ScopeUpgradeRegistration",
   "device.scopes.waitUpgrade": "ScopeUpgradeResult",
   "agent.identity.get": "AgentIdentityResult",
@@ -61,6 +63,8 @@ const RESULT_PARTS = {
 
 /** Methods whose params have no schema in the package. */
 export const PARAMS_WITHOUT_SCHEMA = new Set([
+  "exec.approval.list",
+  "exec.approval.waitDecision",
   "trust.audit.list",
   "health",
   "status",
@@ -75,6 +79,11 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "exec.approval.request",
+  "exec.approval.list",
+  "exec.approval.get",
+  "exec.approval.resolve",
+  "exec.approval.waitDecision",
   "trust.audit.list",
   "sessions.preview",
   "sessions.patch",
@@ -130,6 +139,8 @@ const EVENT_SCHEMA = {
 
 /** Events whose payload has no schema in the package. */
 export const EVENTS_WITHOUT_SCHEMA = new Set([
+  "exec.approval.requested",
+  "exec.approval.resolved",
   "config.changed",
   "connect.challenge",
   "sessions.changed",

@@ -7,13 +7,14 @@
 
 mod call;
 mod edit;
+mod exec;
 mod policy;
 mod read;
 mod sessions_history;
 mod sessions_list;
 pub mod web;
 mod web_fetch;
-mod workspace;
+pub(crate) mod workspace;
 mod write;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use call::{Outcome, run};
 pub use policy::{Group, Layer, Policy, Profile};
 
 use super::model::{PromptImage, ToolDefinition};
+use crate::approvals::Approvals;
 use crate::call::Caller;
 use crate::sessions::Sessions;
 use crate::settings::{AgentSettings, Settings};
@@ -92,6 +94,12 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// What it does, in one sentence.
+    pub fn summary(&self) -> &str {
+        let end = self.description.find(". ").map(|end| end + 1);
+        &self.description[..end.unwrap_or(self.description.len())]
+    }
+
     /// It as a model sees it.
     pub fn definition(&self) -> ToolDefinition {
         ToolDefinition {
@@ -136,6 +144,8 @@ pub struct ToolDeps {
     pub reader: StoreReader,
     /// Published snapshots.
     pub views: Views,
+    /// What may run on this host.
+    pub approvals: Addr<Approvals>,
     /// Reads the web, and nothing of this host or its networks. Made by the first call.
     pub web: Arc<LazyLock<Result<web::Client, String>>>,
 }
@@ -249,6 +259,7 @@ impl Toolbox {
             Arc::new(read::Read),
             Arc::new(write::Write),
             Arc::new(edit::Edit),
+            Arc::new(exec::Exec),
             Arc::new(web_fetch::WebFetch),
             Arc::new(sessions_list::SessionsList),
             Arc::new(sessions_history::SessionsHistory),

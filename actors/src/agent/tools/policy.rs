@@ -118,6 +118,12 @@ pub struct Layer {
 pub struct Policy(pub Vec<Layer>);
 
 impl Policy {
+    /// What the agent's tools begin with: the last layer that names it counts.
+    pub fn profile(&self) -> Profile {
+        let named = self.0.iter().rev().find_map(|layer| layer.profile);
+        named.unwrap_or_default()
+    }
+
     /// Whether the agent may use a tool.
     pub fn permits(&self, name: &str, group: Group) -> bool {
         self.0.iter().all(|layer| layer.permits(name, group))

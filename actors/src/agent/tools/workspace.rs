@@ -24,16 +24,26 @@ const FOLDER: OFlags = OFlags::DIRECTORY
 
 /// A workspace, and what is not to be touched even where it lies inside.
 #[derive(Debug, Clone)]
-pub(super) struct Root {
+pub(crate) struct Root {
     /// The workspace.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The gateway's own folder: secrets and the store.
-    pub(super) state: PathBuf,
+    pub(crate) state: PathBuf,
     /// The configuration.
-    pub(super) config: PathBuf,
+    pub(crate) config: PathBuf,
 }
 
 impl Root {
+    /// A folder in which only files of fixed names are looked for.
+    pub(crate) fn plain(path: PathBuf) -> Self {
+        let nowhere = PathBuf::from("/nonexistent");
+        Self {
+            path,
+            state: nowhere.clone(),
+            config: nowhere,
+        }
+    }
+
     /// Refuses what belongs to the gateway. No links are followed below the workspace, so the path is
     /// what it looks like from the workspace's real place on.
     fn check(&self, parts: &[std::ffi::OsString], written: &str) -> Result<(), ToolError> {
@@ -145,7 +155,7 @@ fn spot(root: &Root, written: &str, create: bool) -> Result<Spot, ToolError> {
 /// # Errors
 ///
 /// In words for the model.
-pub(super) fn read(root: &Root, written: &str) -> Result<Vec<u8>, ToolError> {
+pub(crate) fn read(root: &Root, written: &str) -> Result<Vec<u8>, ToolError> {
     let Spot { folder, name } = spot(root, written, false)?;
     // Not waiting for the other end of a pipe that somebody put there.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -211,7 +221,7 @@ pub(super) fn list(
 /// # Errors
 ///
 /// In words for the model.
-pub(super) fn write(root: &Root, written: &str, bytes: &[u8]) -> Result<(), ToolError> {
+pub(crate) fn write(root: &Root, written: &str, bytes: &[u8]) -> Result<(), ToolError> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(ToolError::new(format!(
             "the content is larger than {MAX_FILE_BYTES} bytes"
