@@ -16,6 +16,7 @@ use crate::agent::tools::Policy;
 use crate::dedupe::state::Bounds;
 use crate::node::policy::CommandPolicy;
 use crate::pairing::reach::Reach;
+use crate::sessions::freshness::ResetRules;
 
 /// One generation of settings.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Settings {
     pub main_key: String,
     /// One session for everyone instead of one per sender.
     pub global_scope: bool,
+    /// When conversations begin anew by themselves.
+    pub resets: ResetRules,
     /// Most runs at one time.
     pub max_concurrent: usize,
     /// Most runs that wait, over all sessions.
@@ -237,6 +240,7 @@ pub mod testing {
             default_agent: "main".into(),
             main_key: "main".into(),
             global_scope: false,
+            resets: crate::sessions::freshness::ResetRules::default(),
             max_concurrent: 4,
             max_queued: 100,
             queue: QueueSettings {

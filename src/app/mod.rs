@@ -259,6 +259,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             store: store.clone(),
             settings: views.settings.clone(),
             clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            create: runner.clone().recipient(),
             chat_send: runner.clone().recipient(),
             agent: runner.clone().recipient(),
             send: sessions.clone().recipient(),

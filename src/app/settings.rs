@@ -11,6 +11,7 @@ use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::node::policy::CommandPolicy;
 use openclaw_actors::pairing::reach::{Listens, Reach};
 use openclaw_actors::session::peer::{Proxies, ProxyRules};
+use openclaw_actors::sessions::freshness::{ResetRule, ResetRules};
 use openclaw_actors::settings::{
     AgentSettings, ModelPlan, QueueSettings, ResolvedModel, Retention, Settings,
 };
@@ -26,7 +27,7 @@ use crate::config::models::{
     AuthProfiles, Input, ModelSources, ResolvedModel as Found, choice, is_unconfigured, resolve,
 };
 use crate::config::redact::ConfigSnapshot;
-use crate::config::session::SessionScope;
+use crate::config::session::{Reset, ResetMode, Session, SessionScope};
 use crate::config::{Environment, Loaded};
 
 /// Most runs that wait, over all sessions.
@@ -45,6 +46,7 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         default_agent: config.agents.default_id(),
         main_key: config.session.main_key.clone(),
         global_scope: config.session.scope == SessionScope::Global,
+        resets: resets(&config.session),
         max_concurrent: usize::try_from(defaults.max_concurrent).unwrap_or(1),
         max_queued: MAX_QUEUED,
         queue: QueueSettings {
@@ -76,6 +78,55 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         log_file: Some(crate::telemetry::log_file(loaded)),
         reach: reach(&config.gateway),
     }
+}
+
+/// When conversations begin anew by themselves; never, where nothing says so.
+fn resets(session: &Session) -> ResetRules {
+    let general = session.reset.as_ref().map(rule);
+    let older = session.idle_minutes.map(|minutes| ResetRule {
+        daily_at: None,
+        idle: Some(minutes_of(minutes)),
+    });
+    let all = |rules: &BTreeMap<String, Reset>| {
+        let rules = rules.iter().map(|(name, reset)| {
+            let name = if name == "dm" { "direct" } else { name };
+            (name.to_owned(), rule(reset))
+        });
+        rules.collect()
+    };
+    ResetRules {
+        general: general.or(older).unwrap_or_default(),
+        by_kind: all(&session.reset_by_type),
+        by_channel: all(&session.reset_by_channel),
+        zone: jiff::tz::TimeZone::system(),
+    }
+}
+
+fn rule(reset: &Reset) -> ResetRule {
+    /// Of the daily reset where none is named.
+    const HOUR: u8 = 4;
+    /// Of the idle reset where none is named.
+    const MINUTES: u64 = 60;
+    let idle = reset.idle_minutes.map(minutes_of);
+    match reset.mode {
+        Some(ResetMode::None) => ResetRule::default(),
+        Some(ResetMode::Idle) => ResetRule {
+            daily_at: None,
+            idle: idle.or_else(|| Some(minutes_of(MINUTES))),
+        },
+        Some(ResetMode::Daily) => ResetRule {
+            daily_at: Some(reset.at_hour.unwrap_or(HOUR)),
+            idle,
+        },
+        None => ResetRule {
+            daily_at: reset.at_hour,
+            idle,
+        },
+    }
+}
+
+const fn minutes_of(minutes: u64) -> Duration {
+    Duration::from_secs(minutes.saturating_mul(60))
 }
 
 /// How others reach this gateway.

@@ -31,3 +31,4 @@ mod reload;
 mod sessions;
 mod slow;
 mod terminal;
+mod starts;

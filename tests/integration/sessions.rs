@@ -201,3 +201,57 @@ async fn an_injected_message_is_shown_and_stored_and_starts_nothing() {
     assert_eq!(rows[2].1, "[cron]\n\nBackup done");
     assert_eq!(model.journal().len(), 1);
 }
+
+#[tokio::test]
+async fn messages_are_found_by_their_words_in_every_session() {
+    let model = Model::echoing().await;
+    let daemon = Daemon::start(Plan::with_model(&model));
+    let mut client = daemon.client().await;
+    turn(&mut client, "main", "when does the blue train leave?", "k1").await;
+    turn(
+        &mut client,
+        "errand",
+        "buy a train ticket, a blue one",
+        "k2",
+    )
+    .await;
+    turn(&mut client, "main", "/status blue train", "c1").await;
+    let hits = |found: &Value| -> Vec<(String, String)> {
+        let rows = found["results"].as_array().expect("results").iter();
+        rows.filter(|row| row["role"] == "user")
+            .map(|row| {
+                let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+                (text("sessionKey"), text("snippet"))
+            })
+            .collect()
+    };
+    let found = client
+        .call("sessions.search", json!({ "query": "Blue TRAIN" }))
+        .await;
+    let (main, errand) = ("agent:main:main", "agent:main:errand");
+    let expected = [
+        (main, "when does the blue train leave?"),
+        (errand, "buy a train ticket, a blue one"),
+    ];
+    let expected = expected.map(|(key, text)| (key.to_owned(), text.to_owned()));
+    assert_eq!(hits(&found), expected, "the phrase first: {found}");
+    let found = client
+        .call(
+            "sessions.search",
+            json!({ "query": "train", "sessionKeys": ["errand"], "limit": 1 }),
+        )
+        .await;
+    assert_eq!(
+        found["results"].as_array().map(Vec::len),
+        Some(1),
+        "{found}"
+    );
+    assert_eq!(found["results"][0]["sessionKey"], errand);
+    let none = client
+        .call("sessions.search", json!({ "query": "train green" }))
+        .await;
+    assert_eq!(none["results"], json!([]));
+    client
+        .refused("sessions.search", json!({ "query": " " }))
+        .await;
+}

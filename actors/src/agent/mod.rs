@@ -27,6 +27,7 @@ use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message};
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::{ErrorShape, Method};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::call::Reply;
@@ -79,7 +80,7 @@ impl RunnerDeps {
         self.clock.now().wire()
     }
 
-    fn tell(&self, event: Option<EventOut>) {
+    pub(crate) fn tell(&self, event: Option<EventOut>) {
         if let Some(event) = event {
             self.gateway.emit(event);
         }
@@ -143,6 +144,8 @@ pub(crate) struct Incoming {
     pub queue_mode: Option<QueueMode>,
     /// Whether it is text for the agent even where it reads as a command.
     pub as_text: bool,
+    /// What its key is answered with once it ended, where that is not the run's own end.
+    pub stored: Option<Value>,
 }
 
 impl AgentRunner {
@@ -215,6 +218,7 @@ impl AgentRunner {
             extra_system,
             timeout,
             queue_mode,
+            stored,
             ..
         } = incoming;
         let (stopper, stop) = watch::channel(None);
@@ -254,6 +258,7 @@ impl AgentRunner {
                 timeout,
                 queue_mode: queue_mode.or(appended.queue_mode).unwrap_or(queue.mode),
                 joined: Vec::new(),
+                stored,
                 text,
                 open_calls: Arc::default(),
                 stop,

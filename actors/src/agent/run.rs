@@ -12,7 +12,7 @@ use openclaw_protocol::events::agent::AgentEvent as Data;
 use openclaw_protocol::events::chat::ChatError;
 use openclaw_protocol::methods::agent::{Agent, AgentFinal, RunStatus};
 use openclaw_protocol::methods::chat::QueueMode;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::RunnerDeps;
@@ -91,6 +91,8 @@ pub struct Turn {
     pub queue_mode: QueueMode,
     /// Earlier messages that this run answers too.
     pub joined: Vec<Joined>,
+    /// See [`super::Incoming::stored`].
+    pub stored: Option<Value>,
     /// The text so far, shared with readers.
     pub text: Arc<Mutex<String>>,
     /// Calls of tools that are written down and have no result yet.
@@ -107,6 +109,19 @@ pub struct Joined {
     pub run_id: Arc<str>,
     guard: KeyGuard,
     reply: Option<Reply<Agent>>,
+    stored: Option<Value>,
+}
+
+/// What a key is answered with from now on.
+fn stored_end(own: Option<&Value>, end: &End, answered_twice: bool) -> Stored {
+    own.map_or_else(
+        || end.stored(answered_twice),
+        |payload| Stored {
+            ok: true,
+            payload: Some(payload.clone()),
+            error: None,
+        },
+    )
 }
 
 impl Turn {
@@ -118,6 +133,7 @@ impl Turn {
             run_id: earlier.run_id,
             guard: earlier.guard,
             reply: earlier.reply,
+            stored: earlier.stored,
         });
         joined.append(&mut self.joined);
         self.joined = joined;
@@ -331,7 +347,7 @@ async fn finish(
     for row in &mut end.cut_off {
         row.meta.get_or_insert_default().run_id = Some(turn.run_id.to_string());
     }
-    let stored = end.stored(turn.reply.is_some());
+    let stored = stored_end(turn.stored.as_ref(), &end, turn.reply.is_some());
     let committed = commit_patiently(&turn, &deps, &end, &stored).await;
     let Turn {
         guard,
@@ -452,7 +468,7 @@ async fn commit(
     let mut ops = vec![op];
     for joined in &turn.joined {
         let own = joined.guard.finish(
-            end.stored(joined.reply.is_some()).of_run(&joined.run_id),
+            stored_end(joined.stored.as_ref(), end, joined.reply.is_some()).of_run(&joined.run_id),
             now,
         );
         ops.push(own.map_err(|error| crate::methods::store_error(&error))?);

@@ -5,6 +5,7 @@ use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::ChatSend;
 use openclaw_protocol::methods::messaging::Send;
+use openclaw_protocol::methods::session_starts::SessionsCreate;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -33,6 +34,17 @@ impl Keyed for ChatSend {
 
     fn while_in_flight(params: &Self::Params) -> WhileInFlight {
         WhileInFlight::Answer(json!({ "runId": params.idempotency_key, "status": "in_flight" }))
+    }
+}
+
+/// Its key is always there: the gate makes one up where the client gave none.
+impl Keyed for SessionsCreate {
+    fn key(params: &Self::Params) -> &str {
+        params.idempotency_key.as_deref().unwrap_or_default()
+    }
+
+    fn while_in_flight(_: &Self::Params) -> WhileInFlight {
+        WhileInFlight::Wait
     }
 }
 

@@ -12,12 +12,15 @@ use actix::prelude::SendError;
 use actix::{Actor, Context, Handler, Message, Recipient};
 use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::agent::Agent;
-use openclaw_protocol::methods::chat::ChatSend;
+use openclaw_protocol::methods::chat::{ChatSend, ChatSendParams};
 use openclaw_protocol::methods::messaging::Send;
+use openclaw_protocol::methods::session_starts::{
+    SessionsCreate, SessionsSend, SessionsSendParams,
+};
 use serde_json::json;
 
 use crate::call::{Call, Reply};
-use crate::clock::{Millis, SharedClock};
+use crate::clock::{Millis, SharedClock, SharedEntropy};
 use crate::kept::Kept;
 use crate::limiter::counts::Count;
 use crate::published::Published;
@@ -44,6 +47,10 @@ pub struct DedupeDeps {
     pub settings: Published<Settings>,
     /// Time.
     pub clock: SharedClock,
+    /// Randomness, for keys that a client left out.
+    pub entropy: SharedEntropy,
+    /// Owner of `sessions.create`.
+    pub create: Recipient<Admitted<SessionsCreate>>,
     /// Owner of `chat.send`.
     pub chat_send: Recipient<Admitted<ChatSend>>,
     /// Owner of `agent`.
@@ -393,4 +400,56 @@ macro_rules! gate {
 
 gate!(ChatSend, chat_send);
 gate!(Agent, agent);
+
+impl Handler<Call<SessionsCreate>> for Dedupe {
+    type Result = ();
+
+    fn handle(&mut self, mut call: Call<SessionsCreate>, ctx: &mut Self::Context) {
+        let key = call.params.idempotency_key.take();
+        call.params.idempotency_key = Some(key.unwrap_or_else(|| self.new_key()));
+        let owner = self.deps.create.clone();
+        self.admit(call, actix::AsyncContext::address(ctx).recipient(), &owner);
+    }
+}
+
+/// `sessions.send` is `chat.send` with other names, and shares its keys.
+impl Handler<Call<SessionsSend>> for Dedupe {
+    type Result = ();
+
+    fn handle(&mut self, call: Call<SessionsSend>, ctx: &mut Self::Context) {
+        let SessionsSendParams {
+            key,
+            agent_id,
+            message,
+            thinking,
+            attachments,
+            timeout_ms,
+            idempotency_key,
+        } = call.params;
+        let params = ChatSendParams {
+            agent_id,
+            thinking,
+            attachments,
+            timeout_ms,
+            ..ChatSendParams::new(
+                key,
+                message,
+                idempotency_key.unwrap_or_else(|| self.new_key()),
+            )
+        };
+        let call = Call {
+            params,
+            caller: call.caller,
+            reply: call.reply.cast(),
+        };
+        Handler::<Call<ChatSend>>::handle(self, call, ctx);
+    }
+}
+
+impl Dedupe {
+    fn new_key(&self) -> String {
+        self.deps.entropy.uuid().to_string()
+    }
+}
+
 gate!(Send, send);

@@ -3,7 +3,8 @@
 use actix::Addr;
 use openclaw_protocol::methods::{
     agent, agents, approvals, audit, channels, chat, commands, config, device, device_scopes,
-    device_setup, logs, messaging, models, node, session_changes, sessions, system, tools,
+    device_setup, logs, messaging, models, node, session_changes, session_search, session_starts,
+    sessions, system, tools,
 };
 
 use super::table::Table;
@@ -70,6 +71,9 @@ pub fn dispatch() -> Dispatch {
         .routed::<sessions::SessionsPreview>()
         .routed::<session_changes::SessionsAbort>()
         .routed::<session_changes::SessionsDelete>()
+        .routed::<session_starts::SessionsCreate>()
+        .routed::<session_starts::SessionsSend>()
+        .routed::<session_search::SessionsSearch>()
         .routed::<session_changes::SessionsPatch>()
         .routed::<session_changes::SessionsReset>()
         .routed::<logs::LogsTail>()
@@ -161,6 +165,9 @@ pub fn table(owners: &Owners) -> Table {
         .on::<sessions::SessionsPreview>(sessions.clone())
         .on::<session_changes::SessionsAbort>(runner.clone())
         .on::<session_changes::SessionsDelete>(runner.clone())
+        .on::<session_starts::SessionsCreate>(dedupe.clone())
+        .on::<session_starts::SessionsSend>(dedupe.clone())
+        .on::<session_search::SessionsSearch>(sessions.clone())
         .on::<session_changes::SessionsPatch>(sessions.clone())
         .on::<session_changes::SessionsReset>(runner.clone())
         .on::<logs::LogsTail>(logs.clone())

@@ -104,7 +104,7 @@ pub fn recent(
 }
 
 /// Shows rows of the transcript, the newest first, until `visit` breaks or fails.
-fn newest_first(
+pub(super) fn newest_first(
     reader: &StoreReader,
     range: &Range<Vec<u8>>,
     mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,

@@ -5,10 +5,12 @@
 
 pub mod ask;
 pub mod change;
+pub mod freshness;
 pub mod history;
 pub mod keys;
 pub mod list;
 pub mod record;
+pub mod search;
 pub mod state;
 
 use std::collections::BTreeMap;
@@ -19,9 +21,10 @@ use openclaw_protocol::events::{
     SESSION_MESSAGE, SESSIONS_CHANGED, SessionMessageEvent, SessionsChangedEvent,
 };
 use openclaw_protocol::methods::chat::QueueMode;
+use openclaw_protocol::methods::message::MessageRole;
 use openclaw_protocol::methods::sessions::SessionRow;
 
-use crate::clock::{SharedClock, SharedEntropy};
+use crate::clock::{Millis, SharedClock, SharedEntropy};
 use crate::event::{Audience, Class, EventOut, PlainV4};
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
@@ -29,6 +32,7 @@ use crate::store::{StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
+use freshness::ResetRule;
 use state::{Draft, Index, Prepared, Record};
 
 /// What conversations work with.
@@ -188,10 +192,18 @@ impl Handler<Append> for Sessions {
         let key = Arc::clone(&draft.key);
         let entropy = Arc::clone(&self.deps.entropy);
         let now = self.deps.clock.now();
-        let prepared = self
-            .deps
-            .index
-            .with(|index| index.prepare(draft, || entropy.uuid().to_string(), now));
+        let over = self.is_over(&draft);
+        let prepared = self.deps.index.with(|index| {
+            let mut ops = Vec::new();
+            if over {
+                let place = (&draft.key, draft.agent_id.as_str());
+                ops = index.reset(place, || entropy.uuid().to_string(), now)?.ops;
+            }
+            let mut prepared = index.prepare(draft, || entropy.uuid().to_string(), now)?;
+            ops.append(&mut prepared.ops);
+            prepared.ops = ops;
+            Ok(prepared)
+        });
         let Prepared {
             session_id,
             rows,
@@ -223,6 +235,36 @@ impl Handler<Append> for Sessions {
 }
 
 impl Sessions {
+    /// Whether a message comes to a conversation that is over by `session.reset`, so that it begins
+    /// another one. None is over while anything of it runs or waits.
+    fn is_over(&self, draft: &Draft) -> bool {
+        let asks = draft.session_id.is_none()
+            && draft
+                .messages
+                .iter()
+                .any(|row| row.role == MessageRole::User);
+        let settings = self.deps.views.settings.load();
+        let rule = settings.resets.of(&draft.key);
+        if !asks || rule == ResetRule::default() {
+            return false;
+        }
+        let views = &self.deps.views;
+        let waiting = views.queued.load();
+        // The message itself waits already.
+        let others = waiting.get(&draft.key).is_some_and(|runs| runs.len() > 1);
+        if others || views.runs.load().contains_key(&draft.key) {
+            return false;
+        }
+        let now = self.deps.clock.now();
+        self.deps.index.with(|index| {
+            index.get(&draft.key).is_some_and(|record| {
+                let active = Millis(record.updated_at);
+                let began = record.began_at.map_or(active, Millis);
+                settings.resets.is_over(rule, began, active, now)
+            })
+        })
+    }
+
     /// The row of a record with what is running in it.
     pub(crate) fn row(&self, record: &Record) -> SessionRow {
         row(&self.deps.views, record)

@@ -27,6 +27,9 @@ pub struct Record {
     pub created_at: i64,
     /// Milliseconds since the epoch.
     pub updated_at: i64,
+    /// When its present conversation began, milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<i64>,
     /// Number of the next transcript row.
     pub next_seq: u64,
     /// Name that a person gave it.

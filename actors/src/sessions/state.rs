@@ -196,6 +196,7 @@ impl Index {
             agent_id: agent.to_owned(),
             created_at: now.get(),
             updated_at: now.get(),
+            began_at: Some(now.get()),
             next_seq: 1,
             label: None,
             title: None,
@@ -269,6 +270,7 @@ impl Index {
                 let surplus = record.past.len().saturating_sub(MAX_PAST);
                 gone.extend(record.past.drain(..surplus));
                 record.session_id = new_id;
+                record.began_at = Some(now.get());
                 record.next_seq = 1;
                 record.title = None;
                 record.preview = None;

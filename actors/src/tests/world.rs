@@ -269,6 +269,8 @@ fn owners(
             store: store.clone(),
             settings: views.settings.clone(),
             clock: Arc::clone(clock),
+            entropy: Arc::clone(&entropy),
+            create: runner.clone().recipient(),
             chat_send: runner.clone().recipient(),
             agent: runner.clone().recipient(),
             send: sessions.clone().recipient(),

@@ -126,6 +126,40 @@ pub struct ChatSendParams {
     pub system_provenance_receipt: Option<Value>,
 }
 
+impl ChatSendParams {
+    /// A message, and nothing else said about it.
+    pub const fn new(session_key: String, message: String, idempotency_key: String) -> Self {
+        Self {
+            session_key,
+            message,
+            idempotency_key,
+            agent_id: None,
+            session_id: None,
+            thinking: None,
+            queue_mode: None,
+            deliver: None,
+            originating_channel: None,
+            originating_to: None,
+            originating_account_id: None,
+            originating_thread_id: None,
+            reply_to_id: None,
+            attachments: None,
+            timeout_ms: None,
+            suppress_command_interpretation: None,
+            expected_leaf_entry_id: None,
+            expected_session_routing_contract: None,
+            expected_permission_mode: None,
+            expected_tool_overrides: None,
+            intent: None,
+            fast_mode: None,
+            fast_auto_on_seconds: None,
+            tool_bindings: None,
+            system_input_provenance: None,
+            system_provenance_receipt: None,
+        }
+    }
+}
+
 /// What to do with a message while a run is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -24,6 +24,8 @@ pub mod models;
 pub mod node;
 pub mod session_changes;
 pub mod session_row;
+pub mod session_search;
+pub mod session_starts;
 pub mod sessions;
 pub mod system;
 pub mod tools;
@@ -99,6 +101,7 @@ table![
     node::NodeRename,
     messaging::Send,
     session_changes::SessionsAbort,
+    session_starts::SessionsCreate,
     session_changes::SessionsDelete,
     sessions::SessionsDescribe,
     sessions::SessionsList,
@@ -108,6 +111,8 @@ table![
     sessions::SessionsPreview,
     session_changes::SessionsReset,
     sessions::SessionsResolve,
+    session_search::SessionsSearch,
+    session_starts::SessionsSend,
     sessions::SessionsSubscribe,
     sessions::SessionsUnsubscribe,
     system::Status,

@@ -89,6 +89,7 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "sessions.patch",
   "sessions.reset",
   "sessions.abort",
+  "sessions.send",
   "chat.inject",
   "device.pair.remove",
   "device.pair.rename",

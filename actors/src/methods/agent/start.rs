@@ -74,6 +74,7 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             // Whoever waits for a result gets one of its own.
             queue_mode: Some(QueueMode::Followup),
             as_text: false,
+            stored: None,
         };
         self.accept(
             incoming,

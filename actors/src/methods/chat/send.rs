@@ -79,6 +79,7 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             timeout,
             queue_mode: params.queue_mode,
             as_text,
+            stored: None,
         };
         self.accept(
             incoming,

@@ -1,6 +1,7 @@
 //! `sessions.*`: the index of conversations and who listens to them.
 
 mod abort;
+mod create;
 mod delete;
 mod describe;
 mod list;
@@ -9,4 +10,5 @@ mod patch;
 mod preview;
 mod reset;
 mod resolve;
+mod search;
 mod subscribe;

@@ -83,29 +83,12 @@ fn apply(
         ));
     }
     if let Some(Nullable(label)) = &params.label {
-        let label = label.as_ref().map(|label| label.0.trim().to_owned());
-        let taken = index
-            .records()
-            .find(|other| other.key != record.key && label.is_some() && other.label == label);
-        if let Some(other) = taken {
-            return Err(refused(format!(
-                "at /label: it is the name of {} already",
-                other.key
-            )));
-        }
-        record.label = label.filter(|label| !label.is_empty());
+        let label = label.as_ref().map(|label| label.0.as_str());
+        rename(index, record, label).map_err(refused)?;
     }
     if let Some(Nullable(model)) = &params.model {
         if let Some(model) = model {
-            match settings.catalogue.get(model) {
-                Some(Ok(_)) => {}
-                Some(Err(problem)) => return Err(refused(format!("at /model: {problem}"))),
-                None => {
-                    return Err(refused(format!(
-                        "at /model: \"{model}\" is not configured; models.list has those that are, as provider/model"
-                    )));
-                }
-            }
+            known_model(settings, model).map_err(refused)?;
         }
         record.model.clone_from(model);
     }
@@ -115,4 +98,43 @@ fn apply(
     record.archived = params.archived.unwrap_or(record.archived);
     record.pinned = params.pinned.unwrap_or(record.pinned);
     Ok(())
+}
+
+/// Gives a session its name, or takes it away.
+///
+/// # Errors
+///
+/// When another session has it.
+pub(super) fn rename(
+    index: &Index,
+    record: &mut Record,
+    label: Option<&str>,
+) -> Result<(), String> {
+    let label = label.map(|label| label.trim().to_owned());
+    let taken = index
+        .records()
+        .find(|other| other.key != record.key && label.is_some() && other.label == label);
+    if let Some(other) = taken {
+        return Err(format!(
+            "at /label: it is the name of {} already",
+            other.key
+        ));
+    }
+    record.label = label.filter(|label| !label.is_empty());
+    Ok(())
+}
+
+/// Whether a session can have this model.
+///
+/// # Errors
+///
+/// Why not, with the remedy.
+pub(super) fn known_model(settings: &Settings, model: &str) -> Result<(), String> {
+    match settings.catalogue.get(model) {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(problem)) => Err(format!("at /model: {problem}")),
+        None => Err(format!(
+            "at /model: \"{model}\" is not configured; models.list has those that are, as provider/model"
+        )),
+    }
 }
