@@ -53,6 +53,17 @@ pub struct Settings {
     pub log_file: Option<PathBuf>,
     /// How others reach this gateway, for setup codes.
     pub reach: Reach,
+    /// Which HTTP endpoints are served.
+    pub http: HttpEndpoints,
+}
+
+/// The HTTP endpoints that are off unless they are asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HttpEndpoints {
+    /// `/v1/chat/completions`.
+    pub chat_completions: bool,
+    /// `/v1/responses`.
+    pub responses: bool,
 }
 
 /// What becomes of messages that come during a run of their session (`messages.queue`).
@@ -256,6 +267,7 @@ pub mod testing {
             nodes: CommandPolicy::default(),
             log_file: None,
             reach: crate::pairing::reach::Reach::default(),
+            http: super::HttpEndpoints::default(),
         }
     }
 }

@@ -13,7 +13,7 @@ use openclaw_actors::pairing::reach::{Listens, Reach};
 use openclaw_actors::session::peer::{Proxies, ProxyRules};
 use openclaw_actors::sessions::freshness::{ResetRule, ResetRules};
 use openclaw_actors::settings::{
-    AgentSettings, ModelPlan, QueueSettings, ResolvedModel, Retention, Settings,
+    AgentSettings, HttpEndpoints, ModelPlan, QueueSettings, ResolvedModel, Retention, Settings,
 };
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
 use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
@@ -77,6 +77,10 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         ),
         log_file: Some(crate::telemetry::log_file(loaded)),
         reach: reach(&config.gateway),
+        http: HttpEndpoints {
+            chat_completions: config.gateway.http.endpoints.chat_completions.enabled,
+            responses: config.gateway.http.endpoints.responses.enabled,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP surface: one port for `WebSockets`, probes and the chat page.
 
 mod folder;
+mod openai;
 mod paths;
 mod probes;
 mod rules;
@@ -71,6 +72,7 @@ pub fn serve(
                     .to(ws::upgrade),
             )
             .configure(probes::configure)
+            .configure(openai::configure)
             .configure(|config| webchat::configure(config, &state.page))
     })
     .on_connect(ws::keep_socket)

@@ -84,7 +84,10 @@ fn turn_away(peer: &Peer, why: TurnedAway) -> HttpResponse {
 }
 
 /// Who asks, or the refusal of a request that is somebody else's.
-async fn peer_of(request: &HttpRequest, state: &HttpState) -> Result<Peer, HttpResponse> {
+pub(super) async fn peer_of(
+    request: &HttpRequest,
+    state: &HttpState,
+) -> Result<Peer, HttpResponse> {
     let from = request
         .peer_addr()
         .ok_or_else(|| HttpResponse::BadRequest().body("a request needs a peer address"))?;
@@ -113,7 +116,7 @@ async fn peer_of(request: &HttpRequest, state: &HttpState) -> Result<Peer, HttpR
 }
 
 /// The page cannot read why; the log and the audit trail tell its owner.
-fn refuse_origin(peer: &Peer, state: &HttpState) -> HttpResponse {
+pub(super) fn refuse_origin(peer: &Peer, state: &HttpState) -> HttpResponse {
     let row = AuditRow::new(Kind::ConnectRefused)
         .code("origin_not_allowed")
         .reason(REMEDY)

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod handshake;
 pub mod hello;
 pub mod hub;
+pub mod inner;
 pub mod link;
 mod notes;
 pub mod origin;

@@ -51,6 +51,36 @@ pub struct Gateway {
     pub tailscale: Tailscale,
     /// Bounds of sockets and queues.
     pub limits: Limits,
+    /// HTTP beside the WebSocket.
+    pub http: Http,
+}
+
+/// `gateway.http`.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Http {
+    /// What is served besides the page and the probes.
+    pub endpoints: HttpEndpoints,
+}
+
+/// `gateway.http.endpoints`: each lets whoever knows the shared secret use agents over HTTP.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct HttpEndpoints {
+    /// `/v1/chat/completions`, as OpenAI's clients ask.
+    #[expect(clippy::doc_markdown, reason = "shown as help")]
+    pub chat_completions: HttpEndpoint,
+    /// `/v1/responses`, as OpenAI's clients ask.
+    #[expect(clippy::doc_markdown, reason = "shown as help")]
+    pub responses: HttpEndpoint,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct HttpEndpoint {
+    /// Whether it is served.
+    pub enabled: bool,
 }
 
 impl Default for Gateway {
@@ -71,6 +101,7 @@ impl Default for Gateway {
             remote: Remote::default(),
             tailscale: Tailscale::default(),
             limits: Limits::default(),
+            http: Http::default(),
         }
     }
 }

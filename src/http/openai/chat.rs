@@ -1,0 +1,154 @@
+//! `POST /v1/chat/completions`.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use futures_util::stream;
+use openclaw_actors::session::socket::Worker;
+use serde_json::{Value, json};
+
+use super::super::HttpState;
+use super::prompt::{self, Hints};
+use super::run::{Done, Piece, Run};
+use super::{auth, error_body, event_stream, failed, invalid, read, sse, switched_off};
+
+pub(super) async fn complete(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<HttpState>,
+    worker: web::Data<Worker>,
+) -> HttpResponse {
+    match serve(&request, payload, &state, &worker).await {
+        Ok(response) | Err(response) => response,
+    }
+}
+
+async fn serve(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &HttpState,
+    worker: &Worker,
+) -> Result<HttpResponse, HttpResponse> {
+    if let Some(off) = switched_off(state, |http| http.chat_completions) {
+        return Err(off);
+    }
+    let entrant = auth::enter(request, state, "/v1/chat/completions").await?;
+    let body = read(payload).await?;
+    let said = prompt::messages(&body["messages"]).map_err(|wrong| invalid(&wrong))?;
+    let views = &state.sessions.views;
+    let prompt = {
+        let settings = views.settings.load();
+        prompt::build(&body, &said, &hints(request, state), &settings)
+            .map_err(|wrong| invalid(&wrong))?
+    };
+    let run = Run::start(state, worker, entrant, &prompt)
+        .await
+        .map_err(|error| failed(&error))?;
+    let answer = Answer {
+        id: format!("chatcmpl_{}", state.sessions.entropy.uuid()),
+        created: views.places.now_ms() / 1_000,
+        model: body["model"].as_str().unwrap_or("openclaw").to_owned(),
+        usage: body["stream_options"]["include_usage"] == true,
+    };
+    if body["stream"] == true {
+        return Ok(streamed(run, answer));
+    }
+    let done = run.whole().await.map_err(|error| failed(&error))?;
+    Ok(HttpResponse::Ok().json(answer.whole(&done)))
+}
+
+/// What the headers say beside the body.
+pub(super) fn hints(request: &HttpRequest, state: &HttpState) -> Hints {
+    let header = |name: &str| {
+        let value = request.headers().get(name)?.to_str().ok()?.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    Hints {
+        agent: header("x-openclaw-agent-id"),
+        session: header("x-openclaw-session-key"),
+        fresh: state.sessions.entropy.uuid().to_string(),
+    }
+}
+
+/// What all pieces of an answer say.
+pub(super) struct Answer {
+    pub(super) id: String,
+    pub(super) created: u64,
+    pub(super) model: String,
+    /// Whether the stream ends with the tokens.
+    pub(super) usage: bool,
+}
+
+impl Answer {
+    pub(super) fn whole(&self, done: &Done) -> Value {
+        json!({
+            "id": self.id, "object": "chat.completion", "created": self.created, "model": self.model,
+            "choices": [{
+                "index": 0,
+                "message": { "role": "assistant", "content": done.text },
+                "finish_reason": reason(done),
+            }],
+            "usage": usage(done),
+        })
+    }
+
+    pub(super) fn chunk(&self, delta: &Value, finish: Option<&str>) -> Value {
+        json!({
+            "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
+            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }],
+        })
+    }
+
+    fn end(&self, done: &Done) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        if !done.rest.is_empty() {
+            pieces.push(sse(
+                None,
+                &self.chunk(&json!({ "content": done.rest }), None),
+            ));
+        }
+        pieces.push(sse(None, &self.chunk(&json!({}), Some(reason(done)))));
+        if self.usage {
+            let mut last = self.chunk(&json!({}), None);
+            last["choices"] = json!([]);
+            last["usage"] = usage(done);
+            pieces.push(sse(None, &last));
+        }
+        pieces
+    }
+}
+
+const fn reason(done: &Done) -> &'static str {
+    if done.cut { "length" } else { "stop" }
+}
+
+fn usage(done: &Done) -> Value {
+    json!({
+        "prompt_tokens": done.input, "completion_tokens": done.output,
+        "total_tokens": done.input + done.output,
+    })
+}
+
+fn streamed(run: Run, answer: Answer) -> HttpResponse {
+    let first = sse(
+        None,
+        &answer.chunk(&json!({ "role": "assistant", "content": "" }), None),
+    );
+    let rest = stream::unfold((run, answer), |(mut run, answer)| async move {
+        let write = |piece| match piece {
+            Piece::Text(text) => sse(None, &answer.chunk(&json!({ "content": text }), None)),
+            Piece::Done(done) => [answer.end(&done).concat(), b"data: [DONE]\n\n".to_vec()]
+                .concat()
+                .into(),
+            Piece::Failed(error) => [
+                sse(None, &json!({ "error": error_body(&error) })).to_vec(),
+                b"data: [DONE]\n\n".to_vec(),
+            ]
+            .concat()
+            .into(),
+        };
+        let bytes = run.written(write).await?;
+        Some((Ok::<_, actix_web::Error>(bytes), (run, answer)))
+    });
+    let whole = futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest);
+    event_stream().streaming(Box::pin(whole))
+}

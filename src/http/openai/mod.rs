@@ -1,0 +1,143 @@
+//! The OpenAI-compatible endpoints: `/v1/chat/completions`, `/v1/responses` and `/v1/models`. Off
+//! unless `gateway.http.endpoints.*.enabled`; each request is a run like any other.
+
+mod auth;
+mod chat;
+mod prompt;
+mod responses;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use openclaw_actors::settings::HttpEndpoints;
+use openclaw_protocol::ErrorShape;
+use serde_json::{Value, json};
+
+use super::HttpState;
+
+/// Largest request, bytes.
+const MAX_BODY: usize = 20 << 20;
+
+pub(super) fn configure(config: &mut web::ServiceConfig) {
+    config
+        .route("/v1/models", web::get().to(models))
+        .route("/v1/models/{id:.*}", web::get().to(models))
+        .service(
+            web::resource("/v1/chat/completions")
+                .route(web::post().to(chat::complete))
+                .route(web::route().to(not_allowed)),
+        )
+        .service(
+            web::resource("/v1/responses")
+                .route(web::post().to(responses::respond))
+                .route(web::route().to(not_allowed)),
+        );
+}
+
+async fn not_allowed() -> HttpResponse {
+    HttpResponse::MethodNotAllowed()
+        .insert_header(("Allow", "POST"))
+        .body("Method Not Allowed")
+}
+
+/// The answer where an endpoint is switched off: as if it were not there.
+fn switched_off(
+    state: &HttpState,
+    on: impl FnOnce(&HttpEndpoints) -> bool,
+) -> Option<HttpResponse> {
+    let on = on(&state.sessions.views.settings.load().http);
+    (!on).then(|| HttpResponse::NotFound().body("Not Found"))
+}
+
+fn invalid(message: &str) -> HttpResponse {
+    HttpResponse::BadRequest()
+        .json(json!({ "error": { "message": message, "type": "invalid_request_error" } }))
+}
+
+/// A run that failed.
+fn failed(error: &ErrorShape) -> HttpResponse {
+    let mut response = if error.retryable == Some(true) {
+        HttpResponse::ServiceUnavailable()
+    } else {
+        HttpResponse::InternalServerError()
+    };
+    if let Some(wait) = error.retry_after_ms {
+        response.insert_header(("Retry-After", wait.div_ceil(1_000)));
+    }
+    response.json(json!({ "error": error_body(error) }))
+}
+
+fn error_body(error: &ErrorShape) -> Value {
+    json!({ "message": error.message, "type": "api_error" })
+}
+
+/// Reads a body; only of those who were let in.
+async fn read(payload: web::Payload) -> Result<Value, HttpResponse> {
+    let body = match payload.to_bytes_limited(MAX_BODY).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return Err(invalid(&format!("the body cannot be read: {error}"))),
+        Err(_) => {
+            let message = format!("the body has more than {MAX_BODY} bytes");
+            return Err(HttpResponse::PayloadTooLarge().json(json!({ "error": {
+                "message": message, "type": "invalid_request_error",
+            } })));
+        }
+    };
+    match serde_json::from_slice(&body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(invalid("the body must be a JSON object")),
+        Err(error) => Err(invalid(&format!("the body is no JSON: {error}"))),
+    }
+}
+
+/// One server-sent event.
+fn sse(name: Option<&str>, data: &Value) -> Bytes {
+    let mut text = String::new();
+    if let Some(name) = name {
+        text.push_str("event: ");
+        text.push_str(name);
+        text.push('\n');
+    }
+    text.push_str("data: ");
+    text.push_str(&data.to_string());
+    text.push_str("\n\n");
+    text.into()
+}
+
+fn event_stream() -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type("text/event-stream; charset=utf-8")
+        .insert_header(("X-Accel-Buffering", "no"));
+    response
+}
+
+async fn models(request: HttpRequest, state: web::Data<HttpState>) -> HttpResponse {
+    if let Some(off) = switched_off(&state, |http| http.chat_completions || http.responses) {
+        return off;
+    }
+    if let Err(refusal) = auth::enter(&request, &state, "/v1/models").await {
+        return refusal;
+    }
+    let settings = state.sessions.views.settings.load();
+    let created = state.sessions.views.places.now_ms() / 1_000;
+    let row = |id: String| json!({ "id": id, "object": "model", "created": created, "owned_by": "openclaw" });
+    let agents = settings.agents.iter().map(|agent| &*agent.id);
+    let ids = ["openclaw".to_owned(), "openclaw/default".to_owned()]
+        .into_iter()
+        .chain(agents.map(|id| format!("openclaw/{id}")));
+    let rows: Vec<Value> = ids.map(row).collect();
+    let wanted = request.match_info().get("id").unwrap_or_default();
+    if wanted.is_empty() {
+        return HttpResponse::Ok().json(json!({ "object": "list", "data": rows }));
+    }
+    match rows.into_iter().find(|row| row["id"] == *wanted) {
+        Some(row) => HttpResponse::Ok().json(row),
+        None => HttpResponse::NotFound().json(json!({ "error": {
+            "message": format!("there is no model {wanted}; GET /v1/models lists them"),
+            "type": "invalid_request_error", "code": "model_not_found",
+        } })),
+    }
+}
