@@ -295,7 +295,7 @@ impl ConfigSource for FileSource {
         }
     }
 
-    fn watch(&self, changed: Box<dyn Fn() + Send + Sync>) {
+    fn watch(&self, changed: Box<dyn Fn() + Send + Sync>) -> bool {
         let changed: Arc<dyn Fn() + Send + Sync> = Arc::from(changed);
         match FileWatch::new(move || changed()) {
             Ok(mut watch) => {
@@ -308,6 +308,7 @@ impl ConfigSource for FileSource {
                 "the configuration cannot be watched: after a change, send SIGHUP to the gateway"
             ),
         }
+        true
     }
 
     fn fixed(&self) -> &[&'static str] {

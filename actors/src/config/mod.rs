@@ -57,8 +57,8 @@ pub trait ConfigSource: Send + Sync + 'static {
     /// The answer to `config.schema`.
     fn schema(&self) -> ConfigSchemaResult;
 
-    /// Calls `changed` whenever one of the files may have changed.
-    fn watch(&self, changed: Box<dyn Fn() + Send + Sync>);
+    /// Calls `changed` whenever one of the files may have changed. False where there are no files.
+    fn watch(&self, changed: Box<dyn Fn() + Send + Sync>) -> bool;
 
     /// Settings that only a start can change, as paths.
     fn fixed(&self) -> &[&'static str];
@@ -125,7 +125,7 @@ impl Actor for ConfigActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let own = ctx.address().downgrade();
-        self.deps.source.watch(Box::new(move || {
+        let has_files = self.deps.source.watch(Box::new(move || {
             if let Some(own) = own.upgrade() {
                 // Full: a look is waiting already.
                 let _ = own.try_send(Look);
@@ -137,7 +137,7 @@ impl Actor for ConfigActor {
             current.change(&present, fixed).needs_restart
         });
         self.publish_status(needs_restart);
-        if self.policy().live {
+        if has_files && self.policy().live {
             // What was written after the start read the files and before they were watched. When
             // that is nothing, this changes nothing.
             self.read(false, ctx);

@@ -86,7 +86,9 @@ impl ConfigSource for Source {
         super::CannotChange.schema()
     }
 
-    fn watch(&self, _: Box<dyn Fn() + Send + Sync>) {}
+    fn watch(&self, _: Box<dyn Fn() + Send + Sync>) -> bool {
+        true
+    }
 
     fn fixed(&self) -> &[&'static str] {
         &["gateway.port"]

@@ -133,7 +133,9 @@ impl ConfigSource for CannotChange {
         }
     }
 
-    fn watch(&self, _: Box<dyn Fn() + Send + Sync>) {}
+    fn watch(&self, _: Box<dyn Fn() + Send + Sync>) -> bool {
+        false
+    }
 
     fn fixed(&self) -> &[&'static str] {
         &[]

@@ -15,7 +15,7 @@ crate::methods! {
 
 /// Parameters of `commands.list`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct CommandsListParams {
     /// The session.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ pub const MAX_HITS: u32 = 25;
 
 /// Parameters of `sessions.search`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct SessionsSearchParams {
     /// Words, all of which a message has to contain, in any case and order.
     #[schemars(length(min = 1, max = 4_096))]
