@@ -144,13 +144,10 @@ async fn a_session_has_its_own_mode_and_a_bound() {
     plan.settings.queue.cap = 2;
     let daemon = Daemon::start(plan);
     let mut client = daemon.client().await;
-    let patched = client
-        .call(
-            "sessions.patch",
-            json!({ "key": "main", "queueMode": "collect" }),
-        )
+    client
+        .call("chat.send", message("main", "/queue collect", "c0"))
         .await;
-    assert_eq!(patched["entry"]["queueMode"], "collect", "{patched}");
+    client.chat("c0", "final").await;
     client.call("chat.send", message("main", "m0", "k0")).await;
     let mut first = model.asked().await;
     for n in 1..3 {

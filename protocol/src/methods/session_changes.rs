@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::chat::QueueMode;
 use super::common::{MAX_ID, MAX_IDEMPOTENCY_KEY, MAX_SESSION_KEY, MAX_TEXT, Nullable};
 use super::session_row::SessionRow;
 use crate::method::Access;
@@ -56,14 +55,6 @@ pub struct SessionsPatchParams {
     )]
     #[schemars(with = "Nullable<String>")]
     pub model: Option<Nullable<String>>,
-    /// What becomes of a message that comes during a run; an addition of this gateway.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(with = "Nullable<QueueMode>")]
-    pub queue_mode: Option<Nullable<QueueMode>>,
     /// Whether lists leave it out unless asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,

@@ -92,9 +92,6 @@ fn apply(
         }
         record.model.clone_from(model);
     }
-    if let Some(Nullable(mode)) = params.queue_mode {
-        record.queue_mode = mode;
-    }
     record.archived = params.archived.unwrap_or(record.archived);
     record.pinned = params.pinned.unwrap_or(record.pinned);
     Ok(())
