@@ -170,6 +170,8 @@ describe('a conversation', () => {
     const key = 'agent:main:long';
     const { page, chat } = tab;
     await owner.request('chat.send', { sessionKey: key, message: 'the first one', idempotencyKey: 'long-1' });
+    // Its answer is tall: what is to be in view at the end has to come after it.
+    await owner.request('agent.wait', { runId: 'long-1', timeoutMs: 30_000 });
     for (let from = 0; from < LONG_HISTORY; from += 100) {
       const batch = Array.from({ length: 100 }, (_, index) => owner.request('chat.inject', { sessionKey: key, message: `message number ${from + index}, with a few words in it` }));
       await Promise.all(batch);
