@@ -41,6 +41,8 @@ export class ThreadElement extends LitElement {
   #resized = new ResizeObserver(() => this.#follow());
   #near: IntersectionObserver | null = null;
   #chunker = new Chunker<Row>();
+  /** Where the view was when it last moved. */
+  #top = 0;
   /** What the view holds on to while rows are added above it. */
   #anchor: { element: Element; top: number } | null = null;
 
@@ -235,7 +237,7 @@ export class ThreadElement extends LitElement {
     this.#anchor = null;
     // Chunks render a moment later; only then is it known how far what was in view has moved.
     if (anchor !== null) void this.#settled().then(() => this.#hold(anchor));
-    else this.#older();
+    else void this.#settled().then(() => this.#toEnd());
   }
 
   get #chunks(): ChunkElement[] {
@@ -346,9 +348,12 @@ export class ThreadElement extends LitElement {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
+  /** Only who scrolls up leaves the end: that more was written below, or above, moves nobody away from it. */
   #scrolled(): void {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.away = scrollHeight - scrollTop - clientHeight > FOLLOW_PX;
+    if (scrollHeight - scrollTop - clientHeight <= FOLLOW_PX) this.away = false;
+    else if (scrollTop < this.#top) this.away = true;
+    this.#top = scrollTop;
     this.#older();
   }
 
@@ -356,6 +361,13 @@ export class ThreadElement extends LitElement {
   #older(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     if (this.online && this.chat.olderOffset !== null && (scrollTop < OLDER_PX || scrollHeight <= clientHeight)) this.#fire('older');
+  }
+
+  /** Before it is asked whether the beginning is in view. */
+  #toEnd(): void {
+    if (!this.isConnected) return;
+    this.#follow();
+    this.#older();
   }
 
   #follow(): void {
