@@ -77,7 +77,10 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         32,
         "the HTTP twin of a method checks less",
-        Waits("HTTP twins of methods"),
+        Test(
+            "tests/integration/openai.rs",
+            "nobody_comes_in_without_the_secret_and_who_guesses_is_locked_out",
+        ),
     ),
     (
         33,
@@ -104,7 +107,10 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         42,
         "a run reaches the owner's tools",
-        Waits("tools of the agent"),
+        Test(
+            "actors/src/tests/tools.rs",
+            "the_inventory_follows_the_callers_scopes_and_the_rules",
+        ),
     ),
     (
         43,
@@ -124,7 +130,10 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         46,
         "an approval is used for another command",
-        Waits("exec approvals"),
+        Test(
+            "actors/src/tests/approvals.rs",
+            "a_script_that_is_changed_after_the_yes_was_asked_for_is_not_run",
+        ),
     ),
     (
         47,
