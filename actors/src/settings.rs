@@ -17,6 +17,7 @@ use crate::dedupe::state::Bounds;
 use crate::node::policy::CommandPolicy;
 use crate::pairing::reach::Reach;
 use crate::sessions::freshness::ResetRules;
+use crate::sessions::route::RouteSettings;
 
 /// One generation of settings.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Settings {
     pub main_key: String,
     /// One session for everyone instead of one per sender.
     pub global_scope: bool,
+    /// Which agent answers whom, and in which session.
+    pub routes: RouteSettings,
     /// When conversations begin anew by themselves.
     pub resets: ResetRules,
     /// Most runs at one time.
@@ -251,6 +254,7 @@ pub mod testing {
             default_agent: "main".into(),
             main_key: "main".into(),
             global_scope: false,
+            routes: crate::sessions::route::RouteSettings::default(),
             resets: crate::sessions::freshness::ResetRules::default(),
             max_concurrent: 4,
             max_queued: 100,

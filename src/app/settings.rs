@@ -12,6 +12,7 @@ use openclaw_actors::node::policy::CommandPolicy;
 use openclaw_actors::pairing::reach::{Listens, Reach};
 use openclaw_actors::session::peer::{Proxies, ProxyRules};
 use openclaw_actors::sessions::freshness::{ResetRule, ResetRules};
+use openclaw_actors::sessions::route::RouteSettings;
 use openclaw_actors::settings::{
     AgentSettings, HttpEndpoints, ModelPlan, QueueSettings, ResolvedModel, Retention, Settings,
 };
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::config::agents::AgentEntry;
 use crate::config::auth::ResolvedAuth;
+use crate::config::bindings;
 use crate::config::gateway::{AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TrustedProxy};
 use crate::config::messages::Drop;
 use crate::config::models::{
@@ -46,6 +48,12 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         default_agent: config.agents.default_id(),
         main_key: config.session.main_key.clone(),
         global_scope: config.session.scope == SessionScope::Global,
+        routes: RouteSettings {
+            dm_scope: config.session.dm_scope.into(),
+            group_scope: config.session.group_scope.into(),
+            identity_links: config.session.identity_links.clone(),
+            bindings: bindings::routes(&config.bindings, &config.agents),
+        },
         resets: resets(&config.session),
         max_concurrent: usize::try_from(defaults.max_concurrent).unwrap_or(1),
         max_queued: MAX_QUEUED,

@@ -13,7 +13,6 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "approvals",
     "audio",
     "audit",
-    "bindings",
     "broadcast",
     "browser",
     "canvasHost",
@@ -256,7 +255,6 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "models.providers.*.models.thinkingLevelMap",
     // session
     "session.agentToAgent",
-    "session.groupScope",
     "session.maintenance",
     "session.notifyOnCreate",
     "session.parentForkMaxTokens",

@@ -10,6 +10,7 @@
 
 pub mod agents;
 pub mod auth;
+pub mod bindings;
 mod checks;
 pub mod edit;
 mod environment;
@@ -69,6 +70,8 @@ pub struct Config {
     pub agents: agents::Agents,
     /// Where models live.
     pub models: models::Models,
+    /// Which agent answers which conversations.
+    pub bindings: Vec<bindings::Binding>,
     /// How conversations map to sessions.
     pub session: session::Session,
     /// How messages and runs meet.

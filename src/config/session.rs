@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Session {
-    /// How group conversations are grouped.
+    /// Whether everyone shares one session.
     pub scope: SessionScope,
     /// The last part of an agent's main session key.
     pub main_key: String,
     /// How direct conversations are grouped.
     pub dm_scope: DmScope,
+    /// How group conversations are grouped.
+    pub group_scope: GroupScope,
     /// One person's peers on several channels.
     pub identity_links: BTreeMap<String, Vec<String>>,
     /// When a session begins anew.
@@ -38,6 +40,7 @@ impl Default for Session {
             scope: SessionScope::PerSender,
             main_key: "main".to_owned(),
             dm_scope: DmScope::Main,
+            group_scope: GroupScope::PerGroup,
             identity_links: BTreeMap::new(),
             reset: None,
             reset_by_type: BTreeMap::new(),
@@ -70,6 +73,16 @@ pub enum DmScope {
     PerChannelPeer,
     /// One per account, channel and person.
     PerAccountChannelPeer,
+}
+
+/// `session.groupScope`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupScope {
+    /// All group conversations share the main session.
+    Main,
+    /// Each has its own.
+    PerGroup,
 }
 
 /// When a session begins anew.

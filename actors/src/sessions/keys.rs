@@ -1,10 +1,14 @@
-//! Session keys: every spelling of a session has one canonical key, `agent:<agent>:<rest>`.
+//! Session keys: every spelling of a session has one canonical key, `agent:<agent>:<rest>`, or
+//! `global`.
 
 use std::sync::Arc;
 
 use openclaw_protocol::{ErrorShape, Method};
 
 use crate::settings::Settings;
+
+/// The session of everyone, with `session.scope: "global"`.
+const GLOBAL: &str = "global";
 
 /// A canonical key and the agent that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,20 +86,25 @@ pub fn canonical(
     if settings.agent(&agent).is_none() {
         return Err(KeyError::UnknownAgent(agent));
     }
-    let rest = if rest.is_empty() || rest == "main" {
-        settings.main_key.as_str()
+    let is_main = rest.is_empty()
+        || rest == "main"
+        || (settings.global_scope && (rest == GLOBAL || rest == settings.main_key));
+    let canonical = if is_main {
+        main_session(&agent, settings)
     } else {
-        rest
+        format!("agent:{agent}:{rest}").into()
     };
-    Ok(SessionKey {
-        canonical: format!("agent:{agent}:{rest}").into(),
-        agent,
-    })
+    Ok(SessionKey { canonical, agent })
 }
 
-/// The canonical key of an agent's main session.
+/// The canonical key of an agent's main session. In the global scope, that of the default agent is
+/// `global`.
 pub fn main_session(agent: &str, settings: &Settings) -> Arc<str> {
-    format!("agent:{agent}:{}", settings.main_key).into()
+    match (settings.global_scope, agent == settings.default_agent) {
+        (false, _) => format!("agent:{agent}:{}", settings.main_key).into(),
+        (true, true) => GLOBAL.into(),
+        (true, false) => format!("agent:{agent}:{GLOBAL}").into(),
+    }
 }
 
 #[cfg(test)]
@@ -125,5 +134,17 @@ mod tests {
             key("agent:main:x", Some("other")),
             Err(KeyError::OtherAgent { .. })
         ));
+    }
+
+    #[test]
+    fn in_the_global_scope_main_is_the_session_of_everyone() {
+        let mut settings = settings();
+        settings.global_scope = true;
+        for written in ["", "main", "global", "agent:main:main", "agent:main:global"] {
+            let key = canonical(written, None, &settings).unwrap();
+            assert_eq!((&*key.canonical, key.agent.as_str()), ("global", "main"));
+        }
+        let other = canonical("x", None, &settings).unwrap();
+        assert_eq!(&*other.canonical, "agent:main:x");
     }
 }

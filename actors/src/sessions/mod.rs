@@ -10,6 +10,7 @@ pub mod history;
 pub mod keys;
 pub mod list;
 pub mod record;
+pub mod route;
 pub mod search;
 pub mod state;
 

@@ -124,7 +124,25 @@ impl Record {
 
     /// Whether it is its agent's main session.
     pub fn is_main(&self, main_key: &str) -> bool {
-        self.key.rsplit(':').next() == Some(main_key) && self.key.matches(':').count() == 2
+        let last = self.key.rsplit(':').next();
+        let is_main = last == Some(main_key) || last == Some("global");
+        *self.key == *"global" || (is_main && self.key.matches(':').count() == 2)
+    }
+
+    fn kind(&self) -> SessionKind {
+        let mut parts = self
+            .key
+            .splitn(3, ':')
+            .nth(2)
+            .unwrap_or_default()
+            .split(':');
+        if *self.key == *"global" {
+            SessionKind::Global
+        } else if parts.any(|part| part == "group" || part == "channel") {
+            SessionKind::Group
+        } else {
+            SessionKind::Direct
+        }
     }
 
     /// The row that clients see.
@@ -139,7 +157,7 @@ impl Record {
         SessionRow {
             key: self.key.to_string(),
             session_id: Some(self.session_id.to_string()),
-            kind: SessionKind::Direct,
+            kind: self.kind(),
             label: self.label.clone(),
             display_name: self.label.clone(),
             derived_title: self.title.clone(),
