@@ -220,6 +220,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             state: Kept::new(ApprovalsState::new(recovered.exec_rules)),
             gateway: gateway.clone(),
             store: store.clone(),
+            audit: views.audit.clone(),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         },
@@ -234,6 +235,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             gateway: gateway.clone(),
             views: views.clone(),
             reader: store.reader().clone(),
+            store: store.clone(),
             http: Arc::new(LazyLock::new(|| {
                 http_client().map_err(|error| error.to_string())
             })),
@@ -264,6 +266,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             chat_send: runner.clone().recipient(),
             agent: runner.clone().recipient(),
             send: sessions.clone().recipient(),
+            invoke: runner.clone().recipient(),
+            invoke_unkeyed: runner.clone().recipient(),
         },
     );
     let pairing = supervise::<PairingRegistry>(
@@ -296,6 +300,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             views: views.clone(),
             gateway: gateway.clone(),
             pairing: pairing.clone().recipient(),
+            commands: pairing.clone().recipient(),
         },
     );
     let logs = supervise::<Logs>(&threads.work, policy, &watch, views.clone());

@@ -491,3 +491,46 @@ async fn the_command_line_approves_sensitive_commands_only_when_told_so() {
     assert_eq!((&list["nodes"], &list["pending"]), (&json!([]), &json!([])));
     gateway.kill().await;
 }
+
+#[tokio::test]
+async fn a_changed_configuration_counts_for_connected_nodes_at_once() {
+    let settings = |deny: &[&str]| {
+        json!({ "gateway": {
+            "auth": { "mode": "token", "token": TOKEN },
+            "reload": { "debounceMs": 20 },
+            "nodes": { "commands": { "deny": deny } },
+        } })
+    };
+    let home = Home::with(&settings(&["camera.*"]));
+    let gateway = Gateway::start(&home).await;
+    let mut owner = gateway.client().await;
+    let device = Device::new(1);
+    let offered = ["canvas.present", "camera.snap"];
+    let (_attic, _) = connect(gateway.socket().await, &device, 4, &offered).await;
+    let asked = event(&mut owner, "node.pair.requested").await;
+    assert_eq!(asked["commands"], json!(["canvas.present"]));
+    row_when(&mut owner, is_connected).await;
+
+    // What is denied no more is asked for without a new connect.
+    home.configure(&settings(&[]));
+    let asked = event(&mut owner, "node.pair.requested").await;
+    assert_eq!(asked["commands"], json!(["camera.snap", "canvas.present"]));
+    let request = asked["requestId"].as_str().unwrap();
+    let url = format!("ws://127.0.0.1:{}", gateway.port);
+    let args = [
+        "devices", "approve", request, "--url", &url, "--token", TOKEN,
+    ];
+    let (_, _, said) = home.run(&args).await;
+    assert!(said.contains("openclaw nodes approve"), "{said}");
+    approve(&mut owner).await;
+    let commands = json!(["camera.snap", "canvas.present"]);
+    row_when(&mut owner, |row| row["commands"] == commands).await;
+
+    // And what is denied is in effect no more.
+    home.configure(&settings(&["camera.*"]));
+    let row = row_when(&mut owner, |row| {
+        row["commands"] == json!(["canvas.present"])
+    })
+    .await;
+    assert_eq!(row["approvalState"], "approved");
+}

@@ -17,9 +17,10 @@ const PACE: Duration = Duration::from_millis(30);
 /// Answers with what it was told, word by word, and says how to get a real model.
 pub fn answer(message: &str) -> ModelStream {
     let text = format!(
-        "You said: {message}\n\nThis is only an echo: no model is configured yet. Add one to `openclaw.json`, for example\n\n\
+        "You said: {message}\n\nThis is only an echo: no model is configured yet. Choose one on the Set-up page, with \
+         `openclaw models set anthropic/claude-sonnet-4-5`, or in `openclaw.json`:\n\n\
          ```json5\n{{ agents: {{ defaults: {{ model: {{ primary: \"anthropic/claude-sonnet-4-5\" }} }} }} }}\n```\n\n\
-         with its key in `ANTHROPIC_API_KEY`, or start Ollama on this machine; then restart the gateway."
+         Its key goes to `models.providers.anthropic.apiKey`. The next message is answered by it."
     );
     let usage = Usage {
         input: budget::estimate(message),

@@ -40,7 +40,7 @@ use crate::kept::Kept;
 use crate::sessions::keys::SessionKey;
 use crate::sessions::state::Draft;
 use crate::sessions::{Append, Appended, Sessions};
-use crate::store::StoreReader;
+use crate::store::{StoreHandle, StoreReader};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
@@ -61,6 +61,8 @@ pub struct RunnerDeps {
     pub views: Views,
     /// Reads transcripts.
     pub reader: StoreReader,
+    /// Keeps results of tools that were asked for by name.
+    pub store: StoreHandle,
     /// The HTTP client of the models, or why there is none. Made by the first run that needs it: it
     /// loads every trusted certificate of the host.
     pub http: Arc<LazyLock<Result<reqwest::Client, String>>>,

@@ -18,6 +18,7 @@ use openclaw_protocol::events::{
 use openclaw_protocol::methods::approvals::ExecRequest;
 use tokio::sync::oneshot;
 
+use crate::audit::{AuditPort, AuditRow, Kind};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::event::{Audience, EventOut, Plain};
 use crate::gateway::GatewayPort;
@@ -39,6 +40,8 @@ pub struct ApprovalsDeps {
     pub gateway: GatewayPort,
     /// The store.
     pub store: StoreHandle,
+    /// Who is told each decision.
+    pub audit: AuditPort,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.
@@ -123,7 +126,14 @@ impl Handler<Ask> for Approvals {
             .with(|state| state.judge(&agent, &msg.digest, msg.program.as_deref(), msg.trusted));
         match verdict {
             Verdict::Allowed => Ok(Answer::Allowed),
-            Verdict::Denied(why) => Ok(Answer::Denied(why)),
+            Verdict::Denied(why) => {
+                let what = what(&msg.request, Some(&msg.digest));
+                let row = AuditRow::new(Kind::ExecRefused).code("rules");
+                self.deps
+                    .audit
+                    .record(&row.reason(format!("{what}: {why}")));
+                Ok(Answer::Denied(why))
+            }
             Verdict::Ask => {
                 let id = self.deps.entropy.uuid().to_string();
                 let told = self.ask(id.clone(), msg.request, Some(msg.digest), msg.wait, ctx)?;
@@ -142,7 +152,7 @@ impl Handler<Withdraw> for Approvals {
     type Result = ();
 
     fn handle(&mut self, msg: Withdraw, _: &mut Self::Context) {
-        self.end(&msg.0, None, None);
+        self.end(&msg.0, End::Withdrawn);
     }
 }
 
@@ -166,25 +176,33 @@ impl Approvals {
             Audience::Operators(Scope::Approvals),
             Plain(pending),
         ));
-        ctx.run_later(wait, move |approvals, _| approvals.end(&id, None, None));
+        ctx.run_later(wait, move |approvals, _| approvals.end(&id, End::Expired));
         Ok(told)
     }
 
     /// Tells everyone the end of a request.
-    pub(crate) fn end(&mut self, id: &str, decision: Option<Decision>, by: Option<String>) {
-        if self.deps.state.with(|state| state.end(id, decision)) {
-            let event = ExecApprovalResolvedEvent {
+    pub(crate) fn end(&mut self, id: &str, end: End) {
+        let decision = end.decision();
+        let Some(ended) = self.deps.state.with(|state| state.end(id, decision)) else {
+            return;
+        };
+        let row = end.to_audit().request(id);
+        let row = row.reason(what(&ended.request, ended.digest.as_deref()));
+        self.deps.audit.record(&row);
+        let by = match end {
+            End::Decided(_, by) => Some(by),
+            End::Expired | End::Withdrawn => None,
+        };
+        self.deps.gateway.emit(EventOut::new(
+            EXEC_APPROVAL_RESOLVED,
+            Audience::Operators(Scope::Approvals),
+            Plain(ExecApprovalResolvedEvent {
                 id: id.to_owned(),
                 decision: decision.map(|decision| decision.as_str().to_owned()).into(),
                 resolved_by: by.into(),
                 ts: self.now(),
-            };
-            self.deps.gateway.emit(EventOut::new(
-                EXEC_APPROVAL_RESOLVED,
-                Audience::Operators(Scope::Approvals),
-                Plain(event),
-            ));
-        }
+            }),
+        ));
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -205,6 +223,54 @@ impl Approvals {
             Ok(())
         })
     }
+}
+
+/// How a request ends.
+pub(crate) enum End {
+    /// Somebody decided.
+    Decided(Decision, String),
+    /// Its time is over.
+    Expired,
+    /// Who asked waits no more.
+    Withdrawn,
+}
+
+impl End {
+    const fn decision(&self) -> Option<Decision> {
+        match self {
+            Self::Decided(decision, _) => Some(*decision),
+            Self::Expired | Self::Withdrawn => None,
+        }
+    }
+
+    fn to_audit(&self) -> AuditRow {
+        match self {
+            Self::Decided(decision, by) => {
+                let kind = if decision.allows() {
+                    Kind::ExecApproved
+                } else {
+                    Kind::ExecDenied
+                };
+                AuditRow::new(kind).code(decision.as_str()).by(by)
+            }
+            Self::Expired => AuditRow::new(Kind::ExecExpired).code("expired"),
+            Self::Withdrawn => AuditRow::new(Kind::ExecExpired).code("withdrawn"),
+        }
+    }
+}
+
+/// A program as the audit trail names it: never its arguments, which may hold a secret.
+pub fn what(request: &ExecRequest, digest: Option<&str>) -> String {
+    let agent = request.agent_id.as_deref().unwrap_or("nobody");
+    let Some(digest) = digest else {
+        return "what a client asked for itself".to_owned();
+    };
+    let program = request
+        .resolved_path
+        .as_deref()
+        .unwrap_or("a shell command");
+    let digest = digest.get(..12).unwrap_or(digest);
+    format!("{program} (sha256 {digest}) of agent {agent}")
 }
 
 /// The decision of a name, if it is one.

@@ -99,6 +99,15 @@ pub struct Decided {
     pub decision: Told,
 }
 
+/// What a request was that waits no more.
+#[derive(Debug)]
+pub struct Ended {
+    /// What would run.
+    pub request: ExecRequest,
+    /// What exactly; `None` of what a client asked for itself.
+    pub digest: Option<String>,
+}
+
 /// What waits, and the rules.
 #[derive(Default)]
 pub struct State {
@@ -318,11 +327,9 @@ impl State {
         Some(rules)
     }
 
-    /// Ends a request; false when it waits no more.
-    pub fn end(&mut self, id: &str, decision: Told) -> bool {
-        let Some(one) = self.pending.remove(id) else {
-            return false;
-        };
+    /// Ends a request, and says what it was; `None` when it waits no more.
+    pub fn end(&mut self, id: &str, decision: Told) -> Option<Ended> {
+        let one = self.pending.remove(id)?;
         for waiter in one.waiters {
             // Who no longer waits needs no answer.
             let _ = waiter.send(decision);
@@ -335,7 +342,10 @@ impl State {
         if self.decided.len() > MAX_DECIDED {
             self.decided.remove(0);
         }
-        true
+        Some(Ended {
+            request: one.shown.request,
+            digest: one.digest,
+        })
     }
 }
 
@@ -464,9 +474,12 @@ mod tests {
             .ask("a".into(), request(), Some("d".into()), 1_000, wait)
             .unwrap();
         assert_eq!(shown.expires_at_ms, 121_000);
-        assert!(state.end("a", Some(Decision::AllowOnce)));
+        assert!(state.end("a", Some(Decision::AllowOnce)).is_some());
         assert_eq!(told.try_recv(), Ok(Some(Decision::AllowOnce)));
-        assert!(!state.end("a", Some(Decision::Deny)), "it is decided");
+        assert!(
+            state.end("a", Some(Decision::Deny)).is_none(),
+            "it is decided"
+        );
         assert!(matches!(
             state.wait("a"),
             Wait::Decided(Decided {

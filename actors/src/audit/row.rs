@@ -92,6 +92,20 @@ kinds! {
     NodeRejected = "node.rejected", Decision;
     /// An owner took back what a node was allowed.
     NodeRemoved = "node.removed", Decision;
+    /// A setup code's device may not have been told what it got.
+    SetupUncertain = "setup.uncertain", Traffic;
+    /// Somebody let a program run.
+    ExecApproved = "exec.approved", Decision;
+    /// Somebody did not.
+    ExecDenied = "exec.denied", Decision;
+    /// Nobody decided about a program, or who asked waits no more.
+    ExecExpired = "exec.expired", Traffic;
+    /// A yes to a program was used: one of a person, or a lasting rule.
+    ExecStarted = "exec.started", Traffic;
+    /// A program was not run: a rule says so, or it is not what was said yes to.
+    ExecRefused = "exec.refused", Traffic;
+    /// The lasting rules of programs were replaced.
+    ExecRulesChanged = "exec.rules.changed", Decision;
     /// The gateway's auth mode or its secret is another one.
     AuthChanged = "auth.changed", Decision;
     /// A client wrote the configuration file.
@@ -349,6 +363,13 @@ const fn headline(kind: Kind) -> &'static str {
         Kind::NodeApproved => "an owner allowed what a node offers",
         Kind::NodeRejected => "an owner turned a node's offer down",
         Kind::NodeRemoved => "an owner took back what a node was allowed",
+        Kind::SetupUncertain => "a setup code's device may not have been told what it got",
+        Kind::ExecApproved => "a program may run",
+        Kind::ExecDenied => "a program may not run",
+        Kind::ExecExpired => "nobody decided about a program",
+        Kind::ExecStarted => "a program is run by a yes that was given",
+        Kind::ExecRefused => "a program was not run",
+        Kind::ExecRulesChanged => "the rules of programs were replaced",
         Kind::AuthChanged => "the gateway's auth mode or secret was changed",
         Kind::ConfigWritten => "a client wrote the configuration file",
         Kind::ConfigApplied => "a changed configuration is in force",

@@ -25,7 +25,7 @@ use crate::audit::{AuditRow, Kind};
 use crate::event::{Audience, Class, EventOut, PlainV4};
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
-use crate::pairing::AuthChanged;
+use crate::pairing::{AuthChanged, CommandsChanged};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
@@ -77,6 +77,8 @@ pub struct ConfigDeps {
     pub gateway: GatewayPort,
     /// Ends what hung on a secret.
     pub pairing: Recipient<AuthChanged>,
+    /// Looks again at what connected nodes may ask for.
+    pub commands: Recipient<CommandsChanged>,
 }
 
 /// The owner of the configuration.
@@ -295,7 +297,15 @@ impl ConfigActor {
         if auth_changed {
             views.auth_epoch.advance();
         }
+        let commands_changed = views.settings.load().nodes != settings.nodes;
         views.settings.publish(settings);
+        if commands_changed {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "as rare as changes of a file, and never to be lost"
+            )]
+            self.deps.commands.do_send(CommandsChanged);
+        }
         self.deps.current.with(|current| current.adopt(fingerprint));
         self.publish_status(change.needs_restart.clone());
         self.tell(&change.paths, &change.needs_restart, hash);

@@ -18,7 +18,8 @@ use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::state::GatewayState;
 use crate::gateway::{Gateway, GatewayDeps, GatewayPort};
 use crate::kept::Kept;
-use crate::pairing::AuthChanged;
+use crate::node::policy::CommandPolicy;
+use crate::pairing::{AuthChanged, CommandsChanged};
 use crate::placement::Place;
 use crate::settings::testing;
 use crate::supervision::{DeathWatch, RestartPolicy, supervise};
@@ -56,6 +57,9 @@ impl ConfigSource for Source {
         let (port, token) = file.map_err(Rejected::from)?;
         let mut settings = testing::settings();
         settings.main_key = format!("main-{port}");
+        if port == 2 {
+            settings.nodes = CommandPolicy::new([], ["camera.*"]);
+        }
         Ok(Draft {
             fingerprint: print(port, *self.policy.lock().unwrap()),
             settings,
@@ -96,7 +100,7 @@ impl ConfigSource for Source {
 }
 
 /// Stands for the pairing registry.
-struct Trust(Arc<AtomicUsize>);
+struct Trust(Arc<AtomicUsize>, Arc<AtomicUsize>);
 
 impl Actor for Trust {
     type Context = Context<Self>;
@@ -110,11 +114,20 @@ impl Handler<AuthChanged> for Trust {
     }
 }
 
+impl Handler<CommandsChanged> for Trust {
+    type Result = ();
+
+    fn handle(&mut self, _: CommandsChanged, _: &mut Self::Context) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 struct World {
     config: Addr<ConfigActor>,
     source: Arc<Source>,
     views: Views,
     told: Arc<AtomicUsize>,
+    commands: Arc<AtomicUsize>,
     reads: mpsc::UnboundedReceiver<()>,
     _watch: DeathWatch,
 }
@@ -149,19 +162,22 @@ impl World {
             loads: AtomicUsize::new(0),
             read,
         });
-        let told = Arc::new(AtomicUsize::new(0));
+        let (told, commands) = (Arc::default(), Arc::default());
+        let trust = Trust(Arc::clone(&told), Arc::clone(&commands)).start();
         let deps = ConfigDeps {
             source: source.clone(),
             current: Kept::new(Current::first(print(1, policy))),
             views: views.clone(),
             gateway,
-            pairing: Trust(Arc::clone(&told)).start().recipient(),
+            pairing: trust.clone().recipient(),
+            commands: trust.recipient(),
         };
         Self {
             config: supervise::<ConfigActor>(&here, restarts, &watch, deps),
             source,
             views,
             told,
+            commands,
             reads,
             _watch: watch,
         }
@@ -224,6 +240,8 @@ async fn a_good_file_is_one_generation_and_what_needs_a_restart_is_named() {
     assert_eq!(status.needs_restart, ["gateway.port"]);
     assert_eq!(world.views.settings.load().main_key, "main-2");
     assert_eq!(world.told(), 0, "the secret is the same");
+    let commands = world.commands.load(Ordering::SeqCst);
+    assert_eq!(commands, 1, "nodes may ask for other commands");
     world.changed(Ok((1, "first"))).await;
     assert!(world.views.config.load().needs_restart.is_empty());
 }

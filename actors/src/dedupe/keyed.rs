@@ -6,6 +6,7 @@ use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::ChatSend;
 use openclaw_protocol::methods::messaging::Send;
 use openclaw_protocol::methods::session_starts::SessionsCreate;
+use openclaw_protocol::methods::tools::ToolsInvoke;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -61,6 +62,17 @@ impl Keyed for Agent {
 impl Keyed for Send {
     fn key(params: &Self::Params) -> &str {
         &params.idempotency_key
+    }
+
+    fn while_in_flight(_: &Self::Params) -> WhileInFlight {
+        WhileInFlight::Wait
+    }
+}
+
+/// Its key is always there: the gate lets those without one pass by.
+impl Keyed for ToolsInvoke {
+    fn key(params: &Self::Params) -> &str {
+        params.idempotency_key.as_deref().unwrap_or_default()
     }
 
     fn while_in_flight(_: &Self::Params) -> WhileInFlight {

@@ -17,6 +17,7 @@ use openclaw_protocol::methods::messaging::Send;
 use openclaw_protocol::methods::session_starts::{
     SessionsCreate, SessionsSend, SessionsSendParams,
 };
+use openclaw_protocol::methods::tools::ToolsInvoke;
 use serde_json::json;
 
 use crate::call::{Call, Reply};
@@ -57,6 +58,10 @@ pub struct DedupeDeps {
     pub agent: Recipient<Admitted<Agent>>,
     /// Owner of `send`.
     pub send: Recipient<Admitted<Send>>,
+    /// Owner of `tools.invoke`.
+    pub invoke: Recipient<Admitted<ToolsInvoke>>,
+    /// The same, for calls without a key: each of them is run.
+    pub invoke_unkeyed: Recipient<Call<ToolsInvoke>>,
 }
 
 /// Callers that wait for the result of a request under way.
@@ -291,10 +296,7 @@ impl Dedupe {
                 let guard = KeyGuard { id, digest, session: None, dedupe: own, progress: Progress::Admitted };
                 match owner.try_send(Admitted { call, guard }) {
                     Ok(()) => {}
-                    Err(SendError::Full(refused) | SendError::Closed(refused)) => {
-                        refused.call.caller.hub.count(Count::BusyRequests);
-                        refused.call.reply.error(ErrorShape::unavailable("The server is busy. Please try again in a moment.").retry_after(500));
-                    }
+                    Err(SendError::Full(refused) | SendError::Closed(refused)) => busy(refused.call),
                 }
             }
             Verdict::InFlight => match M::while_in_flight(&call.params) {
@@ -410,6 +412,29 @@ impl Handler<Call<SessionsCreate>> for Dedupe {
         let owner = self.deps.create.clone();
         self.admit(call, actix::AsyncContext::address(ctx).recipient(), &owner);
     }
+}
+
+impl Handler<Call<ToolsInvoke>> for Dedupe {
+    type Result = ();
+
+    fn handle(&mut self, call: Call<ToolsInvoke>, ctx: &mut Self::Context) {
+        if call.params.idempotency_key.is_some() {
+            let owner = self.deps.invoke.clone();
+            return self.admit(call, actix::AsyncContext::address(ctx).recipient(), &owner);
+        }
+        match self.deps.invoke_unkeyed.try_send(call) {
+            Ok(()) => {}
+            Err(SendError::Full(refused) | SendError::Closed(refused)) => busy(refused),
+        }
+    }
+}
+
+/// The owner of a request takes no more at the moment.
+fn busy<M: openclaw_protocol::Method>(call: Call<M>) {
+    call.caller.hub.count(Count::BusyRequests);
+    let busy = "The server is busy. Please try again in a moment.";
+    call.reply
+        .error(ErrorShape::unavailable(busy).retry_after(500));
 }
 
 /// `sessions.send` is `chat.send` with other names, and shares its keys.

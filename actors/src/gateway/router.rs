@@ -141,7 +141,7 @@ pub fn table(owners: &Owners) -> Table {
         .on::<agent::AgentWait>(runner.clone())
         .on::<tools::ToolsCatalog>(runner.clone())
         .on::<tools::ToolsEffective>(runner.clone())
-        .on::<tools::ToolsInvoke>(runner.clone())
+        .on::<tools::ToolsInvoke>(dedupe.clone())
         .on::<approvals::ExecApprovalGet>(exec.clone())
         .on::<approvals::ExecApprovalList>(exec.clone())
         .on::<approvals::ExecApprovalRequest>(exec.clone())
@@ -204,6 +204,7 @@ pub const EVENTS: &[&str] = &[
     "device.pair.requested",
     "device.pair.resolved",
     "device.pair.setup.completed",
+    "device.pair.setup.deliveryUncertain",
     "exec.approval.requested",
     "exec.approval.resolved",
     "health",

@@ -49,7 +49,7 @@ impl PairingState {
         now: Millis,
     ) -> Decision<DevicePairApproveResult> {
         let Some(id) = self.device_of(request_id, now) else {
-            return unknown_pairing();
+            return self.unknown_pairing(request_id);
         };
         let Some(request) = self.pending.get(&id).cloned() else {
             return unknown_pairing();
@@ -94,7 +94,7 @@ impl PairingState {
         now: Millis,
     ) -> Decision<DevicePairRejectResult> {
         let Some(id) = self.device_of(request_id, now) else {
-            return unknown_pairing();
+            return self.unknown_pairing(request_id);
         };
         if !by.reaches(&id) {
             let denied = ErrorShape::invalid("device pairing rejection denied");
@@ -119,6 +119,18 @@ impl PairingState {
             .iter()
             .find(|(_, pending)| pending.request_id == request_id)
             .map(|(id, _)| id.clone())
+    }
+}
+
+impl PairingState {
+    /// Nobody waits under this id, or a node does, whose offers are decided elsewhere.
+    fn unknown_pairing<T>(&mut self, request_id: &str) -> Decision<T> {
+        if self.is_node_request(request_id) {
+            return unknown_request(&format!(
+                "it is about what a paired node offers; see: openclaw nodes pending, then: openclaw nodes approve {request_id}"
+            ));
+        }
+        unknown_pairing()
     }
 }
 

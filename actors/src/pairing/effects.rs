@@ -2,7 +2,7 @@
 
 use openclaw_protocol::events::device::{
     DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DEVICE_PAIR_SETUP_COMPLETED,
-    DevicePairResolvedEvent, PairDecision,
+    DEVICE_PAIR_SETUP_UNCERTAIN, DevicePairResolvedEvent, PairDecision,
 };
 use openclaw_protocol::events::node::{
     NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED, NodePairResolvedEvent,
@@ -58,6 +58,8 @@ pub enum PairEvent {
     NodeResolved(NodePairResolvedEvent),
     /// A setup code was used.
     SetupCompleted(SetupCompletion),
+    /// A setup code was used by a device that may not know.
+    SetupUncertain(SetupCompletion),
 }
 
 /// A request of a node, in the form of each generation.
@@ -177,6 +179,9 @@ impl PairEvent {
             }
             Self::SetupCompleted(done) => {
                 EventOut::new(DEVICE_PAIR_SETUP_COMPLETED, audience, Plain(done.clone()))
+            }
+            Self::SetupUncertain(done) => {
+                EventOut::new(DEVICE_PAIR_SETUP_UNCERTAIN, audience, Plain(done.clone()))
             }
         };
         out.class(Class::Droppable)

@@ -63,7 +63,7 @@ use closing::{NodeBook, Voice};
 use effects::{Effects, Step};
 use reach::{Addresses, HostNetwork, SharedNetwork};
 use records::SecretMark;
-pub use rotation::AuthChanged;
+pub use rotation::{AuthChanged, CommandsChanged};
 use state::PairingState;
 use upgrades::Upgrades;
 use vault::Vault;
@@ -318,12 +318,16 @@ impl PairingRegistry {
     /// Commits what follows from something that happened, then tells everyone.
     pub(crate) fn follow(&self, mut effects: Effects) {
         let ops = std::mem::take(&mut effects.ops);
-        if ops.is_empty() {
-            return;
-        }
-        let commit = self.deps.store.commit(ops);
-        let ticket = self.deps.writes.begin(&effects.device, commit);
+        let ticket = if ops.is_empty() {
+            self.deps.writes.last(&effects.device)
+        } else {
+            let commit = self.deps.store.commit(ops);
+            Some(self.deps.writes.begin(&effects.device, commit))
+        };
         let voice = self.voice();
+        let Some(ticket) = ticket else {
+            return voice.tell(&effects);
+        };
         actix_rt::spawn(async move {
             match ticket.done().await {
                 Ok(()) => voice.tell(&effects),
@@ -453,6 +457,8 @@ impl Handler<Admit> for PairingRegistry {
             let done = delivered.into_actor(self).map(move |told, registry, _| {
                 if told.is_ok() {
                     registry.follow(registry.decide(|state, now| state.complete_setup(&id, now)));
+                } else {
+                    registry.follow(registry.decide(|state, _| state.setup_uncertain(&id)));
                 }
             });
             ctx.spawn(done);

@@ -4,6 +4,7 @@
 //! approval, and takes the request back when nothing does any more. An approval covers the whole
 //! declaration as the owner saw it, or the commands that they chose, and replaces the one before.
 
+use openclaw_protocol::connect::ClientInfo;
 use openclaw_protocol::events::node::{NodePairDecision, NodePairResolvedEvent};
 use openclaw_protocol::methods::node::{
     NodePairApproveParams, NodePairApproveResult, NodePairListResult, NodePairRejectResult,
@@ -28,6 +29,16 @@ use crate::store::Table;
 
 const DENIED: &str = "node pairing decision denied";
 
+/// What a connected node says of itself.
+pub(crate) struct Claim<'a> {
+    /// Its device.
+    pub id: &'a str,
+    /// What it offers.
+    pub surface: &'a Surface,
+    /// Its program.
+    pub client: &'a ClientInfo,
+}
+
 impl PairingState {
     /// What is known of every device that holds the role of a node.
     pub(crate) fn node_trust(&self) -> NodeTrustMap {
@@ -46,13 +57,39 @@ impl PairingState {
         entropy: &dyn Entropy,
         effects: &mut Effects,
     ) {
-        let id = &ask.device.id;
-        let Some(device) = self.devices.get_mut(id).filter(|_| ask.role == Role::Node) else {
+        if ask.role != Role::Node {
+            return;
+        }
+        if let Some(device) = self.devices.get_mut(&ask.device.id) {
+            device.node.get_or_insert_default().last_connected_at_ms = Some(now);
+        }
+        let claim = Claim {
+            id: &ask.device.id,
+            surface: &ask.claims,
+            client: &ask.client,
+        };
+        self.claim(&claim, policy, now, entropy, effects);
+    }
+
+    /// Files what a node declares, as far as the configuration lets it ask: at its connect, and again
+    /// when the configuration is another one.
+    pub(crate) fn claim(
+        &mut self,
+        claim: &Claim<'_>,
+        policy: &CommandPolicy,
+        now: Millis,
+        entropy: &dyn Entropy,
+        effects: &mut Effects,
+    ) {
+        let id = claim.id;
+        let Some(device) = self.devices.get_mut(id) else {
             return;
         };
-        let declared = policy.offered(&ask.claims);
+        if !device.roles.contains_key(&Role::Node) {
+            return;
+        }
+        let declared = policy.offered(claim.surface);
         let node = device.node.get_or_insert_default();
-        node.last_connected_at_ms = Some(now);
         let approved = node.approved.as_ref().map(|approved| &approved.surface);
         let asks = !declared.gives_nothing()
             && !approved.is_some_and(|approved| declared.is_within(approved));
@@ -63,7 +100,7 @@ impl PairingState {
             }
             Some(pending) if asks && pending.surface == declared => {
                 // The same question again: nobody is told twice.
-                pending.program = Program::of(ask);
+                pending.program = Program::of(claim.client);
                 self.touch(id);
                 return;
             }
@@ -74,7 +111,7 @@ impl PairingState {
             node.pending = Some(PendingSurface {
                 request_id: entropy.uuid().to_string(),
                 surface: declared,
-                program: Program::of(ask),
+                program: Program::of(claim.client),
                 ts: now,
             });
         }
@@ -282,6 +319,11 @@ impl PairingState {
             node_id: id.clone(),
             display_name: name.to_owned(),
         }))
+    }
+
+    /// Whether a node waits under this id.
+    pub(super) fn is_node_request(&mut self, request_id: &str) -> bool {
+        self.node_of(request_id).is_some()
     }
 
     fn node_of(&mut self, request_id: &str) -> Option<(String, &mut Device)> {

@@ -2,10 +2,10 @@
 //! asks for; and how both look on the wire.
 
 use openclaw_protocol::Scope;
+use openclaw_protocol::connect::ClientInfo;
 use openclaw_protocol::methods::node::{NodePairRequest, PairedNode};
 use serde::{Deserialize, Serialize};
 
-use super::Admit;
 use super::records::{Device, clip};
 use crate::clock::Millis;
 use crate::node::policy::{CommandPolicy, Surface};
@@ -76,10 +76,10 @@ pub struct Program {
 
 impl Program {
     /// What a node says in its connect.
-    pub fn of(ask: &Admit) -> Self {
+    pub fn of(client: &ClientInfo) -> Self {
         Self {
-            version: clip(Some(&ask.client.version), MAX_KIND),
-            model_identifier: clip(ask.client.model_identifier.as_deref(), MAX_KIND),
+            version: clip(Some(&client.version), MAX_KIND),
+            model_identifier: clip(client.model_identifier.as_deref(), MAX_KIND),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What ends with a shared secret: tokens that were bound to it, and connections that came by it.
+//! What follows from another configuration: what ends with a shared secret (tokens that were bound to
+//! it, and connections that came by it), and what nodes may ask for.
 
 use actix::{Context, Handler, Message};
 use openclaw_protocol::Role;
@@ -6,6 +7,7 @@ use openclaw_protocol::Role;
 use super::PairingRegistry;
 use super::closing::CLOSED_BY_OWNER;
 use super::effects::Effects;
+use super::node_decisions::Claim;
 use super::records::SecretMark;
 use super::state::PairingState;
 use crate::audit::{AuditRow, Kind};
@@ -16,6 +18,11 @@ use crate::store::Op;
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct AuthChanged;
+
+/// What the configuration says about commands of nodes is another thing; it is published already.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct CommandsChanged;
 
 impl PairingState {
     /// Takes away the tokens whose secret is no longer the gateway's. They open nothing from the
@@ -86,5 +93,32 @@ impl Handler<AuthChanged> for PairingRegistry {
                 ),
             }
         });
+    }
+}
+
+impl Handler<CommandsChanged> for PairingRegistry {
+    type Result = ();
+
+    fn handle(&mut self, _: CommandsChanged, _: &mut Context<Self>) {
+        // What is in effect is asked for each time. What waits for an owner is filed here: a command
+        // that is denied no more waits from now on, not from the node's next connect.
+        if self.ready().is_err() {
+            return;
+        }
+        let (policy, entropy) = (self.command_policy(), self.entropy());
+        let nodes = self.views().nodes.load();
+        for (id, node) in nodes.iter() {
+            let Some(declared) = node.declared() else {
+                continue;
+            };
+            let claim = Claim {
+                id,
+                surface: &declared.surface,
+                client: &node.caller.client,
+            };
+            let mut effects = Effects::about(id);
+            self.decide(|state, now| state.claim(&claim, &policy, now, &*entropy, &mut effects));
+            self.follow(effects);
+        }
     }
 }

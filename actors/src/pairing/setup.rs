@@ -375,6 +375,31 @@ impl PairingState {
         effects
     }
 
+    /// The connection of a code's device ended, and nobody knows whether it was told that it is in.
+    /// The code stays its own until its time is over; owners are told once for each such connection.
+    pub(crate) fn setup_uncertain(&self, id: &str) -> Effects {
+        let Some(setup) = self.setups.get(id) else {
+            return Effects::default();
+        };
+        let (Some(bound), None) = (&setup.bound, setup.completed_at_ms) else {
+            return Effects::default();
+        };
+        if !bound.let_in {
+            return Effects::default();
+        }
+        let mut effects = Effects::about(&bound.device_id);
+        let completion = setup.completion(id, bound, bound.at_ms);
+        effects.events.push(PairEvent::SetupUncertain(completion));
+        effects.note(
+            AuditRow::new(Kind::SetupUncertain)
+                .name(&bound.name)
+                .request(id)
+                .reason("its connection ended first; it may come again with the same code")
+                .remedy(format!("openclaw devices remove {}", bound.device_id)),
+        );
+        effects
+    }
+
     /// An owner ended a device's trust: the code that it came by gives nothing back.
     pub(super) fn end_setups_of(&mut self, effects: &mut Effects, device: &str) {
         let of_device = |setup: &Setup| {

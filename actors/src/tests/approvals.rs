@@ -148,6 +148,86 @@ fn a_program_runs_once_a_person_said_yes_to_exactly_it() {
 }
 
 #[test]
+fn every_decision_about_a_program_leaves_a_row_without_its_arguments() {
+    real(async {
+        let mut bench = bench(&[Scope::Admin]).await;
+        let script = bench.home.path().join("job.sh");
+        std::fs::write(&script, "echo harmless").unwrap();
+        for (key, decision) in [
+            ("k1", "allow-once"),
+            ("k2", "deny"),
+            ("k3", "changed"),
+            ("k4", "allow-always"),
+        ] {
+            bench.run("/bin/sh job.sh --password hunter2", key);
+            let asked = bench.requested().await;
+            if decision == "changed" {
+                std::fs::write(&script, "echo other").unwrap();
+                bench.resolve(&asked["id"], "allow-once").await;
+            } else {
+                bench.resolve(&asked["id"], decision).await;
+            }
+            bench.answer().await;
+        }
+        // By the rule that was just made, then never again.
+        bench.run("/bin/sh job.sh --password hunter2", "k5");
+        assert!(bench.answer().await.contains("other"));
+        let params = json!({"command": "ls --password hunter2", "timeoutMs": 1_000});
+        bench.asker.ask("exec.approval.request", &params).await;
+        let known = bench.asker.ask("exec.approvals.get", &json!({})).await;
+        let file = json!({"version": 1, "defaults": {"security": "deny"}});
+        let params = json!({"file": file, "baseHash": known["payload"]["hash"]});
+        assert_eq!(
+            bench.asker.ask("exec.approvals.set", &params).await["ok"],
+            true
+        );
+        bench.run("/bin/sh job.sh --password hunter2", "k6");
+        assert!(bench.answer().await.contains("switched off"));
+
+        let params = json!({"kind": "exec", "limit": 100});
+        let list = bench.asker.ask("trust.audit.list", &params).await["payload"].clone();
+        assert!(!list.to_string().contains("hunter2"), "{list}");
+        let rows: Vec<(&str, &str)> = list["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .rev()
+            .map(|row| {
+                let text = |field: &str| row[field].as_str().unwrap_or_default();
+                (text("kind"), text("code"))
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                ("exec.approved", "allow-once"),
+                ("exec.started", "allow-once"),
+                ("exec.denied", "deny"),
+                ("exec.approved", "allow-once"),
+                ("exec.refused", "changed"),
+                ("exec.approved", "allow-always"),
+                ("exec.started", "allow-always"),
+                ("exec.started", "rules"),
+                ("exec.expired", "expired"),
+                ("exec.rules.changed", ""),
+                ("exec.refused", "rules"),
+            ],
+            "{list}"
+        );
+        let entries = list["entries"].as_array().unwrap();
+        let first = entries.last().unwrap();
+        assert!(
+            first["reason"]
+                .as_str()
+                .unwrap()
+                .starts_with("/bin/sh (sha256 "),
+            "{first}"
+        );
+        assert!(first["requestId"].is_string() && first["by"].is_string());
+    });
+}
+
+#[test]
 fn a_script_that_is_changed_after_the_yes_was_asked_for_is_not_run() {
     paused(async {
         let mut bench = bench(&[Scope::Write]).await;

@@ -14,6 +14,11 @@ use crate::agent::tools::{
 };
 use crate::settings::ModelPlan;
 
+std::thread_local! {
+    /// How often a tool that counts was called.
+    static CALLS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// A tool that does what its name says.
 struct Fake(&'static str);
 
@@ -38,6 +43,13 @@ impl Tool for Fake {
         match self.0 {
             "panics" => panic!("a tool panics before it begins"),
             "again" => Box::pin(async { Ok(ToolOutput::text("call again")) }),
+            "counts" => Box::pin(async {
+                let calls = CALLS.with(|calls| {
+                    calls.set(calls.get() + 1);
+                    calls.get()
+                });
+                Ok(ToolOutput::text(calls.to_string()))
+            }),
             "fails" => Box::pin(async { Err(ToolError::new("there is no such thing")) }),
             "floods" => Box::pin(async { Ok(ToolOutput::text("x".repeat(10_000_000))) }),
             "hangs" => Box::pin(async {
@@ -52,7 +64,7 @@ impl Tool for Fake {
 /// The tools that every world of a test has besides the built-in ones.
 pub(super) fn fakes() -> Vec<Arc<dyn Tool>> {
     let names = [
-        "pong", "changes", "panics", "again", "fails", "floods", "hangs",
+        "pong", "counts", "changes", "panics", "again", "fails", "floods", "hangs",
     ];
     names
         .into_iter()
@@ -350,5 +362,42 @@ fn the_inventory_follows_the_callers_scopes_and_the_rules() {
         );
         let denied = reader.ask("tools.invoke", &json!({"name": "pong"})).await;
         assert_eq!(denied["error"]["code"], "FORBIDDEN");
+    });
+}
+
+#[test]
+fn a_call_with_a_key_is_run_once_and_asked_for_again_gives_its_result() {
+    paused(async {
+        let setup = Setup::here(ModelPlan::Unconfigured);
+        let world = setup.start().await;
+        let worker = world.worker();
+        let mut peer = Peer::connect(&world.core, &worker, &Who::admin()).await;
+        let call = |key: &str, name: &str| json!({"name": name, "idempotencyKey": key});
+        let before = CALLS.with(std::cell::Cell::get);
+        let first = peer.request("tools.invoke", &call("k", "counts"));
+        let second = peer.request("tools.invoke", &call("k", "counts"));
+        let (mut answers, wanted) = (Vec::new(), [first, second]);
+        while answers.len() < 2 {
+            let frame = peer.next().await;
+            if wanted.iter().any(|id| frame["id"] == id.as_str()) {
+                answers.push(frame["payload"].clone());
+            }
+        }
+        let late = peer.ask("tools.invoke", &call("k", "counts")).await;
+        assert_eq!(answers[0]["ok"], true, "{answers:?}");
+        assert_eq!((&answers[0], &answers[0]), (&answers[1], &late["payload"]));
+        assert_eq!(CALLS.with(std::cell::Cell::get), before + 1);
+        let other = peer.ask("tools.invoke", &call("k", "pong")).await;
+        assert_eq!(other["error"]["code"], "INVALID_REQUEST", "{other}");
+        // A failure is a result too.
+        let failed = peer.ask("tools.invoke", &call("f", "fails")).await["payload"].clone();
+        assert_eq!(failed["ok"], false);
+        let again = peer.ask("tools.invoke", &call("f", "fails")).await;
+        assert_eq!(again["payload"], failed);
+        // Without a key it is run each time.
+        for _ in 0..2 {
+            peer.ask("tools.invoke", &json!({"name": "counts"})).await;
+        }
+        assert_eq!(CALLS.with(std::cell::Cell::get), before + 3);
     });
 }

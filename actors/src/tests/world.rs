@@ -229,6 +229,7 @@ fn owners(
             )),
             gateway: gateway.clone(),
             store: store.clone(),
+            audit: views.audit.clone(),
             clock: Arc::clone(clock),
             entropy: Arc::clone(&entropy),
         },
@@ -243,6 +244,7 @@ fn owners(
             gateway: gateway.clone(),
             views: views.clone(),
             reader: store.reader().clone(),
+            store: store.clone(),
             http: Arc::new(LazyLock::new(|| {
                 Err("a test asks no model over the network".into())
             })),
@@ -274,6 +276,8 @@ fn owners(
             chat_send: runner.clone().recipient(),
             agent: runner.clone().recipient(),
             send: sessions.clone().recipient(),
+            invoke: runner.clone().recipient(),
+            invoke_unkeyed: runner.clone().recipient(),
         },
     );
     let pairing = PairingDeps::new(
@@ -290,6 +294,7 @@ fn owners(
         views: views.clone(),
         gateway: gateway.clone(),
         pairing: pairing.clone().recipient(),
+        commands: pairing.clone().recipient(),
     };
     Owners {
         dedupe,

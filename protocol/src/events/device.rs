@@ -1,4 +1,4 @@
-//! `device.pair.requested`, `device.pair.resolved` and `device.pair.setup.completed`.
+//! `device.pair.requested`, `device.pair.resolved`, and how setup codes ended.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,9 @@ pub const DEVICE_PAIR_REQUESTED: &str = "device.pair.requested";
 pub const DEVICE_PAIR_RESOLVED: &str = "device.pair.resolved";
 /// Name of the event; its payload is [`crate::methods::device_setup::SetupCompletion`].
 pub const DEVICE_PAIR_SETUP_COMPLETED: &str = "device.pair.setup.completed";
+/// Name of the event: a device was let in by a setup code, and its connection ended before it was known
+/// to have been told. Its payload is [`crate::methods::device_setup::SetupCompletion`].
+pub const DEVICE_PAIR_SETUP_UNCERTAIN: &str = "device.pair.setup.deliveryUncertain";
 
 /// Payload of `device.pair.resolved`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -28,7 +28,7 @@ pub use approvals::{EXEC_APPROVAL_REQUESTED, EXEC_APPROVAL_RESOLVED, ExecApprova
 pub use chat::{CHAT, ChatEvent, ChatState, SESSION_MESSAGE, SessionMessageEvent};
 pub use device::{
     DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DEVICE_PAIR_SETUP_COMPLETED,
-    DevicePairResolvedEvent,
+    DEVICE_PAIR_SETUP_UNCERTAIN, DevicePairResolvedEvent,
 };
 pub use node::{NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED, NodePairResolvedEvent};
 pub use sessions::{SESSIONS_CHANGED, SessionsChangedEvent};
@@ -126,6 +126,8 @@ pub static ALL: &[EventSpec] = &[
     EventSpec::of::<PairRequest>(DEVICE_PAIR_REQUESTED, PAIRING, Droppable::Always),
     EventSpec::of::<DevicePairResolvedEvent>(DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always),
     EventSpec::of::<SetupCompletion>(DEVICE_PAIR_SETUP_COMPLETED, PAIRING, Droppable::Always)
+        .since_v4(),
+    EventSpec::of::<SetupCompletion>(DEVICE_PAIR_SETUP_UNCERTAIN, PAIRING, Droppable::Always)
         .since_v4(),
     EventSpec::of::<PendingExecApproval>(EXEC_APPROVAL_REQUESTED, APPROVALS, Droppable::Always),
     EventSpec::of::<ExecApprovalResolvedEvent>(

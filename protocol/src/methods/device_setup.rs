@@ -119,7 +119,8 @@ pub struct DevicePairSetupStatusResult {
     pub delivery_uncertain: Option<SetupCompletion>,
 }
 
-/// A setup code was used: part of its status, and payload of `device.pair.setup.completed`.
+/// A setup code was used: part of its status, and payload of `device.pair.setup.completed`
+/// and `device.pair.setup.deliveryUncertain`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetupCompletion {

@@ -161,7 +161,8 @@ pub struct ToolsInvokeParams {
     /// Whether the person confirmed the call; it takes the place of no approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<bool>,
-    /// Names the request; a call is run each time it is asked for.
+    /// Names the request: with the same key the tool is run once, and asking again gives its result.
+    /// Without one it is run each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY))]
     pub idempotency_key: Option<String>,

@@ -9,6 +9,7 @@ use openclaw_protocol::methods::device::{
     DevicePairRename, DevicePairRenameResult, DeviceTokenRevoke, DeviceTokenRevokeResult,
     DeviceTokenRotate, DeviceTokenRotateResult,
 };
+use openclaw_protocol::methods::node::NodePairList;
 use openclaw_protocol::methods::system::EmptyParams;
 use openclaw_protocol::{ErrorCode, Method, Scope};
 use serde::de::DeserializeOwned;
@@ -20,8 +21,9 @@ use crate::cli::args::{ApproveArgs, DecideArgs, DevicesCommand, ReadArgs};
 use crate::cli::connect::{Wanted, open};
 use crate::cli::environment::Environment;
 use crate::cli::failure::Failure;
+use crate::cli::node_choice;
 use crate::cli::output::Output;
-use crate::cli::render::{devices as render, text::short};
+use crate::cli::render::{devices as render, text::plain, text::short};
 use crate::cli::target::Target;
 
 pub(crate) async fn run(
@@ -186,7 +188,14 @@ async fn decide(
         Which::Latest => render::latest(&list.pending),
         Which::Unsaid => Err(render::which_one(&list.pending)),
     };
-    let request = request.map_err(see_list)?.request_id.clone();
+    let request = match request {
+        Ok(request) => request.request_id.clone(),
+        Err(what) => {
+            let failure = about_a_node(which, &connection).await;
+            connection.close().await;
+            return Err(failure.unwrap_or_else(|| see_list(what)));
+        }
+    };
     let params = json!({ "requestId": request });
     let first = connection.client().request_raw(method, &params).await;
     connection.close().await;
@@ -200,6 +209,27 @@ async fn decide(
     let answer = admin.client().request_raw(method, &params).await;
     admin.close().await;
     answer.map_err(|error| Failure::request(&error, &target))
+}
+
+/// The failure to say when the request that is meant is not a device's, but about what a node offers.
+async fn about_a_node(which: &Which<'_>, connection: &Connection) -> Option<Failure> {
+    let Which::Named(wanted) = which else {
+        return None;
+    };
+    // A gateway that does not say has no such request.
+    let list = connection.request::<NodePairList>(&EmptyParams {}).await;
+    let list = list.ok()?;
+    let request = node_choice::find(&list.pending, wanted).ok()?;
+    let id = plain(&request.request_id);
+    Some(Failure::failed(
+        format!(
+            "`{wanted}` is no device that waits, but what the paired node {} offers",
+            short(&request.node_id)
+        ),
+        Some(format!(
+            "see `openclaw nodes pending`, then `openclaw nodes approve {id}` (or reject)"
+        )),
+    ))
 }
 
 /// Whether an admin may be granted what was refused.

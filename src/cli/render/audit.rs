@@ -40,7 +40,9 @@ fn when(entry: &AuditEntry, now_ms: u64) -> String {
 fn tone(kind: &str) -> Option<Tone> {
     let end = kind.rsplit('.').next().unwrap_or_default();
     match end {
-        "refused" | "lockout" | "rejected" | "removed" | "revoked" | "ended" => Some(Tone::Bad),
+        "refused" | "denied" | "lockout" | "rejected" | "removed" | "revoked" | "ended" => {
+            Some(Tone::Bad)
+        }
         "requested" | "changed" | "rotated" => Some(Tone::Warn),
         "approved" => Some(Tone::Good),
         _ => None,

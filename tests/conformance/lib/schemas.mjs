@@ -136,6 +136,7 @@ const EVENT_SCHEMA = {
   "device.pair.requested": ProtocolSchemas.DevicePairRequestedEvent,
   "device.pair.resolved": ProtocolSchemas.DevicePairResolvedEvent,
   "device.pair.setup.completed": ProtocolSchemas.DevicePairSetupCompletedEvent,
+  "device.pair.setup.deliveryUncertain": ProtocolSchemas.DevicePairSetupDeliveryUncertainEvent,
 };
 
 /** Events whose payload has no schema in the package. */

@@ -1,7 +1,9 @@
 //! `exec`: a program on this host, behind exec approvals.
 //!
-//! What runs is exactly what was shown: the digest of the plan is taken again before the start. The
-//! program gets a process group and few variables of its own, and everything that it began ends with
+//! What runs is exactly what was shown: the digest of the plan is taken again right before the start,
+//! in one step with it. What is left is the moment from the last byte that was read to the system's
+//! own look at the file: whoever may write to the file could use that, and as well change what the
+//! program reads later; nothing short of a copy of all of it would prevent that. The program gets a process group and few variables of its own, and everything that it began ends with
 //! the call: when it is done, when its time is over, when its run is stopped.
 
 use std::collections::BTreeMap;
@@ -14,14 +16,15 @@ use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::{
     Descriptor, Group, Risk, Running, Tool, ToolContext, ToolError, ToolOutput, arguments,
 };
 use crate::approvals::plan::Plan;
 use crate::approvals::state::Decision;
-use crate::approvals::{Answer, Approvals, Ask, Withdraw};
+use crate::approvals::{Answer, Approvals, Ask, Withdraw, what};
+use crate::audit::{AuditRow, Kind};
 
 /// How long a person may take to decide.
 const DECIDE: Duration = Duration::from_mins(2);
@@ -83,14 +86,24 @@ impl Tool for Exec {
             }
             let plan = plan(cx, &asked)?;
             let shown = digest(plan.clone()).await?;
-            allowed(cx, &asked, &plan, shown.clone()).await?;
-            if digest(plan.clone()).await? != shown {
+            let request = request(cx, &asked, &plan);
+            let row = |kind| {
+                AuditRow::new(kind)
+                    .device(&cx.origin.device_id)
+                    .by(&cx.origin.principal)
+                    .reason(what(&request, Some(&shown)))
+            };
+            let yes = allowed(cx, request.clone(), shown.clone()).await?;
+            let audit = &cx.deps.views.audit;
+            let Some(started) = start(plan.clone(), shown.clone()).await? else {
+                audit.record(&row(Kind::ExecRefused).code("changed").request(&yes.request));
                 return Err(ToolError::new(
                     "a file that the command uses was changed after it was approved; it was not run",
                 ));
-            }
+            };
+            audit.record(&row(Kind::ExecStarted).code(yes.code).request(&yes.request));
             let limit = asked.timeout.map_or(RUN, Duration::from_secs).min(LONGEST);
-            execute(cx, &plan, limit).await
+            execute(cx, &plan, started, limit).await
         })
     }
 }
@@ -122,27 +135,38 @@ async fn digest(plan: Plan) -> Result<String, ToolError> {
         .map_err(|_| ToolError::new("the command could not be looked into"))
 }
 
+fn request(cx: &ToolContext<'_>, asked: &Arguments, plan: &Plan) -> ExecRequest {
+    ExecRequest {
+        command: asked.command.clone(),
+        command_argv: plan.argv.clone(),
+        cwd: Some(plan.cwd.display().to_string()),
+        host: Some("gateway".into()),
+        agent_id: Some(cx.agent.id.clone()),
+        session_key: Some(cx.session.to_owned()),
+        resolved_path: plan.program.clone(),
+        ..ExecRequest::default()
+    }
+}
+
+/// Why something may run.
+struct Yes {
+    /// A person's decision, or `rules`.
+    code: &'static str,
+    /// What the person decided on.
+    request: Option<String>,
+}
+
 /// Waits until it may run.
 async fn allowed(
     cx: &ToolContext<'_>,
-    asked: &Arguments,
-    plan: &Plan,
+    request: ExecRequest,
     digest: String,
-) -> Result<(), ToolError> {
+) -> Result<Yes, ToolError> {
     let rules = "the gateway's approvals are restarting; try again";
     let ask = Ask {
-        request: ExecRequest {
-            command: asked.command.clone(),
-            command_argv: plan.argv.clone(),
-            cwd: Some(plan.cwd.display().to_string()),
-            host: Some("gateway".into()),
-            agent_id: Some(cx.agent.id.clone()),
-            session_key: Some(cx.session.to_owned()),
-            resolved_path: plan.program.clone(),
-            ..ExecRequest::default()
-        },
+        program: request.resolved_path.clone(),
+        request,
         digest,
-        program: plan.program.clone(),
         trusted: cx.origin.scopes.grants(Scope::Admin),
         wait: DECIDE,
     };
@@ -151,7 +175,12 @@ async fn allowed(
         .map_err(|_| ToolError::new(rules))?
         .map_err(|full| ToolError::new(full.to_string()))?;
     let (id, told) = match answer {
-        Answer::Allowed => return Ok(()),
+        Answer::Allowed => {
+            return Ok(Yes {
+                code: "rules",
+                request: None,
+            });
+        }
         Answer::Denied(why) => return Err(ToolError::new(format!("it was not run: {why}"))),
         Answer::Asked(id, told) => (id, told),
     };
@@ -159,12 +188,15 @@ async fn allowed(
     (cx.progress)("waiting for the owner's approval");
     let mut waiting = Waiting {
         approvals: &cx.deps.approvals,
-        id: Some(id),
+        id: Some(id.clone()),
     };
     let decision = told.await.ok().flatten();
     waiting.id = None;
     match decision {
-        Some(decision) if decision.allows() => Ok(()),
+        Some(decision) if decision.allows() => Ok(Yes {
+            code: decision.as_str(),
+            request: Some(id),
+        }),
         Some(Decision::Deny) => Err(ToolError::new("the owner refused it; it was not run")),
         Some(_) | None => Err(ToolError::new(format!(
             "nobody approved it within {} s; it was not run. The owner decides with exec.approval.resolve, or on the approvals page",
@@ -203,12 +235,27 @@ impl Drop for ProcessGroup {
     }
 }
 
-async fn execute(
-    cx: &ToolContext<'_>,
-    plan: &Plan,
-    limit: Duration,
-) -> Result<ToolOutput, ToolError> {
-    let started = tokio::time::Instant::now();
+/// A program that runs.
+struct Started {
+    child: Child,
+    group: ProcessGroup,
+    at: tokio::time::Instant,
+}
+
+/// Looks at the files once more and starts the program, with nothing between; `None` when they are not
+/// what was shown.
+async fn start(plan: Plan, shown: String) -> Result<Option<Started>, ToolError> {
+    let starting = tokio::task::spawn_blocking(move || {
+        if plan.digest() != shown {
+            return Ok(None);
+        }
+        spawn(&plan).map(Some)
+    });
+    let started = starting.await;
+    started.map_err(|_| ToolError::new("the command could not be started"))?
+}
+
+fn spawn(plan: &Plan) -> Result<Started, ToolError> {
     let mut command = Command::new(&plan.argv[0]);
     command
         .args(&plan.argv[1..])
@@ -220,11 +267,28 @@ async fn execute(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command
+    let child = command
         .spawn()
         .map_err(|error| ToolError::new(format!("{}: {error}", plan.argv[0])))?;
     let pid = child.id().and_then(|id| i32::try_from(id).ok());
-    let mut group = ProcessGroup(pid.and_then(Pid::from_raw));
+    Ok(Started {
+        group: ProcessGroup(pid.and_then(Pid::from_raw)),
+        child,
+        at: tokio::time::Instant::now(),
+    })
+}
+
+async fn execute(
+    cx: &ToolContext<'_>,
+    plan: &Plan,
+    started: Started,
+    limit: Duration,
+) -> Result<ToolOutput, ToolError> {
+    let Started {
+        mut child,
+        mut group,
+        at,
+    } = started;
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
     let mut output = Output::default();
     let over = tokio::time::sleep(limit);
@@ -249,7 +313,7 @@ async fn execute(
     }
     drop(group);
     let code = status.and_then(|status| status.code());
-    let took = started.elapsed().as_millis();
+    let took = at.elapsed().as_millis();
     let end = match (timed_out, code) {
         (true, _) => format!("[stopped after {} s]", limit.as_secs()),
         (false, Some(0)) => String::new(),

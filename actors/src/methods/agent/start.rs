@@ -38,13 +38,10 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             .session_key
             .clone()
             .unwrap_or_else(|| settings.main_key.clone());
-        let session = match keys::canonical(&written, params.agent_id.as_deref(), &settings) {
+        let agent = params.agent_id.as_deref();
+        let session = match keys::of_params::<Agent>(&written, agent, &settings) {
             Ok(session) => session,
-            Err(error) => {
-                return call.reply.error(ErrorShape::invalid(format!(
-                    "invalid agent params: {error}"
-                )));
-            }
+            Err(error) => return call.reply.error(error),
         };
         let now = self.deps.clock.now().wire();
         let run_id: Arc<str> = params.idempotency_key.into();

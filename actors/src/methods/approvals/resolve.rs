@@ -6,7 +6,7 @@ use openclaw_protocol::methods::approvals::ExecApprovalResolve;
 use openclaw_protocol::methods::common::OkResult;
 
 use crate::approvals::state::Decision;
-use crate::approvals::{Approvals, decision};
+use crate::approvals::{Approvals, End, decision};
 use crate::call::Call;
 
 impl Handler<Call<ExecApprovalResolve>> for Approvals {
@@ -34,7 +34,6 @@ impl Handler<Call<ExecApprovalResolve>> for Approvals {
             return done();
         }
         let by = caller.principal();
-        tracing::info!(approval = %params.id, decision = decision.as_str(), by = %by, "a program was decided on");
         let now = self.now();
         let rules = (decision == Decision::AllowAlways)
             .then(|| {
@@ -54,7 +53,7 @@ impl Handler<Call<ExecApprovalResolve>> for Approvals {
         AtomicResponse::new(Box::pin(work.into_actor(self).map(
             move |stored, approvals, _| match stored {
                 Ok(()) => {
-                    approvals.end(&params.id, Some(decision), Some(by));
+                    approvals.end(&params.id, End::Decided(decision, by));
                     reply.ok(&OkResult { ok: true });
                 }
                 Err(error) => reply.error(crate::methods::store_error(&error)),

@@ -8,6 +8,7 @@ use openclaw_protocol::methods::approvals::{
 
 use crate::approvals::Approvals;
 use crate::approvals::state::{Rules, State};
+use crate::audit::{AuditRow, Kind};
 use crate::call::Call;
 
 fn snapshot(state: &State) -> ExecApprovalsSnapshot {
@@ -23,6 +24,19 @@ fn snapshot(state: &State) -> ExecApprovalsSnapshot {
     }
 }
 
+/// The rules for the audit trail, which names no program of them.
+fn in_words(rules: &ExecApprovalsSnapshot) -> String {
+    let agents = rules.file.agents.iter().flatten();
+    let listed: usize = agents
+        .map(|(_, agent)| agent.allowlist.as_ref().map_or(0, Vec::len))
+        .sum();
+    let (security, ask) = rules
+        .resolved_defaults
+        .as_ref()
+        .map_or(("", ""), |rules| (&*rules.security, &*rules.ask));
+    format!("security {security}, ask {ask}, {listed} programs on allowlists")
+}
+
 impl Handler<Call<ExecApprovalsGet>> for Approvals {
     type Result = ();
 
@@ -36,7 +50,7 @@ impl Handler<Call<ExecApprovalsSet>> for Approvals {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, call: Call<ExecApprovalsSet>, _: &mut Self::Context) -> Self::Result {
-        let (params, reply) = (call.params, call.reply);
+        let (params, caller, reply) = (call.params, call.caller, call.reply);
         let present = self.deps.state.with(|state| state.rules().map(Rules::hash));
         let refusal = match (&present, &params.base_hash) {
             (Some(_), None) => Some(
@@ -54,8 +68,13 @@ impl Handler<Call<ExecApprovalsSet>> for Approvals {
         let stored = self.store(Rules { file: params.file });
         // Nothing else changes the rules meanwhile.
         AtomicResponse::new(Box::pin(stored.into_actor(self).map(
-            |stored, approvals, _| match stored {
-                Ok(()) => reply.ok(&approvals.deps.state.with(|state| snapshot(state))),
+            move |stored, approvals, _| match stored {
+                Ok(()) => {
+                    let now = approvals.deps.state.with(|state| snapshot(state));
+                    let row = AuditRow::new(Kind::ExecRulesChanged).by(caller.principal());
+                    approvals.deps.audit.record(&row.reason(in_words(&now)));
+                    reply.ok(&now);
+                }
                 Err(error) => reply.error(crate::methods::store_error(&error)),
             },
         )))

@@ -1,7 +1,6 @@
 //! `chat.abort`: stops runs of a session; owner: agent runner.
 
 use actix::{AsyncContext as _, Handler};
-use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::chat::{ChatAbort, ChatAbortResult};
 
 use crate::agent::AgentRunner;
@@ -13,17 +12,10 @@ impl Handler<Call<ChatAbort>> for AgentRunner {
 
     fn handle(&mut self, call: Call<ChatAbort>, ctx: &mut Self::Context) {
         let settings = self.deps.views.settings.load();
-        let session = match keys::canonical(
-            &call.params.session_key,
-            call.params.agent_id.as_deref(),
-            &settings,
-        ) {
+        let (key, agent) = (&call.params.session_key, call.params.agent_id.as_deref());
+        let session = match keys::of_params::<ChatAbort>(key, agent, &settings) {
             Ok(session) => session,
-            Err(error) => {
-                return call.reply.error(ErrorShape::invalid(format!(
-                    "invalid chat.abort params: {error}"
-                )));
-            }
+            Err(error) => return call.reply.error(error),
         };
         let run_ids = self.stop(
             &session.canonical,

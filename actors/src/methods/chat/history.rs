@@ -44,10 +44,8 @@ impl Sessions {
         params: &ChatHistoryParams,
     ) -> Result<(Arc<str>, LookedUp), ErrorShape> {
         let settings = self.deps.views.settings.load();
-        let session = keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings)
-            .map_err(|error| {
-            ErrorShape::invalid(format!("invalid chat.history params: {error}"))
-        })?;
+        let (key, agent) = (&params.session_key, params.agent_id.as_deref());
+        let session = keys::of_params::<ChatHistory>(key, agent, &settings)?;
         let record = self
             .deps
             .index

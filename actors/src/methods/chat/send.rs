@@ -32,15 +32,11 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
                 .error(ErrorShape::invalid("message or attachment required"));
         }
         let settings = self.deps.views.settings.load();
-        let session =
-            match keys::canonical(&params.session_key, params.agent_id.as_deref(), &settings) {
-                Ok(session) => session,
-                Err(error) => {
-                    return call.reply.error(ErrorShape::invalid(format!(
-                        "invalid chat.send params: {error}"
-                    )));
-                }
-            };
+        let (key, agent) = (&params.session_key, params.agent_id.as_deref());
+        let session = match keys::of_params::<ChatSend>(key, agent, &settings) {
+            Ok(session) => session,
+            Err(error) => return call.reply.error(error),
+        };
         let reply = call.reply.alias(&session.canonical, &params.session_key);
         let as_text = params.suppress_command_interpretation == Some(true);
         let stops = commands::parse(&params.message)

@@ -12,19 +12,21 @@ impl Handler<Call<SessionsAbort>> for AgentRunner {
     type Result = ();
 
     fn handle(&mut self, call: Call<SessionsAbort>, ctx: &mut Self::Context) {
-        let invalid = |problem: String| {
-            ErrorShape::invalid(format!("invalid sessions.abort params: {problem}"))
-        };
         let params = &call.params;
         let settings = self.deps.views.settings.load();
         let key = match (&params.key, &params.run_id) {
-            (Some(key), _) => match keys::canonical(key, params.agent_id.as_deref(), &settings) {
-                Ok(session) => Some(session.canonical),
-                Err(error) => return call.reply.error(invalid(error.to_string())),
-            },
+            (Some(key), _) => {
+                let agent = params.agent_id.as_deref();
+                match keys::of_params::<SessionsAbort>(key, agent, &settings) {
+                    Ok(session) => Some(session.canonical),
+                    Err(error) => return call.reply.error(error),
+                }
+            }
             (None, Some(run_id)) => self.deps.state.with(|state| state.session_of(run_id)),
             (None, None) => {
-                return call.reply.error(invalid("give key or runId".into()));
+                return call.reply.error(ErrorShape::invalid(
+                    "invalid sessions.abort params: give key or runId",
+                ));
             }
         };
         let run_ids = key.map_or_else(Vec::new, |key| {

@@ -1,11 +1,11 @@
 //! `sessions.messages.subscribe` and `.unsubscribe`: messages of one session; owner: sessions.
 
 use actix::Handler;
+use openclaw_protocol::Method;
 use openclaw_protocol::methods::sessions::{
     SessionKeyParams, SessionsMessagesSubscribe, SessionsMessagesSubscribeResult,
     SessionsMessagesUnsubscribe,
 };
-use openclaw_protocol::{ErrorShape, Method};
 
 use crate::call::{Call, Listen, Reply};
 use crate::sessions::{Sessions, keys};
@@ -34,7 +34,7 @@ impl Sessions {
         on: bool,
     ) {
         let settings = self.deps.views.settings.load();
-        match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
+        match keys::of_params::<M>(&params.key, params.agent_id.as_deref(), &settings) {
             Ok(session) => {
                 let subscriptions = &reply.caller().subscriptions;
                 if let Err(error) = subscriptions.change(&session.canonical, on) {
@@ -49,10 +49,7 @@ impl Sessions {
                     .listen(Listen::Session(session.canonical, on))
                     .ok(&result);
             }
-            Err(error) => reply.error(ErrorShape::invalid(format!(
-                "invalid {} params: {error}",
-                M::NAME
-            ))),
+            Err(error) => reply.error(error),
         }
     }
 }

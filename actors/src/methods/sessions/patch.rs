@@ -19,13 +19,10 @@ impl Handler<Call<SessionsPatch>> for Sessions {
     fn handle(&mut self, call: Call<SessionsPatch>, ctx: &mut Self::Context) {
         let Call { params, reply, .. } = call;
         let settings = self.deps.views.settings.load();
-        let session = match keys::canonical(&params.key, params.agent_id.as_deref(), &settings) {
+        let agent = params.agent_id.as_deref();
+        let session = match keys::of_params::<SessionsPatch>(&params.key, agent, &settings) {
             Ok(session) => session,
-            Err(error) => {
-                return reply.error(ErrorShape::invalid(format!(
-                    "invalid sessions.patch params: {error}"
-                )));
-            }
+            Err(error) => return reply.error(error),
         };
         let key = session.canonical.to_string();
         let changing = self.handle(

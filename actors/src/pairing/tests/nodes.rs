@@ -13,6 +13,7 @@ use crate::node::NodeTrust;
 use crate::node::policy::CommandPolicy;
 use crate::pairing::Authority;
 use crate::pairing::effects::{Effects, PairEvent};
+use crate::pairing::node_decisions::Claim;
 use crate::pairing::state::PairingState;
 
 /// A connect of node `n` from this machine that declares these commands.
@@ -92,7 +93,10 @@ fn told(effects: &Effects) -> Vec<String> {
     let said = |event: &PairEvent| match event {
         PairEvent::NodeRequested(request) => Some(format!("requested {:?}", request.commands)),
         PairEvent::NodeResolved(resolved) => Some(format!("{:?}", resolved.decision)),
-        PairEvent::Requested(_) | PairEvent::Resolved(_) | PairEvent::SetupCompleted(_) => None,
+        PairEvent::Requested(_)
+        | PairEvent::Resolved(_)
+        | PairEvent::SetupCompleted(_)
+        | PairEvent::SetupUncertain(_) => None,
     };
     effects.events.iter().filter_map(said).collect()
 }
@@ -117,6 +121,53 @@ fn a_device_that_is_paired_without_asking_has_no_command_without_asking() {
     let effects = machine.declare(&node(1, &["canvas.hide"]), &free());
     assert_eq!(told(&effects), Vec::<String>::new());
     assert!(machine.waiting().is_none());
+}
+
+#[test]
+fn another_configuration_changes_what_a_connected_node_waits_for() {
+    let mut machine = Machine::new();
+    let denied = CommandPolicy::new([], ["camera.*"]);
+    let ask = node(1, &["canvas.hide", "camera.snap"]);
+    let effects = machine.declare(&ask, &denied);
+    assert_eq!(told(&effects), [r#"requested ["canvas.hide"]"#]);
+    let mut again = |policy: &CommandPolicy| {
+        let mut effects = Effects::about("device-1");
+        let claim = Claim {
+            id: "device-1",
+            surface: &ask.claims,
+            client: &ask.client,
+        };
+        let (now, entropy) = (machine.now, machine.entropy.clone());
+        machine
+            .state
+            .claim(&claim, policy, now, &*entropy, &mut effects);
+        told(&effects)
+    };
+    assert_eq!(
+        again(&free()),
+        ["Rejected", r#"requested ["camera.snap", "canvas.hide"]"#]
+    );
+    assert_eq!(again(&free()), Vec::<String>::new());
+    assert_eq!(
+        again(&CommandPolicy::new([], ["*"])),
+        ["Rejected"],
+        "nothing of it may be asked for"
+    );
+}
+
+#[test]
+fn a_decision_about_a_device_that_is_one_about_a_node_says_where_it_is_made() {
+    let mut machine = Machine::new();
+    machine.declare(&node(1, &["canvas.hide"]), &free());
+    let request = machine.waiting().unwrap().request_id;
+    let error = machine
+        .state
+        .approve(&request, &owner(), machine.now)
+        .answer
+        .unwrap_err();
+    let hint = error.details.unwrap()["remediationHint"].to_string();
+    let command = format!("openclaw nodes approve {request}");
+    assert!(hint.contains(&command), "{hint}");
 }
 
 #[test]

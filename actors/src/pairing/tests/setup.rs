@@ -296,11 +296,16 @@ async fn a_device_whose_connection_ended_before_it_was_told_may_try_again() {
     let (id, code) = new_code(&mut world).await;
     let admission = world.admit(phone(1, &code.bootstrap_token)).await.unwrap();
     drop(admission);
-    tokio::task::yield_now().await;
+    // Owners are told, in the words that they find in its status too.
+    world.event("device.pair.setup.deliveryUncertain").await;
     let status = DevicePairSetupStatusParams { setup_id: id };
     let status = world.call::<DevicePairSetupStatus>(status).await.unwrap();
     assert!(status.get("completion").is_none());
-    assert!(world.admit(phone(1, &code.bootstrap_token)).await.is_ok());
+    assert_eq!(status["deliveryUncertain"]["deviceId"], "device-1");
+    let again = world.admit(phone(1, &code.bootstrap_token)).await.unwrap();
+    let link = crate::session::link::Link::new(None, 1_000_000, std::time::Duration::ZERO);
+    again.setup.unwrap().once_delivered(&link);
+    world.event("device.pair.setup.completed").await;
 }
 
 #[actix::test]

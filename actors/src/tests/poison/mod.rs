@@ -8,7 +8,7 @@ use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Context, Handler};
 use futures_util::FutureExt as _;
 use openclaw_protocol::Method;
-use openclaw_protocol::methods::{chat, device, logs, sessions, system};
+use openclaw_protocol::methods::{approvals, chat, device, logs, sessions, system};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
@@ -295,6 +295,43 @@ fn a_request_that_panics_in_logs_fails_alone() {
             detour::<logs::LogsTail, _>(peer, world, &world.owners.logs, &json!({}));
         },
     ));
+}
+
+#[test]
+fn a_request_that_panics_in_approvals_fails_alone() {
+    paused(fails_alone(
+        "approvals",
+        "exec.approval.list",
+        &json!({}),
+        |world, peer| {
+            let (owner, params) = (&world.owners.approvals, json!({}));
+            detour::<approvals::ExecApprovalList, _>(peer, world, owner, &params);
+        },
+    ));
+}
+
+#[test]
+fn what_waits_for_a_yes_outlives_panics_of_its_owner_and_no_number_of_them_is_fatal() {
+    paused(async {
+        let (world, mut peer) = busy().await;
+        let params = json!({"id": "mine", "command": "ls", "timeoutMs": 600_000});
+        let asked = peer.request("exec.approval.request", &params);
+        peer.until(|frame| is_event(frame, "exec.approval.requested"))
+            .await;
+        for _ in 0..4 {
+            let poisoned = world.owners.approvals.send(Poison(PoisonKind::Panic));
+            assert!(poisoned.await.is_err());
+        }
+        let listed = peer.ask("exec.approval.list", &json!({})).await;
+        assert_eq!(listed["payload"][0]["id"], "mine", "{listed}");
+        let params = json!({"id": "mine", "decision": "allow-once"});
+        peer.request("exec.approval.resolve", &params);
+        let answer = peer.answer(&asked).await;
+        assert_eq!(answer["payload"]["decision"], "allow-once", "{answer}");
+        let late = peer.ask("exec.approval.resolve", &params).await;
+        assert_eq!(late["error"]["details"]["reason"], "APPROVAL_NOT_FOUND");
+        assert!(world.watch.until_fatal().now_or_never().is_none());
+    });
 }
 
 #[test]
