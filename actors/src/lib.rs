@@ -19,6 +19,7 @@ pub mod health;
 pub mod kept;
 pub mod limiter;
 pub mod logs;
+pub mod media;
 pub mod methods;
 pub mod network;
 pub mod node;

@@ -11,9 +11,10 @@ use openclaw_protocol::methods::common::ModelDefaults;
 use openclaw_protocol::methods::models::ModelChoice;
 use serde_json::Value;
 
-use crate::agent::model::Endpoint;
+use crate::agent::model::{Endpoint, Takes};
 use crate::agent::tools::Policy;
 use crate::dedupe::state::Bounds;
+use crate::media::Limits;
 use crate::node::policy::CommandPolicy;
 use crate::pairing::reach::Reach;
 use crate::sessions::freshness::ResetRules;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub reach: Reach,
     /// Which HTTP endpoints are served.
     pub http: HttpEndpoints,
+    /// How large files may be that come with messages.
+    pub attachments: Limits,
 }
 
 /// The HTTP endpoints that are off unless they are asked for.
@@ -155,6 +158,8 @@ pub struct ResolvedModel {
     pub max_output_tokens: Option<u32>,
     /// Longest time of one request; the run's own limit when unset.
     pub timeout: Option<Duration>,
+    /// What it can be shown.
+    pub takes: Takes,
 }
 
 impl Settings {
@@ -272,6 +277,7 @@ pub mod testing {
             log_file: None,
             reach: crate::pairing::reach::Reach::default(),
             http: super::HttpEndpoints::default(),
+            attachments: super::Limits::default(),
         }
     }
 }

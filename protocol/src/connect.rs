@@ -308,4 +308,18 @@ pub struct Policy {
     pub max_buffered_bytes: u64,
     /// Interval of the `tick` event, milliseconds.
     pub tick_interval_ms: u64,
+    /// What files may come with a message (v4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachments: Option<AttachmentPolicy>,
+}
+
+/// How large files may be that come with a message. Which kinds are taken is said where one is
+/// refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttachmentPolicy {
+    /// Any file, bytes.
+    pub max_bytes: u64,
+    /// A picture, bytes.
+    pub max_image_bytes: u64,
 }

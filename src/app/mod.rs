@@ -35,6 +35,7 @@ use openclaw_actors::kept::Kept;
 use openclaw_actors::limiter::Limiter;
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::logs::Logs;
+use openclaw_actors::media::Blobs;
 use openclaw_actors::network::{Network, NetworkDeps, NetworkPort, Sources};
 use openclaw_actors::node::{Nodes, NodesDeps};
 use openclaw_actors::pairing::{PairingDeps, PairingRegistry};
@@ -68,6 +69,8 @@ pub struct Setup {
     pub config_path: String,
     /// State directory, for clients that may know it.
     pub state_dir: String,
+    /// The folder of files that come with messages.
+    pub media: std::path::PathBuf,
     /// The bound socket.
     pub listener: TcpListener,
     /// Where changes of the configuration come from; `None` for one that never changes.
@@ -168,6 +171,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let recovered = recovery::recover(&store, &settings, &clock, &entropy).await?;
 
     let max_concurrent = settings.max_concurrent;
+    let media = Blobs::new(setup.media);
     let places = Places::new(setup.config_path, setup.state_dir, Arc::clone(&clock));
     places.listening(address.port());
     let views = Views::new(settings, gate, places);
@@ -208,6 +212,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             gateway: gateway.clone(),
             store: store.clone(),
             views: views.clone(),
+            media: media.clone(),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         },
@@ -247,6 +252,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 approvals: approvals.clone(),
                 web: Arc::new(LazyLock::new(web::Client::new)),
             }),
+            media: media.clone(),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         },
@@ -320,6 +326,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         SweeperDeps {
             store: store.clone(),
             views: views.clone(),
+            media,
             clock: Arc::clone(&clock),
         },
     );

@@ -141,6 +141,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         gate,
         config_path: loaded.paths.config_path.display().to_string(),
         state_dir: loaded.paths.state_dir.display().to_string(),
+        media: loaded.paths.gateway_dir.join("media"),
         listener,
         store: StoreConfig::file(loaded.paths.store_file()).with_cache_bytes(
             usize::try_from(loaded.config.store.cache_bytes).unwrap_or(usize::MAX),

@@ -8,6 +8,7 @@ use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
 use openclaw_actors::dedupe::state::Bounds;
 use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
 use openclaw_actors::limiter::failures::RateLimit;
+use openclaw_actors::media::Limits;
 use openclaw_actors::node::policy::CommandPolicy;
 use openclaw_actors::pairing::reach::{Listens, Reach};
 use openclaw_actors::session::peer::{Proxies, ProxyRules};
@@ -89,6 +90,9 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             chat_completions: config.gateway.http.endpoints.chat_completions.enabled,
             responses: config.gateway.http.endpoints.responses.enabled,
         },
+        attachments: defaults
+            .media_max_mb
+            .map_or_else(Limits::default, Limits::megabytes),
     }
 }
 
@@ -229,6 +233,7 @@ fn resolved(found: Found) -> ResolvedModel {
             .max_tokens
             .and_then(|tokens| u32::try_from(tokens).ok()),
         timeout: found.timeout,
+        takes: found.takes,
     }
 }
 

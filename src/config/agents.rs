@@ -107,6 +107,11 @@ pub struct AgentDefaults {
     /// The user's time zone, as an IANA name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_timezone: Option<String>,
+    /// Largest file that may come with a message, and all files of one together, in megabytes; 20
+    /// when unset. What a client's frames hold bounds it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.001, max = 1024))]
+    pub media_max_mb: Option<f64>,
     /// Text added to every system prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_system_prompt: Option<String>,
@@ -124,6 +129,7 @@ impl Default for AgentDefaults {
             thinking_default: None,
             identity: None,
             user_timezone: None,
+            media_max_mb: None,
             additional_system_prompt: None,
         }
     }

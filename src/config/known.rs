@@ -149,7 +149,6 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "agents.defaults.imageGenerationModel",
     "agents.defaults.imageMaxDimensionPx",
     "agents.defaults.imageModel",
-    "agents.defaults.mediaMaxMb",
     "agents.defaults.mediaModels",
     "agents.defaults.memorySearch",
     "agents.defaults.modelPolicy",

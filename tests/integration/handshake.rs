@@ -30,7 +30,10 @@ async fn a_v4_client_gets_everything_that_it_needs_in_hello_ok() {
     assert_eq!(hello["auth"]["scopes"], json!(["operator.admin"]));
     assert_eq!(
         hello["policy"],
-        json!({ "maxPayload": 26_214_400, "maxBufferedBytes": 52_428_800, "tickIntervalMs": 30_000 })
+        json!({
+            "maxPayload": 26_214_400, "maxBufferedBytes": 52_428_800, "tickIntervalMs": 30_000,
+            "attachments": { "maxBytes": 19_464_192, "maxImageBytes": 6_291_456 },
+        })
     );
     let snapshot = &hello["snapshot"];
     assert_eq!(snapshot["presence"][0]["reason"], "self");

@@ -3,6 +3,7 @@
 
 mod admission;
 mod agent;
+mod attachments;
 mod attacks;
 mod audit;
 mod chat;

@@ -7,8 +7,8 @@ use openclaw_protocol::methods::message::Usage as WireUsage;
 use super::echo;
 use super::model::retry::{Attempt, RetryPolicy, Verdict};
 use super::model::{
-    self, Fault, ModelError, ModelRequest, ModelTimeouts, PromptMessage, ToolCall, ToolDefinition,
-    budget, ollama,
+    self, Fault, ModelError, ModelRequest, ModelTimeouts, PromptMessage, Takes, ToolCall,
+    ToolDefinition, budget, ollama,
 };
 use super::take::{Failed, Page, Taken, take};
 use crate::clock::SharedEntropy;
@@ -217,6 +217,11 @@ async fn ask_once(
             request.tools = Vec::new();
             model::stream(http, request).await
         }
+        Err(error) if refuses_files(&error.fault) && shows_any(&request.messages) => {
+            tracing::warn!(model = %model.model, "this model takes no pictures or files; asking it without them");
+            withhold(&mut request.messages, Takes::default());
+            model::stream(http, request).await
+        }
         other => other,
     };
     let stream = stream.map_err(|error| (Box::new(error), false))?;
@@ -232,6 +237,7 @@ fn request(ask: &Ask<'_>, model: &ResolvedModel) -> ModelRequest {
     let share = budget_of(model).saturating_sub(overhead);
     request.messages = budget::trim(&ask.conversation, share).kept.to_vec();
     budget::shrink(&mut request.messages, share);
+    withhold(&mut request.messages, model.takes);
     request.max_output_tokens = model.max_output_tokens;
     request.context_window = u32::try_from(model.context_tokens).ok();
     request.timeouts = timeouts(model, ask.deadline);
@@ -241,6 +247,31 @@ fn request(ask: &Ask<'_>, model: &ResolvedModel) -> ModelRequest {
 /// Whether a model cannot be given tools at all; small local ones say so in these words.
 fn refuses_tools(fault: &Fault) -> bool {
     matches!(fault, Fault::BadRequest { detail, .. } if detail.contains("does not support tools"))
+}
+
+/// Whether a model refuses what was shown to it. Each server has its own words for it.
+fn refuses_files(fault: &Fault) -> bool {
+    let Fault::BadRequest { detail, .. } = fault else {
+        return false;
+    };
+    let detail = detail.to_lowercase();
+    ["image", "vision", "multimodal", "pdf", "document", "file"]
+        .iter()
+        .any(|word| detail.contains(word))
+}
+
+fn shows_any(messages: &[PromptMessage]) -> bool {
+    messages
+        .iter()
+        .any(|message| message.images().next().is_some() || message.documents().next().is_some())
+}
+
+fn withhold(messages: &mut [PromptMessage], takes: Takes) {
+    if takes != Takes::ALL {
+        for message in messages {
+            message.withhold(takes);
+        }
+    }
 }
 
 /// The run's own limit bounds a request. A model that runs on hardware of one's own, or has a time
@@ -285,5 +316,6 @@ async fn local_model(ask: &Ask<'_>) -> Option<ResolvedModel> {
         context_tokens: DEFAULT_CONTEXT_TOKENS,
         max_output_tokens: None,
         timeout: None,
+        takes: Takes::usually(model::ApiKind::Ollama, ""),
     })
 }

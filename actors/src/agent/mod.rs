@@ -5,11 +5,13 @@
 //! acknowledged after one commit that holds the user's row and its key, and no event of its run
 //! leaves before that acknowledgement.
 
+mod attached;
 mod command;
 pub mod echo;
 pub mod emit;
 mod end;
 pub mod generate;
+mod intake;
 pub mod lanes;
 pub mod model;
 pub mod prompt;
@@ -37,6 +39,7 @@ use crate::dedupe::KeyGuard;
 use crate::event::EventOut;
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
+use crate::media::Blobs;
 use crate::sessions::keys::SessionKey;
 use crate::sessions::state::Draft;
 use crate::sessions::{Append, Appended, Sessions};
@@ -44,6 +47,7 @@ use crate::store::{StoreHandle, StoreReader};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
+use intake::Intake;
 use run::{Finished, StopCause, Turn};
 use state::RunnerState;
 use tools::{Origin, Toolbox};
@@ -70,6 +74,8 @@ pub struct RunnerDeps {
     pub ollama: Option<String>,
     /// What models may call.
     pub tools: Toolbox,
+    /// Files that came with messages.
+    pub media: Blobs,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.
@@ -98,6 +104,8 @@ impl RunnerDeps {
 /// The owner of runs.
 pub struct AgentRunner {
     pub(crate) deps: RunnerDeps,
+    /// Lost with a panic: whoever waits in it is told.
+    intake: Intake,
 }
 
 impl Rebuild for AgentRunner {
@@ -112,7 +120,10 @@ impl Rebuild for AgentRunner {
                 "the lanes were rebuilt empty; runs under way go on, queued ones are lost until their keys are asked for"
             );
         }
-        Self { deps }
+        Self {
+            deps,
+            intake: Intake::new(),
+        }
     }
 
     fn deps(&self) -> Self::Deps {

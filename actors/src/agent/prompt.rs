@@ -7,7 +7,9 @@ use bytes::Bytes;
 use openclaw_protocol::methods::message::{Content, ContentPart, KnownPart, Message, MessageRole};
 use serde_json::Value;
 
+use super::attached::{self, Files};
 use super::model::{PromptImage, PromptMessage, PromptPart, PromptRole, ToolCall, ToolResult};
+use crate::media::Reference;
 
 /// Key of a stored call under which its provider's signature is kept.
 pub const SIGNATURE: &str = "thoughtSignature";
@@ -44,8 +46,8 @@ pub fn in_turns(rows: Vec<Message>, asked: u64) -> Vec<Message> {
 
 /// The conversation of a transcript: what people and models said, what tools were called and what they
 /// gave back. Every call has exactly one result behind it, because providers insist on that; one that
-/// is missing says so.
-pub fn conversation(rows: &[Message]) -> Vec<PromptMessage> {
+/// is missing says so. `files` are the bytes of what came with messages.
+pub fn conversation(rows: &[Message], files: &Files) -> Vec<PromptMessage> {
     let mut said: Vec<PromptMessage> = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolCall> = Vec::new();
     for row in rows {
@@ -54,7 +56,11 @@ pub fn conversation(rows: &[Message]) -> Vec<PromptMessage> {
                 let id = row.tool_call_id.as_deref().unwrap_or_default();
                 // A result whose call is not here belongs to what was cut off.
                 if let Some(at) = open.iter().position(|call| call.id == id) {
-                    said.push(PromptMessage::results([result(row, open.remove(at))]));
+                    said.push(PromptMessage::results([result(
+                        row,
+                        open.remove(at),
+                        files,
+                    )]));
                 }
             }
             MessageRole::User | MessageRole::Assistant => {
@@ -64,7 +70,7 @@ pub fn conversation(rows: &[Message]) -> Vec<PromptMessage> {
                 } else {
                     PromptRole::Assistant
                 };
-                let message = PromptMessage::of(role, parts(row));
+                let message = PromptMessage::of(role, parts(row, files));
                 open.extend(message.calls().cloned());
                 if !message.is_blank() {
                     said.push(message);
@@ -90,8 +96,8 @@ fn close(said: &mut Vec<PromptMessage>, open: &mut Vec<ToolCall>) {
     }
 }
 
-fn result(row: &Message, call: ToolCall) -> ToolResult {
-    let images = parts(row).into_iter().filter_map(|part| match part {
+fn result(row: &Message, call: ToolCall, files: &Files) -> ToolResult {
+    let images = parts(row, files).into_iter().filter_map(|part| match part {
         PromptPart::Image(image) => Some(image),
         _ => None,
     });
@@ -104,14 +110,17 @@ fn result(row: &Message, call: ToolCall) -> ToolResult {
     }
 }
 
-fn parts(row: &Message) -> Vec<PromptPart> {
+fn parts(row: &Message, files: &Files) -> Vec<PromptPart> {
     match &row.content {
         Content::Text(text) => vec![PromptPart::Text(text.clone())],
-        Content::Parts(parts) => parts.iter().filter_map(part).collect(),
+        Content::Parts(parts) => parts.iter().filter_map(|part| one(part, files)).collect(),
     }
 }
 
-fn part(part: &ContentPart) -> Option<PromptPart> {
+fn one(part: &ContentPart, files: &Files) -> Option<PromptPart> {
+    if let Some(file) = Reference::of_part(part) {
+        return Some(attached::part(&file, files));
+    }
     let ContentPart::Known(part) = part else {
         return None;
     };
@@ -205,7 +214,7 @@ mod tests {
             row(7, MessageRole::User, "and now?", Some("b")),
             calls(8, &["w"]),
         ];
-        let said = conversation(&rows);
+        let said = conversation(&rows, &Files::new());
         let results: Vec<(&str, bool)> = said
             .iter()
             .flat_map(PromptMessage::tool_results)

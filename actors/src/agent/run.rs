@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::RunnerDeps;
+use super::attached;
 use super::emit::Emitter;
 use super::end::{End, Outcome};
 use super::generate::{Answer, Ask, NoAnswer};
@@ -300,11 +301,12 @@ async fn generate(
             .is_none_or(|row| row.plain_text() != "poison: run"),
         "poisoned run"
     );
+    let files = attached::load(&deps.media, &rows).await;
     let system = system::prompt(agent, turn.extra_system.as_deref()).await;
     let ask = Ask {
         plan: settings.plan(agent, turn.model.as_deref()),
         system,
-        conversation: prompt::conversation(&rows),
+        conversation: prompt::conversation(&rows, &files),
         tools: Vec::new(),
         http: &deps.http,
         ollama: deps.ollama.clone(),

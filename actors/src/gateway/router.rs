@@ -2,9 +2,9 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, approvals, audit, channels, chat, commands, config, device, device_scopes,
-    device_setup, logs, messaging, models, node, session_changes, session_search, session_starts,
-    sessions, system, tools,
+    agent, agents, approvals, artifacts, audit, channels, chat, commands, config, device,
+    device_scopes, device_setup, logs, messaging, models, node, session_changes, session_search,
+    session_starts, sessions, system, tools,
 };
 
 use super::table::Table;
@@ -59,6 +59,9 @@ pub fn dispatch() -> Dispatch {
         .routed::<chat::ChatAbort>()
         .routed::<chat::ChatHistory>()
         .routed::<chat::ChatStartup>()
+        .routed::<artifacts::ArtifactsList>()
+        .routed::<artifacts::ArtifactsGet>()
+        .routed::<artifacts::ArtifactsDownload>()
         .routed::<session_changes::ChatInject>()
         .routed::<messaging::Send>()
         .routed::<sessions::SessionsList>()
@@ -153,6 +156,9 @@ pub fn table(owners: &Owners) -> Table {
         .on::<chat::ChatAbort>(runner.clone())
         .on::<chat::ChatHistory>(sessions.clone())
         .on::<chat::ChatStartup>(sessions.clone())
+        .on::<artifacts::ArtifactsList>(sessions.clone())
+        .on::<artifacts::ArtifactsGet>(sessions.clone())
+        .on::<artifacts::ArtifactsDownload>(sessions.clone())
         .on::<session_changes::ChatInject>(sessions.clone())
         .on::<messaging::Send>(dedupe.clone())
         .on::<sessions::SessionsList>(sessions.clone())

@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod agents;
 pub mod approvals;
+pub mod artifacts;
 pub mod audit;
 pub mod channels;
 pub mod chat;

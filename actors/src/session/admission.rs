@@ -209,6 +209,10 @@ impl WsSession {
             max_payload: max_payload as u64,
             max_buffered_bytes: limits.max_buffered as u64,
             tick_interval_ms: u64::try_from(limits.tick.as_millis()).unwrap_or(u64::MAX),
+            attachments: (candidate.generation == Generation::V4).then(|| {
+                let files = self.shared.views.settings.load().attachments;
+                files.policy(max_payload as u64)
+            }),
         };
         let accepted = notes::accepted(&self.peer, &caller, &admission.method);
         let compose = hello::compose(

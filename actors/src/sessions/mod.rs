@@ -29,6 +29,7 @@ use crate::clock::{Millis, SharedClock, SharedEntropy};
 use crate::event::{Audience, Class, EventOut, PlainV4};
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
+use crate::media::Blobs;
 use crate::store::{StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
@@ -47,6 +48,8 @@ pub struct SessionsDeps {
     pub store: StoreHandle,
     /// Published snapshots.
     pub views: Views,
+    /// Files that came with messages.
+    pub media: Blobs,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.

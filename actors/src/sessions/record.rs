@@ -8,6 +8,7 @@ use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::methods::sessions::{SessionKind, SessionRow, SessionStatus};
 use serde::{Deserialize, Serialize};
 
+use crate::media;
 use crate::store::{Op, StoreError, Table, keys};
 
 /// Characters of a message that the index keeps as its preview.
@@ -115,7 +116,10 @@ impl Record {
         if message.meta.as_ref().and_then(|meta| meta.command) == Some(true) {
             return;
         }
-        let text = shorten(&message.plain_text());
+        let text = shorten(&message.plain_text()).or_else(|| {
+            let names = media::references(message).map(|file| file.name);
+            shorten(&names.collect::<Vec<_>>().join(", "))
+        });
         if message.role == MessageRole::User && self.title.is_none() {
             self.title.clone_from(&text);
         }

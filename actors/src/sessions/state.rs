@@ -7,6 +7,7 @@ use openclaw_protocol::methods::message::{Message, MessageMeta};
 
 pub use super::record::{LastRun, Past, Record};
 use crate::clock::Millis;
+use crate::media;
 use crate::store::{Op, StoreError, Table, keys};
 
 /// Sessions that a digest lists.
@@ -162,6 +163,7 @@ impl Index {
                 keys::transcript(&session_id, seq),
                 &message,
             )?);
+            ops.append(&mut media::rows_of(&session_id, seq, &message)?);
             rows.push((seq, message));
         }
         record.updated_at = record.updated_at.max(now.get());
@@ -279,7 +281,7 @@ impl Index {
                 Ok(())
             },
         )?;
-        let gone = gone.iter().map(|past| forget(&past.session_id));
+        let gone = gone.iter().flat_map(|past| forget(&past.session_id));
         prepared.ops.extend(gone);
         Ok(prepared)
     }
@@ -290,7 +292,7 @@ impl Index {
         let past = record.past.iter().map(|past| &past.session_id);
         let mut ops: Vec<Op> = past
             .chain([&record.session_id])
-            .map(|id| forget(id))
+            .flat_map(|id| forget(id))
             .collect();
         ops.push(Op::delete(Table::Sessions, keys::text(key)));
         self.revision += 1;
@@ -350,14 +352,10 @@ impl Index {
     }
 }
 
-/// Removes a transcript.
-fn forget(session_id: &str) -> Op {
-    let rows = keys::transcript_all(session_id);
-    Op::DeleteRange {
-        table: Table::Transcript,
-        from: rows.start,
-        to: rows.end,
-    }
+/// Removes a transcript, and what kept its files.
+fn forget(session_id: &str) -> [Op; 2] {
+    let rows = || keys::transcript_all(session_id);
+    [Table::Transcript, Table::Media].map(|table| Op::delete_range(table, rows()))
 }
 
 #[cfg(test)]

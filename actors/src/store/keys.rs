@@ -40,6 +40,20 @@ pub fn transcript_range(session_id: &str, seqs: Range<u64>) -> Range<Vec<u8>> {
     transcript(session_id, seqs.start)..transcript(session_id, seqs.end)
 }
 
+/// The key of a file that a transcript names; among [`transcript_all`] of its session. A hash may
+/// begin with any byte, the escape too, so another one stands before it.
+pub fn media(session_id: &str, hash: &[u8; 32]) -> Vec<u8> {
+    let mut key = text(session_id);
+    key.push(1);
+    key.extend_from_slice(hash);
+    key
+}
+
+/// The hash at the end of a file's key.
+pub fn media_hash(key: &[u8]) -> Option<[u8; 32]> {
+    key.last_chunk().copied()
+}
+
 /// The sequence number at the end of a chat row's key.
 pub fn transcript_seq(key: &[u8]) -> Option<u64> {
     key.last_chunk().copied().map(u64::from_be_bytes)

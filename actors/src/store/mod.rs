@@ -28,6 +28,7 @@ pub use actor::{Close, Commit, Store, StoreDeps};
 pub use config::StoreConfig;
 pub use error::StoreError;
 pub use handle::StoreHandle;
+pub(crate) use medium::make_private_folder;
 pub use medium::{FileMedium, Medium, MemoryMedium};
 pub use reader::{Row, Snapshot, StoreReader};
 pub use schema::{SCHEMA_VERSION, SchemaVersion};

@@ -26,11 +26,13 @@ pub enum Table {
     Audit,
     /// The lasting rules of exec approvals.
     ExecApprovals,
+    /// Which files a transcript names: rows by (session id, content hash).
+    Media,
 }
 
 impl Table {
     /// Every table, in the order in which a commit opens them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Devices,
         Self::PairingPending,
@@ -41,6 +43,7 @@ impl Table {
         Self::Sends,
         Self::Audit,
         Self::ExecApprovals,
+        Self::Media,
     ];
 
     /// The name in the file. It is part of the format: never rename one.
@@ -56,6 +59,7 @@ impl Table {
             Self::Sends => "sends",
             Self::Audit => "audit",
             Self::ExecApprovals => "exec_approvals",
+            Self::Media => "media",
         }
     }
 

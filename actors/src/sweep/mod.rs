@@ -10,6 +10,7 @@ use actix::{ResponseActFuture, WrapFuture as _};
 use crate::audit::read as audit;
 use crate::clock::{Millis, SharedClock};
 use crate::dedupe::state as dedupe;
+use crate::media::{self, Blobs};
 use crate::settings::Retention;
 use crate::store::retention::{Keep, Pruned, prune};
 use crate::store::{StoreError, StoreHandle, StoreReader, Table};
@@ -19,6 +20,8 @@ use crate::views::Views;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_mins(10);
+/// How long a file is spared that nothing names: a message that names it may be on its way.
+const SPARE: Duration = Duration::from_hours(1);
 /// Rows that go in one commit.
 const BATCH: usize = 1_000;
 
@@ -29,6 +32,8 @@ pub struct SweeperDeps {
     pub store: StoreHandle,
     /// How long rows are kept.
     pub views: Views,
+    /// Files that came with messages.
+    pub media: Blobs,
     /// Time.
     pub clock: SharedClock,
 }
@@ -75,6 +80,7 @@ impl Handler<Sweep> for Sweeper {
         let store = self.deps.store.clone();
         let keep = self.deps.views.settings.load().retention;
         let now = self.deps.clock.now();
+        let media = self.deps.media.clone();
         let sweep = async move {
             for rule in RULES {
                 if let Err(error) = apply(&store, *rule, keep, now).await {
@@ -83,9 +89,26 @@ impl Handler<Sweep> for Sweeper {
                     return;
                 }
             }
+            if let Err(error) = sweep_files(&store, media, now).await {
+                tracing::debug!(%error, "files that nothing names stay for now");
+            }
         };
         Box::pin(sweep.into_actor(self).map(|(), _, _| ()))
     }
+}
+
+/// Files that no row names, and that no message on its way to the disk can name any more.
+async fn sweep_files(store: &StoreHandle, media: Blobs, now: Millis) -> Result<(), StoreError> {
+    let swept = store.reader().offload(move |reader| {
+        let live = media::live(reader)?;
+        Ok(media.sweep(&live, now, SPARE))
+    });
+    match swept.await? {
+        Ok(0) => {}
+        Ok(files) => tracing::debug!(files, "files that nothing names went"),
+        Err(error) => tracing::warn!(%error, "files that nothing names stay"),
+    }
+    Ok(())
 }
 
 /// One kind of rows that may go: which, how many are kept, and when one was.

@@ -24,6 +24,7 @@ use crate::gateway::{Doors, Gateway, GatewayDeps, GatewayPort};
 use crate::health::{Health, HealthDeps};
 use crate::kept::Kept;
 use crate::logs::Logs;
+use crate::media::Blobs;
 use crate::node::{Nodes, NodesDeps};
 use crate::pairing::{PairingDeps, PairingRegistry};
 use crate::placement::Places as Threads;
@@ -206,6 +207,8 @@ fn owners(
             clock: Arc::clone(clock),
         },
     );
+    // Made when the first file is kept.
+    let media = Blobs::new(std::env::temp_dir().join(format!("openclaw-{}", entropy.uuid())));
     let sessions = supervise::<Sessions>(
         &threads.core,
         policy,
@@ -215,6 +218,7 @@ fn owners(
             gateway: gateway.clone(),
             store: store.clone(),
             views: views.clone(),
+            media: media.clone(),
             clock: Arc::clone(clock),
             entropy: Arc::clone(&entropy),
         },
@@ -257,6 +261,7 @@ fn owners(
                 web: Arc::new(LazyLock::new(|| Err("a test reads no web".into()))),
             })
             .with(super::tools::fakes()),
+            media,
             clock: Arc::clone(clock),
             entropy: Arc::clone(&entropy),
         },

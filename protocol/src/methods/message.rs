@@ -277,6 +277,19 @@ impl Message {
         }
     }
 
+    /// Adds parts behind what it says.
+    pub fn add(&mut self, more: Vec<ContentPart>) {
+        match &mut self.content {
+            Content::Parts(parts) => parts.extend(more),
+            Content::Text(text) if !more.is_empty() => {
+                let mut parts = vec![ContentPart::text(std::mem::take(text))];
+                parts.extend(more);
+                self.content = Content::Parts(parts);
+            }
+            Content::Text(_) => {}
+        }
+    }
+
     /// All its text, parts joined by a line break.
     pub fn plain_text(&self) -> String {
         match &self.content {

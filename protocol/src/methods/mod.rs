@@ -8,6 +8,7 @@ use crate::method::{Method, MethodSpec};
 pub mod agent;
 pub mod agents;
 pub mod approvals;
+pub mod artifacts;
 pub mod audit;
 pub mod channels;
 pub mod chat;
@@ -55,6 +56,9 @@ table![
     agents::AgentIdentityGet,
     agent::AgentWait,
     agents::AgentsList,
+    artifacts::ArtifactsDownload,
+    artifacts::ArtifactsGet,
+    artifacts::ArtifactsList,
     channels::ChannelsStatus,
     chat::ChatAbort,
     chat::ChatHistory,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openclaw_actors::agent::model::catalog::{self, Known};
-use openclaw_actors::agent::model::{ApiKind, Endpoint};
+use openclaw_actors::agent::model::{ApiKind, Endpoint, Takes};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::ModelConfigError;
-use super::{AuthProfiles, CatalogMode, Credential, Model, ModelApi, Provider, ProviderAuth};
+use super::{
+    AuthProfiles, CatalogMode, Credential, Input, Model, ModelApi, Provider, ProviderAuth,
+};
 use crate::config::agents::ModelChoice;
 use crate::config::place::{push_index, push_key};
 use crate::config::secrets::SecretInput;
@@ -42,6 +44,8 @@ pub struct ResolvedModel {
     pub max_tokens: Option<u64>,
     /// Longest request, where that is limited.
     pub timeout: Option<Duration>,
+    /// What it can be shown.
+    pub takes: Takes,
 }
 
 /// Whether nothing about models is configured at all: only then a local model or the echo may answer.
@@ -122,6 +126,7 @@ pub fn resolve(
             .and_then(|model| model.max_tokens)
             .or(target.provider.max_tokens),
         timeout: target.provider.timeout_seconds.map(Duration::from_secs),
+        takes: takes(model, api, &address),
         endpoint: Endpoint {
             provider: target.id,
             api,
@@ -342,6 +347,19 @@ impl<'a> Target<'a> {
             place: self.place.clone(),
             auth,
         }
+    }
+}
+
+/// What `input` says; where it says nothing, what models of this API usually take.
+fn takes(model: Option<&Model>, api: ApiKind, address: &str) -> Takes {
+    let input = model.map_or(&[] as &[Input], |model| &model.input);
+    if input.is_empty() {
+        return Takes::usually(api, address);
+    }
+    Takes {
+        images: input.contains(&Input::Image),
+        documents: input.contains(&Input::Document)
+            || (input.contains(&Input::Image) && Takes::usually(api, address).documents),
     }
 }
 

@@ -1,13 +1,14 @@
 import { LitElement, html, nothing } from 'lit';
 import { keyed } from 'lit/directives/keyed.js';
 import { appStyles } from './app-styles';
+import type { ArtifactQuestion } from './chat/artifacts';
 import { DEFAULT_MAX_BYTES, type Attachment } from './chat/attachments';
 import './chat/composer';
 import { ChatController, type View } from './chat/controller';
 import { textOf } from './chat/content';
 import type { RowAction } from './chat/message';
 import './chat/model-picker';
-import { activeRun } from './chat/state';
+import { activeRun, type Row } from './chat/state';
 import './chat/thread';
 import { ownGateway, type Connection } from './gateway/client';
 import { Credentials, takeToken } from './gateway/credentials';
@@ -216,6 +217,7 @@ export class AppElement extends LitElement {
         @idea=${(event: CustomEvent<string>) => this.#send(event.detail, [])}
         @setup=${() => this.#go({ page: 'setup' })}
         @row-action=${(event: CustomEvent<RowAction>) => this.#rowAction(event.detail)}
+        @artifact=${({ detail }: CustomEvent<ArtifactQuestion>) => detail.answer(this.#controller.artifact(detail.id))}
       ></oc-thread>
       ${this.#outage(connection)}
       <oc-composer
@@ -269,14 +271,20 @@ export class AppElement extends LitElement {
   #rowAction({ action, row }: RowAction): void {
     if (action === 'retry') this.#controller.retry(row);
     else if (action === 'discard') this.#controller.discard(row);
-    else if (action === 'edit') this.renderRoot.querySelector('oc-composer')?.edit(textOf(row.parts));
+    else if (action === 'edit') void this.#edit(row);
     else if (action === 'take-back') void this.#controller.stop(row);
     else this.#controller.askAgain(row);
   }
 
   #editLast(): void {
     const last = this.view.chat.rows.findLast((row) => row.role === 'user' && textOf(row.parts) !== '');
-    if (last) this.renderRoot.querySelector('oc-composer')?.edit(textOf(last.parts));
+    if (last) void this.#edit(last);
+  }
+
+  /** Puts a message back into the field, its files too. */
+  async #edit(row: Row): Promise<void> {
+    const files = await this.#controller.files(row);
+    this.renderRoot.querySelector('oc-composer')?.edit(textOf(row.parts), files);
   }
 
   /** Opens a page or a conversation under its own address. */

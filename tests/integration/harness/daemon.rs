@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use openclaw::app::{self, Setup};
 use openclaw::http::webchat::PageSettings;
-use openclaw_actors::agent::model::{ApiKind, Endpoint};
+use openclaw_actors::agent::model::{ApiKind, Endpoint, Takes};
 use openclaw_actors::clock::{SharedClock, SystemClock, SystemEntropy};
 use openclaw_actors::gate::{AuthMode, GateSettings};
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
@@ -111,6 +111,7 @@ pub(crate) fn resolved(model: &Model, name: &str) -> ResolvedModel {
         context_tokens: 32_768,
         max_output_tokens: None,
         timeout: None,
+        takes: Takes::ALL,
     }
 }
 
@@ -147,6 +148,7 @@ impl Daemon {
             gate: plan.gate,
             config_path: home.path().join("openclaw.json").display().to_string(),
             state_dir: home.path().display().to_string(),
+            media: gateway_dir.join("media"),
             listener,
             reload: None,
             store: StoreConfig::file(gateway_dir.join("gateway.redb")),

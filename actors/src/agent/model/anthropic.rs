@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::decode::{CallPiece, Decode, Progress, Tail, parse, push_text, push_thinking};
 use super::error::Fault;
 use super::request::{
-    ModelEvent, ModelRequest, PromptImage, PromptMessage, PromptPart, PromptRole, StopReason,
-    ToolResult,
+    ModelEvent, ModelRequest, PromptDocument, PromptImage, PromptMessage, PromptPart, PromptRole,
+    StopReason, ToolResult,
 };
 use super::transport::{Call, key_header};
 use super::{url, vendor};
@@ -69,6 +69,11 @@ fn block(part: &PromptPart) -> Option<Value> {
         PromptPart::Text(text) if text.trim().is_empty() => return None,
         PromptPart::Text(text) => json!({"type": "text", "text": text}),
         PromptPart::Image(image) => image_block(image),
+        PromptPart::Document(document) => {
+            json!({"type": "document", "title": document.name, "source": {
+                "type": "base64", "media_type": PromptDocument::MIME, "data": document.base64(),
+            }})
+        }
         PromptPart::ToolCall(call) => {
             json!({"type": "tool_use", "id": call_id(&call.id), "name": call.name, "input": call.object()})
         }

@@ -12,6 +12,11 @@ const MESSAGE_OVERHEAD: u64 = 4;
 /// What a picture costs, in tokens: about what the vendors count for one of a thousand pixels a side.
 const IMAGE: u64 = 1_200;
 
+/// What a page of a PDF costs, in tokens, where vendors count its text and its picture.
+const DOCUMENT_PAGE: u64 = 2_000;
+/// About what a page has, bytes.
+const PAGE_BYTES: u64 = 50_000;
+
 /// What stands in the place of a tool's result that no longer fits.
 const LEFT_OUT: &str = "[left out: the conversation has become too long]";
 
@@ -32,6 +37,9 @@ pub fn estimate_message(message: &PromptMessage) -> u64 {
     let part = |part: &PromptPart| match part {
         PromptPart::Text(text) => estimate(text),
         PromptPart::Image(_) => IMAGE,
+        PromptPart::Document(document) => {
+            DOCUMENT_PAGE * (document.data.len() as u64).div_ceil(PAGE_BYTES).max(1)
+        }
         PromptPart::ToolCall(call) => {
             estimate(&call.name) + estimate(&call.arguments.to_string()) + MESSAGE_OVERHEAD
         }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::decode::{Decode, Progress, Tail, parse, push_text, push_thinking};
 use super::error::Fault;
 use super::request::{
-    ModelEvent, ModelRequest, PromptImage, PromptMessage, PromptPart, PromptRole, StopReason, Usage,
+    ModelEvent, ModelRequest, PromptDocument, PromptImage, PromptMessage, PromptPart, PromptRole,
+    StopReason, Usage,
 };
 use super::transport::{Call, key_header};
 use super::{url, vendor};
@@ -65,6 +66,9 @@ fn parts(part: &PromptPart, needs_signature: bool) -> Vec<Value> {
         PromptPart::Text(text) if text.trim().is_empty() => Vec::new(),
         PromptPart::Text(text) => vec![json!({"text": text})],
         PromptPart::Image(image) => vec![inline(image)],
+        PromptPart::Document(document) => vec![
+            json!({"inlineData": {"mimeType": PromptDocument::MIME, "data": document.base64()}}),
+        ],
         PromptPart::ToolCall(call) => {
             let mut part = json!({"functionCall": {"name": call.name, "args": call.object()}});
             let signature = call.signature.as_deref();

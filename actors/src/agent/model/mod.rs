@@ -40,9 +40,9 @@ mod vendor;
 pub use error::{ErrorKind, Fault, ModelError, TimeoutPhase};
 pub use http::{HttpSetupError, http_client};
 pub use request::{
-    ApiKind, Endpoint, ModelEvent, ModelRequest, ModelTimeouts, PromptImage, PromptMessage,
-    PromptPart, PromptRole, StopReason, ToolCall, ToolDefinition, ToolResult, UnknownApiKind,
-    Usage,
+    ApiKind, Endpoint, ModelEvent, ModelRequest, ModelTimeouts, PromptDocument, PromptImage,
+    PromptMessage, PromptPart, PromptRole, StopReason, Takes, ToolCall, ToolDefinition, ToolResult,
+    UnknownApiKind, Usage,
 };
 
 use decode::{Decode, Progress};

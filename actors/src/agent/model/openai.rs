@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::decode::{CallPiece, Decode, Progress, Tail, parse, push_text, push_thinking};
 use super::error::Fault;
 use super::request::{
-    ModelEvent, ModelRequest, PromptImage, PromptMessage, PromptRole, StopReason, ToolDefinition,
-    Usage,
+    ModelEvent, ModelRequest, PromptDocument, PromptImage, PromptMessage, PromptRole, StopReason,
+    ToolDefinition, Usage,
 };
 use super::transport::{Call, bearer};
 use super::{url, vendor};
@@ -100,9 +100,17 @@ pub(super) fn tools(tools: &[ToolDefinition]) -> Value {
 fn push_message(messages: &mut Vec<Value>, turn: &PromptMessage, ids: CallIds) {
     match turn.role {
         PromptRole::User => {
-            messages.push(
-                json!({"role": "user", "content": user_content(&turn.text(), turn.images())}),
-            );
+            let mut content = user_content(&turn.text(), turn.images());
+            let mut documents = turn.documents().map(document).peekable();
+            if documents.peek().is_some() {
+                let before = match content {
+                    Value::Array(parts) => parts,
+                    Value::String(text) if text.is_empty() => Vec::new(),
+                    text => vec![json!({"type": "text", "text": text})],
+                };
+                content = before.into_iter().chain(documents).collect();
+            }
+            messages.push(json!({"role": "user", "content": content}));
         }
         PromptRole::Assistant => {
             let text = turn.text();
@@ -143,6 +151,11 @@ fn push_message(messages: &mut Vec<Value>, turn: &PromptMessage, ids: CallIds) {
             }
         }
     }
+}
+
+fn document(document: &PromptDocument) -> Value {
+    let data = format!("data:{};base64,{}", PromptDocument::MIME, document.base64());
+    json!({"type": "file", "file": {"filename": document.name, "file_data": data}})
 }
 
 fn user_content<'a>(text: &str, images: impl Iterator<Item = &'a PromptImage>) -> Value {

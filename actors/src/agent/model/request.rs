@@ -194,6 +194,8 @@ pub enum PromptPart {
     Text(String),
     /// A picture.
     Image(PromptImage),
+    /// A PDF.
+    Document(PromptDocument),
     /// The model wants a tool to be run; only in messages of the model.
     ToolCall(ToolCall),
     /// What a tool gave back; only in messages of [`PromptRole::Tool`].
@@ -225,6 +227,70 @@ impl PromptImage {
     /// It as a `data:` address.
     pub fn data_url(&self) -> String {
         format!("data:{};base64,{}", self.mime, self.base64())
+    }
+}
+
+/// A PDF, as the file that it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PromptDocument {
+    /// Its name.
+    pub name: String,
+    /// The file itself.
+    pub data: Bytes,
+}
+
+impl PromptDocument {
+    /// Its MIME type.
+    pub const MIME: &'static str = "application/pdf";
+
+    /// Its bytes as base64.
+    pub fn base64(&self) -> String {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(&self.data)
+    }
+}
+
+impl fmt::Debug for PromptDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "PromptDocument({}, {} bytes)",
+            self.name,
+            self.data.len()
+        )
+    }
+}
+
+/// What a model takes beside text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Pictures.
+    pub images: bool,
+    /// PDFs.
+    pub documents: bool,
+}
+
+impl Takes {
+    /// Everything.
+    pub const ALL: Self = Self {
+        images: true,
+        documents: true,
+    };
+
+    /// What a model takes that says nothing about it: pictures, as nearly all do now, and PDFs where
+    /// the API is known to have them.
+    pub fn usually(api: ApiKind, base_url: &str) -> Self {
+        let documents = match api {
+            ApiKind::AnthropicMessages | ApiKind::GoogleGenerativeAi => true,
+            ApiKind::OpenaiCompletions => ["openai.com", "openrouter.ai"]
+                .iter()
+                .any(|host| base_url.contains(host)),
+            ApiKind::Ollama => false,
+        };
+        Self {
+            images: true,
+            documents,
+        }
     }
 }
 
@@ -308,6 +374,38 @@ impl PromptMessage {
             _ => None,
         });
         texts.collect::<Vec<_>>().join("\n\n")
+    }
+
+    /// Says in words what stood where the model cannot look.
+    pub fn withhold(&mut self, takes: Takes) {
+        const PICTURE: &str = "[a picture was given here, and this model takes none]";
+        for part in &mut self.parts {
+            match part {
+                PromptPart::Image(_) if !takes.images => {
+                    *part = PromptPart::Text(PICTURE.to_owned());
+                }
+                PromptPart::Document(document) if !takes.documents => {
+                    *part = PromptPart::Text(format!(
+                        "[the file \"{}\" was given here, and this model takes no PDF]",
+                        document.name
+                    ));
+                }
+                PromptPart::ToolResult(result) if !takes.images && !result.images.is_empty() => {
+                    result.images.clear();
+                    result.text.push_str("\n\n");
+                    result.text.push_str(PICTURE);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Its PDFs.
+    pub fn documents(&self) -> impl Iterator<Item = &PromptDocument> {
+        self.parts.iter().filter_map(|part| match part {
+            PromptPart::Document(document) => Some(document),
+            _ => None,
+        })
     }
 
     /// Its pictures.

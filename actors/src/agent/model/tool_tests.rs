@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::decode::{Decode, Progress};
 use super::{
-    ApiKind, Endpoint, ModelEvent, ModelRequest, PromptImage, PromptMessage, PromptPart,
-    PromptRole, StopReason, ToolCall, ToolDefinition, ToolResult, anthropic, google, ollama,
-    openai,
+    ApiKind, Endpoint, ModelEvent, ModelRequest, PromptDocument, PromptImage, PromptMessage,
+    PromptPart, PromptRole, StopReason, Takes, ToolCall, ToolDefinition, ToolResult, anthropic,
+    google, ollama, openai,
 };
 
 fn image() -> PromptImage {
@@ -310,4 +310,59 @@ fn a_conversation_is_never_cut_between_a_call_and_its_result() {
     assert_eq!(trimmed.kept, &asked.messages[4..]);
     let unfinished = &asked.messages[..4];
     assert_eq!(super::budget::trim(unfinished, 1).kept, unfinished);
+}
+
+#[test]
+fn a_document_goes_to_the_apis_that_read_it_and_others_are_told_of_it() {
+    let asked = |api: ApiKind, base_url: &str| {
+        let mut request = request(api, base_url);
+        let mut message = PromptMessage::of(
+            PromptRole::User,
+            vec![
+                PromptPart::Text("read".into()),
+                PromptPart::Document(PromptDocument {
+                    name: "a.pdf".into(),
+                    data: Bytes::from_static(b"png"),
+                }),
+            ],
+        );
+        message.withhold(Takes::usually(api, base_url));
+        request.messages = vec![message];
+        request
+    };
+    let request = asked(ApiKind::AnthropicMessages, "http://h");
+    let sent = anthropic::call(&request).unwrap().body;
+    let block = &sent["messages"][0]["content"][1];
+    assert_eq!(block["source"]["media_type"], "application/pdf", "{sent}");
+    assert_eq!(
+        (&block["type"], &block["source"]["data"]),
+        (&json!("document"), &json!(DATA))
+    );
+
+    let request = asked(ApiKind::GoogleGenerativeAi, "http://h");
+    let sent = google::call(&request).unwrap().body;
+    let part = &sent["contents"][0]["parts"][1]["inlineData"];
+    assert_eq!(part, &json!({"mimeType": "application/pdf", "data": DATA}));
+
+    let request = asked(ApiKind::OpenaiCompletions, "https://api.openai.com/v1");
+    let sent = openai::call(&request).unwrap().body;
+    assert_eq!(
+        sent["messages"][0]["content"][1]["file"],
+        json!({"filename": "a.pdf", "file_data": format!("data:application/pdf;base64,{DATA}")})
+    );
+
+    for (api, sent) in [
+        (
+            ApiKind::OpenaiCompletions,
+            openai::call as fn(&ModelRequest) -> _,
+        ),
+        (ApiKind::Ollama, ollama::call),
+    ] {
+        let sent = sent(&asked(api, "http://127.0.0.1:1")).unwrap().body;
+        let text = sent["messages"][0]["content"].as_str().unwrap();
+        assert!(
+            text.contains("a.pdf") && text.contains("takes no PDF"),
+            "{sent}"
+        );
+    }
 }

@@ -51,6 +51,7 @@ impl World {
         let sweeper = SweeperDeps {
             store: store.clone(),
             views,
+            media: crate::media::Blobs::new(std::path::PathBuf::from("/nonexistent")),
             clock: clock.clone(),
         };
         Self {

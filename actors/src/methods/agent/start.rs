@@ -12,7 +12,6 @@ use openclaw_protocol::methods::message::{Message, MessageRole};
 use crate::agent::tools::Origin;
 use crate::agent::{AgentRunner, Incoming};
 use crate::dedupe::Admitted;
-use crate::methods::chat::unsupported_attachments;
 use crate::sessions::keys;
 
 impl Handler<Admitted<Agent>> for AgentRunner {
@@ -21,9 +20,6 @@ impl Handler<Admitted<Agent>> for AgentRunner {
     fn handle(&mut self, msg: Admitted<Agent>, ctx: &mut Self::Context) {
         let Admitted { call, guard } = msg;
         let params = call.params;
-        if let Some(error) = unsupported_attachments(params.attachments.as_deref()) {
-            return call.reply.error(error);
-        }
         if let Some(channel) = params
             .channel
             .as_deref()
@@ -33,6 +29,10 @@ impl Handler<Admitted<Agent>> for AgentRunner {
                 "invalid agent params: unknown channel: {channel}"
             )));
         }
+        let has_files = params
+            .attachments
+            .as_ref()
+            .is_some_and(|attachments| !attachments.is_empty());
         let settings = self.deps.views.settings.load();
         let written = params
             .session_key
@@ -60,7 +60,7 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             .timeout
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs);
-        let incoming = Incoming {
+        let mut incoming = Incoming {
             run_id,
             session,
             row,
@@ -70,17 +70,27 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             timeout,
             // Whoever waits for a result gets one of its own.
             queue_mode: Some(QueueMode::Followup),
-            as_text: false,
+            as_text: has_files,
             stored: None,
         };
-        self.accept(
-            incoming,
+        let key = Arc::clone(&incoming.session.canonical);
+        self.take_in(
+            &key,
+            params.attachments,
             reply,
-            move |mut reply, _| {
-                reply.interim(&ack);
-                Some(reply)
-            },
             ctx,
+            move |act, reply, files, ctx| {
+                incoming.row.add(files);
+                act.accept(
+                    incoming,
+                    reply,
+                    move |mut reply, _| {
+                        reply.interim(&ack);
+                        Some(reply)
+                    },
+                    ctx,
+                );
+            },
         );
     }
 }

@@ -10,7 +10,6 @@ use openclaw_protocol::methods::chat::{
 };
 use openclaw_protocol::methods::message::{Message, MessageRole};
 
-use super::unsupported_attachments;
 use crate::agent::tools::Origin;
 use crate::agent::{AgentRunner, Incoming};
 use crate::commands;
@@ -23,10 +22,11 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
     fn handle(&mut self, msg: Admitted<ChatSend>, ctx: &mut Self::Context) {
         let Admitted { call, guard } = msg;
         let params = call.params;
-        if let Some(error) = unsupported_attachments(params.attachments.as_deref()) {
-            return call.reply.error(error);
-        }
-        if params.message.trim().is_empty() {
+        let has_files = params
+            .attachments
+            .as_ref()
+            .is_some_and(|attachments| !attachments.is_empty());
+        if params.message.trim().is_empty() && !has_files {
             return call
                 .reply
                 .error(ErrorShape::invalid("message or attachment required"));
@@ -38,7 +38,8 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             Err(error) => return call.reply.error(error),
         };
         let reply = call.reply.alias(&session.canonical, &params.session_key);
-        let as_text = params.suppress_command_interpretation == Some(true);
+        // A command has no use for a file, so a message with one is meant for the agent.
+        let as_text = params.suppress_command_interpretation == Some(true) || has_files;
         let stops = commands::parse(&params.message)
             .is_some_and(|found| found.spec.name == commands::Name::Stop);
         if stops && !as_text {
@@ -51,7 +52,7 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
         }
         let now = self.deps.clock.now().wire();
         let run_id: Arc<str> = params.idempotency_key.into();
-        let mut row = Message::text(MessageRole::User, params.message, now);
+        let mut row = spoken(params.message, now);
         row.idempotency_key = Some(run_id.to_string());
         row.meta.get_or_insert_default().run_id = Some(run_id.to_string());
         let ack = ChatSendResult::Run(ChatRunAck {
@@ -65,7 +66,7 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             .timeout_ms
             .filter(|millis| *millis > 0)
             .map(Duration::from_millis);
-        let incoming = Incoming {
+        let mut incoming = Incoming {
             run_id,
             session,
             row,
@@ -77,14 +78,33 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             as_text,
             stored: None,
         };
-        self.accept(
-            incoming,
+        let key = Arc::clone(&incoming.session.canonical);
+        self.take_in(
+            &key,
+            params.attachments,
             reply,
-            move |reply, _| {
-                reply.ok(&ack);
-                None
-            },
             ctx,
+            move |act, reply, files, ctx| {
+                incoming.row.add(files);
+                act.accept(
+                    incoming,
+                    reply,
+                    move |reply, _| {
+                        reply.ok(&ack);
+                        None
+                    },
+                    ctx,
+                );
+            },
         );
+    }
+}
+
+/// The row of a message, whose files are added behind its text. Files alone need no text.
+pub(crate) fn spoken(text: String, now: u64) -> Message {
+    if text.trim().is_empty() {
+        Message::parts(MessageRole::User, Vec::new(), now)
+    } else {
+        Message::text(MessageRole::User, text, now)
     }
 }

@@ -3,7 +3,6 @@
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Handler, WrapFuture as _};
 use openclaw_protocol::ErrorShape;
-use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::methods::session_changes::ResolvedModelName;
 use openclaw_protocol::methods::session_starts::{
     SessionsCreate, SessionsCreateParams, SessionsCreateResult,
@@ -14,7 +13,7 @@ use super::patch::{known_model, rename};
 use crate::agent::tools::Origin;
 use crate::agent::{AgentRunner, Incoming};
 use crate::dedupe::Admitted;
-use crate::methods::chat::unsupported_attachments;
+use crate::methods::chat::spoken;
 use crate::sessions::change::{Apply, Change, Changed};
 use crate::sessions::keys;
 use crate::settings::Settings;
@@ -24,10 +23,7 @@ impl Handler<Admitted<SessionsCreate>> for AgentRunner {
 
     fn handle(&mut self, msg: Admitted<SessionsCreate>, ctx: &mut Self::Context) {
         let Admitted { call, guard } = msg;
-        let (params, reply) = (call.params, call.reply);
-        if let Some(error) = unsupported_attachments(params.attachments.as_deref()) {
-            return reply.error(error);
-        }
+        let (mut params, reply) = (call.params, call.reply);
         let run_id = params.idempotency_key.clone().unwrap_or_default();
         let settings = self.deps.views.settings.load();
         // Named after the request where it has no name: the same request finds it again.
@@ -41,7 +37,10 @@ impl Handler<Admitted<SessionsCreate>> for AgentRunner {
             Err(error) => return reply.error(error),
         };
         let first = params.message.clone().or_else(|| params.task.clone());
+        let attachments = params.attachments.take().unwrap_or_default();
+        // Files alone are a message too.
         let first = first.filter(|text| !text.trim().is_empty());
+        let first = first.or_else(|| (!attachments.is_empty()).then(String::new));
         let making = self.deps.sessions.send(Change {
             session: session.clone(),
             reason: "create",
@@ -64,11 +63,11 @@ impl Handler<Admitted<SessionsCreate>> for AgentRunner {
                 return act.deps.tell(Some(event));
             };
             (result.run_started, result.run_id) = (true, Some(run_id.clone()));
-            let mut row = Message::text(MessageRole::User, text, act.deps.clock.now().wire());
+            let mut row = spoken(text, act.deps.clock.now().wire());
             row.idempotency_key = Some(run_id.clone());
             row.meta.get_or_insert_default().run_id = Some(run_id.clone());
             let gateway = act.deps.gateway.clone();
-            let incoming = Incoming {
+            let mut incoming = Incoming {
                 run_id: run_id.into(),
                 session,
                 row,
@@ -80,16 +79,26 @@ impl Handler<Admitted<SessionsCreate>> for AgentRunner {
                 as_text: true,
                 stored: serde_json::to_value(&result).ok(),
             };
-            act.accept(
-                incoming,
+            let key = std::sync::Arc::clone(&incoming.session.canonical);
+            act.take_in(
+                &key,
+                Some(attachments),
                 reply,
-                move |reply, appended| {
-                    result.message_seq = Some(appended.last_seq);
-                    reply.ok(&result);
-                    gateway.emit(event);
-                    None
-                },
                 ctx,
+                move |act, reply, files, ctx| {
+                    incoming.row.add(files);
+                    act.accept(
+                        incoming,
+                        reply,
+                        move |reply, appended| {
+                            result.message_seq = Some(appended.last_seq);
+                            reply.ok(&result);
+                            gateway.emit(event);
+                            None
+                        },
+                        ctx,
+                    );
+                },
             );
         }));
     }

@@ -1,5 +1,7 @@
 /** Pictures and files that a person pastes, drops or chooses, as `chat.send` takes them. */
 
+import type { Artifact } from './artifacts';
+
 export interface Attachment {
   fileName: string;
   mimeType: string;
@@ -45,6 +47,12 @@ function base64(bytes: Uint8Array): string {
   let binary = '';
   for (let at = 0; at < bytes.length; at += step) binary += String.fromCharCode(...bytes.subarray(at, at + step));
   return btoa(binary);
+}
+
+/** A file that the gateway keeps, to be sent again. */
+export function attachmentOf({ name, mimeType, content, size }: Artifact): Attachment {
+  const preview = PICTURES.test(mimeType) ? `data:${mimeType};base64,${content}` : null;
+  return { fileName: name, mimeType, content, size, preview };
 }
 
 /** The files of a paste or a drop. */

@@ -77,8 +77,9 @@ export class ComposerElement extends LitElement {
   }
 
   /** Puts an earlier message back into the field, to be changed and sent again. */
-  edit(text: string): void {
+  edit(text: string, files: readonly Attachment[] = []): void {
     this.#write(text);
+    this.files = files;
     this.editing = true;
     this.focus();
     void this.updateComplete.then(() => this.#area?.setSelectionRange(text.length, text.length));
@@ -252,6 +253,7 @@ export class ComposerElement extends LitElement {
 
   #leaveEdit(): void {
     this.editing = false;
+    this.files = [];
     this.#write('');
     this.focus();
   }

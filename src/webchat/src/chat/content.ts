@@ -16,8 +16,8 @@ export type Part =
   | { type: 'text'; text: string }
   | { type: 'thinking'; text: string }
   | ToolPart
-  | { type: 'image'; source: string | null; name: string | null }
-  | { type: 'file'; name: string };
+  | { type: 'image'; source: string | null; name: string | null; artifact?: string | null }
+  | { type: 'file'; name: string; size?: number | null; artifact?: string | null };
 
 /** Pictures are shown only as what they are known to be; an address must lie on the gateway itself. */
 export function imageSource(part: Json): string | null {
@@ -43,13 +43,14 @@ function readPart(value: unknown): Part | null {
     case 'toolCall':
       return toolPart(asText(part['id']) ?? '', asText(part['name']), part['arguments'], 'done');
     case 'image':
-      return { type: 'image', source: imageSource(part), name: asText(part['fileName']) ?? asText(part['name']) };
+      return { type: 'image', source: imageSource(part), name: asText(part['fileName']) ?? asText(part['name']), artifact: asText(part['artifactId']) };
     case 'file':
     case 'document':
     case 'attachment': {
       const name = asText(part['fileName']) ?? asText(part['name']) ?? 'file';
       const source = imageSource(part);
-      return source === null ? { type: 'file', name } : { type: 'image', source, name };
+      if (source !== null) return { type: 'image', source, name };
+      return { type: 'file', name, size: asNumber(part['sizeBytes']), artifact: asText(part['artifactId']) };
     }
     default:
       return null;

@@ -8,7 +8,8 @@ import { newId } from '../gateway/ids';
 import type { GatewayPort } from '../gateway/port';
 import { MAIN } from '../shell/routes';
 import { strings } from '../strings';
-import { onTheWire, type Attachment } from './attachments';
+import { Artifacts, type Artifact } from './artifacts';
+import { attachmentOf, onTheWire, type Attachment } from './attachments';
 import { readCommands, readModels, type Command, type ModelChoice } from './catalog';
 import { textOf } from './content';
 import { SeenTimes, sessionRow, type SessionRow } from './sessions';
@@ -54,6 +55,8 @@ export class ChatController {
 
   /** What pages beside the chat get of the connection. */
   readonly port: GatewayPort;
+
+  #artifacts = new Artifacts((sessionKey, artifactId) => this.client.request('artifacts.download', { sessionKey, artifactId }));
 
   /** Keys of messages that are on their way on this connection. */
   #delivering = new Set<string>();
@@ -163,7 +166,23 @@ export class ChatController {
     const { rows } = this.#view.chat;
     const at = rows.findIndex((row) => row.key === failed.key);
     const asked = rows.slice(0, at).findLast((row) => row.role === 'user');
-    if (asked) this.send(textOf(asked.parts));
+    if (asked === undefined) return;
+    const named = asked.parts.some((part) => part.type === 'image' || part.type === 'file');
+    if (named) void this.files(asked).then((files) => this.send(textOf(asked.parts), files));
+    else this.send(textOf(asked.parts));
+  }
+
+  /** A file that the open conversation names. */
+  artifact(id: string): Promise<Artifact> {
+    return this.#artifacts.get(this.#view.chat.sessionKey, id);
+  }
+
+  /** The files of a message, to be sent again; those that cannot be had any more are left out. */
+  async files(row: Row): Promise<Attachment[]> {
+    if (row.attachments.length > 0) return [...row.attachments];
+    const ids = row.parts.flatMap((part) => ((part.type === 'image' || part.type === 'file') && part.artifact ? [part.artifact] : []));
+    const files = await Promise.allSettled(ids.map((id) => this.artifact(id)));
+    return files.flatMap((file) => (file.status === 'fulfilled' ? [attachmentOf(file.value)] : []));
   }
 
   discard(row: Row): void {

@@ -24,6 +24,10 @@ export const messageStyles = css`
     white-space: pre-wrap;
   }
 
+  .bubble > * + * {
+    margin-top: 0.5rem;
+  }
+
   [data-delivery='sending'] .bubble {
     opacity: 0.65;
   }

@@ -6,6 +6,7 @@ import { strings } from '../strings';
 import { copyText } from './clipboard';
 import { textOf, type Part } from './content';
 import './markdown-element';
+import './stored-file';
 import './tool-card';
 import { messageStyles } from './message-styles';
 import type { Problem, Row } from './state';
@@ -170,10 +171,12 @@ function renderPart(part: Part, streaming: boolean): TemplateResult {
     case 'tool':
       return html`<oc-tool-card .tool=${part}></oc-tool-card>`;
     case 'image':
+      if (part.source === null && part.artifact) return html`<oc-stored-file picture artifact=${part.artifact} name=${part.name ?? words().image}></oc-stored-file>`;
       return part.source === null
         ? html`<p class="muted">[${part.name ?? words().image}]</p>`
         : html`<a class="picture" href=${part.source} target="_blank" rel="noopener"><img src=${part.source} alt=${part.name ?? words().image} loading="lazy" /></a>`;
     case 'file':
+      if (part.artifact) return html`<oc-stored-file artifact=${part.artifact} name=${part.name} .size=${part.size ?? null}></oc-stored-file>`;
       return html`<p class="file">${icons.file}<span>${part.name}</span></p>`;
   }
 }

@@ -61,9 +61,9 @@ export function blank(key: string, role: Role): Row {
 /** The person's own message. */
 export function question(key: string, text: string, now: number, attachments: readonly Attachment[] = []): Row {
   const pictures = attachments.map((file): Part =>
-    file.preview === null ? { type: 'file', name: file.fileName } : { type: 'image', source: file.preview, name: file.fileName },
+    file.preview === null ? { type: 'file', name: file.fileName, size: file.size } : { type: 'image', source: file.preview, name: file.fileName },
   );
-  const parts: Part[] = text === '' ? pictures : [...pictures, { type: 'text', text }];
+  const parts: Part[] = text === '' ? pictures : [{ type: 'text', text }, ...pictures];
   return { ...blank(`${key}:user`, 'user'), parts, at: now, runId: key, delivery: 'sending', attachments };
 }
 

@@ -123,6 +123,8 @@ export const english = {
     takeBack: 'Take back',
     tokens: (input: string, output: string) => `${input} in, ${output} out`,
     image: 'Image',
+    save: (name: string) => `Save ${name}`,
+    notLoaded: 'Could not be loaded',
     runFailed: 'This answer failed.',
     interrupted: 'The gateway restarted before it could answer.',
     details: 'Details',

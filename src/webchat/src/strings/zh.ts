@@ -121,6 +121,8 @@ export const chinese: Strings = {
     takeBack: '撤回',
     tokens: (input, output) => `输入 ${input}，输出 ${output}`,
     image: '图片',
+    save: (name: string) => `保存 ${name}`,
+    notLoaded: '无法加载',
     runFailed: '这个回答失败了。',
     interrupted: '网关在回答之前重启了。',
     details: '详情',
