@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::event::targeted;
 use crate::gateway::GatewayPort;
 use crate::node::Declaration;
 use crate::session::queue::{HubItem, HubQueue};
@@ -141,6 +142,20 @@ impl Caller {
         !self.client.mode.is_ephemeral()
             && self.client.mode != ClientMode::Test
             && self.client.id != ClientId::Probe
+    }
+
+    /// Sends this connection a ready frame, behind everything that its worker was given before.
+    pub fn send(&self, frame: Vec<u8>) {
+        self.hub.push(HubItem::Reply {
+            conn: self.conn,
+            frame,
+            listen: Vec::new(),
+        });
+    }
+
+    /// Tells this connection alone an event, without a `seq`.
+    pub fn tell<T: Serialize>(&self, event: &str, payload: &T) {
+        self.send(targeted(event, payload));
     }
 
     /// Whether the scope is granted.

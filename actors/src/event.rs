@@ -264,6 +264,17 @@ impl Head {
     }
 }
 
+/// The frame of an event for one connection alone; it has no place in anyone's order, and no `seq`.
+pub fn targeted<T: Serialize>(name: &str, payload: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    out.extend_from_slice(br#"{"type":"event","event":"#);
+    write_json_string(&mut out, name);
+    out.extend_from_slice(br#","payload":"#);
+    out.extend_from_slice(&to_bytes(payload));
+    out.push(b'}');
+    out
+}
+
 /// Writes `value` without its closing brace, for [`Written::OpenForSessionKey`].
 pub fn write_open<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Written {
     out.extend_from_slice(&to_bytes(value));

@@ -37,6 +37,7 @@ use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::logs::Logs;
 use openclaw_actors::media::Blobs;
 use openclaw_actors::network::{Network, NetworkDeps, NetworkPort, Sources};
+use openclaw_actors::node::invoke::InvokeDeps;
 use openclaw_actors::node::{Nodes, NodesDeps};
 use openclaw_actors::pairing::{PairingDeps, PairingRegistry};
 use openclaw_actors::placement::Places as Threads;
@@ -230,6 +231,23 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             entropy: Arc::clone(&entropy),
         },
     );
+    let nodes = supervise::<Nodes>(
+        &threads.core,
+        policy,
+        &watch,
+        NodesDeps {
+            state: Kept::default(),
+            store: store.clone(),
+            invoke: InvokeDeps {
+                views: views.clone(),
+                approvals: approvals.clone(),
+                clock: Arc::clone(&clock),
+                entropy: Arc::clone(&entropy),
+            },
+            place: threads.core.clone(),
+            watch: watch.clone(),
+        },
+    );
     let runner = supervise::<AgentRunner>(
         &threads.agents,
         policy,
@@ -274,6 +292,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             send: sessions.clone().recipient(),
             invoke: runner.clone().recipient(),
             invoke_unkeyed: runner.clone().recipient(),
+            node_invoke: nodes.clone().recipient(),
         },
     );
     let pairing = supervise::<PairingRegistry>(
@@ -327,16 +346,6 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             store: store.clone(),
             views: views.clone(),
             media,
-            clock: Arc::clone(&clock),
-        },
-    );
-    let nodes = supervise::<Nodes>(
-        &threads.core,
-        policy,
-        &watch,
-        NodesDeps {
-            state: Kept::default(),
-            views: views.clone(),
             clock: Arc::clone(&clock),
         },
     );

@@ -22,6 +22,7 @@ mod lockout;
 mod models;
 mod modes;
 mod namespaces;
+mod node_invoke;
 mod nodes;
 mod openai;
 mod openssl;

@@ -11,7 +11,7 @@ use crate::harness::device::Device;
 use crate::harness::socket::{Socket, connect_params};
 
 /// Parameters of a headless node that offers these commands.
-fn node_params(generation: u32, commands: &[&str]) -> Value {
+pub(crate) fn node_params(generation: u32, commands: &[&str]) -> Value {
     let mut params = connect_params(generation);
     params["client"] = json!({
         "id": "node-host", "displayName": "Attic", "version": "2.1", "platform": "linux",
@@ -26,7 +26,7 @@ fn node_params(generation: u32, commands: &[&str]) -> Value {
 }
 
 /// Connects a node; it is on this machine and knows the secret.
-async fn connect(
+pub(crate) async fn connect(
     mut socket: Socket,
     device: &Device,
     generation: u32,
@@ -46,7 +46,7 @@ async fn row(operator: &mut Socket) -> Value {
 }
 
 /// The node's row once `fits` holds: a node joins after its hello-ok left.
-async fn row_when(operator: &mut Socket, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn row_when(operator: &mut Socket, fits: impl Fn(&Value) -> bool) -> Value {
     crate::harness::soon("the row of the node", async {
         loop {
             let list = operator.call("node.list", json!({})).await;
@@ -61,7 +61,7 @@ async fn row_when(operator: &mut Socket, fits: impl Fn(&Value) -> bool) -> Value
     .await
 }
 
-fn is_connected(row: &Value) -> bool {
+pub(crate) fn is_connected(row: &Value) -> bool {
     row["connected"] == true
 }
 
@@ -70,7 +70,7 @@ async fn event(operator: &mut Socket, name: &str) -> Value {
     frame["payload"].clone()
 }
 
-async fn approve(operator: &mut Socket) -> Value {
+pub(crate) async fn approve(operator: &mut Socket) -> Value {
     let list = operator.call("node.pair.list", json!({})).await;
     let request = list["pending"][0]["requestId"].clone();
     operator

@@ -136,7 +136,9 @@ impl Handler<Ask> for Approvals {
             }
             Verdict::Ask => {
                 let id = self.deps.entropy.uuid().to_string();
-                let told = self.ask(id.clone(), msg.request, Some(msg.digest), msg.wait, ctx)?;
+                // A lasting yes is an agent's: without one there is nothing to remember it by.
+                let lasting = msg.request.agent_id.is_some().then_some(msg.digest);
+                let told = self.ask(id.clone(), msg.request, lasting, msg.wait, ctx)?;
                 Ok(Answer::Asked(id, told))
             }
         }

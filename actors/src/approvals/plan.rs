@@ -116,7 +116,7 @@ fn content(path: &Path) -> Vec<u8> {
 }
 
 /// A digest as text.
-pub(super) fn hex(digest: &[u8]) -> String {
+pub(crate) fn hex(digest: &[u8]) -> String {
     let mut text = String::with_capacity(2 * digest.len());
     for byte in digest {
         // Writing to a text cannot fail.

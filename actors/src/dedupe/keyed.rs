@@ -5,6 +5,7 @@ use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::ChatSend;
 use openclaw_protocol::methods::messaging::Send;
+use openclaw_protocol::methods::node_invoke::NodeInvoke;
 use openclaw_protocol::methods::session_starts::SessionsCreate;
 use openclaw_protocol::methods::tools::ToolsInvoke;
 use serde::Serialize;
@@ -73,6 +74,16 @@ impl Keyed for Send {
 impl Keyed for ToolsInvoke {
     fn key(params: &Self::Params) -> &str {
         params.idempotency_key.as_deref().unwrap_or_default()
+    }
+
+    fn while_in_flight(_: &Self::Params) -> WhileInFlight {
+        WhileInFlight::Wait
+    }
+}
+
+impl Keyed for NodeInvoke {
+    fn key(params: &Self::Params) -> &str {
+        &params.idempotency_key
     }
 
     fn while_in_flight(_: &Self::Params) -> WhileInFlight {

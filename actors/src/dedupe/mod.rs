@@ -14,6 +14,7 @@ use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::{ChatSend, ChatSendParams};
 use openclaw_protocol::methods::messaging::Send;
+use openclaw_protocol::methods::node_invoke::NodeInvoke;
 use openclaw_protocol::methods::session_starts::{
     SessionsCreate, SessionsSend, SessionsSendParams,
 };
@@ -62,6 +63,8 @@ pub struct DedupeDeps {
     pub invoke: Recipient<Admitted<ToolsInvoke>>,
     /// The same, for calls without a key: each of them is run.
     pub invoke_unkeyed: Recipient<Call<ToolsInvoke>>,
+    /// Owner of `node.invoke`.
+    pub node_invoke: Recipient<Admitted<NodeInvoke>>,
 }
 
 /// Callers that wait for the result of a request under way.
@@ -478,3 +481,4 @@ impl Dedupe {
 }
 
 gate!(Send, send);
+gate!(NodeInvoke, node_invoke);

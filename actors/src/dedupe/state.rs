@@ -336,22 +336,37 @@ pub fn recover(
 pub fn interrupted(id: &KeyId) -> Stored {
     const RUN: &str = "interrupted by a gateway restart";
     const SEND: &str = "outcome unknown: the gateway restarted while the message was on its way; it is not sent again by itself";
-    failed(id, if id.method == "send" { SEND } else { RUN })
+    const NODE: &str = "outcome unknown: the gateway restarted while the node was at work; it is not asked again by itself";
+    failed(
+        id,
+        match id.method.as_str() {
+            "send" => SEND,
+            "node.invoke" => NODE,
+            _ => RUN,
+        },
+    )
 }
 
 /// The answer for a request that is over in this process and has no stored result: the gateway failed
 /// while it ran or waited, or its end could not be written down.
 pub fn without_result(id: &KeyId) -> Stored {
+    const RUN: &str = "this request ended without a stored result; look at the session, and use a new idempotencyKey to ask again";
+    const NODE: &str = "this command was cancelled, or ended without a stored result; use a new idempotencyKey to ask again";
     failed(
         id,
-        "this request ended without a stored result; look at the session, and use a new idempotencyKey to ask again",
+        if id.method == "node.invoke" {
+            NODE
+        } else {
+            RUN
+        },
     )
 }
 
 fn failed(id: &KeyId, summary: &'static str) -> Stored {
     Stored {
         ok: false,
-        payload: Some(json!({ "runId": id.key, "status": "error", "summary": summary })),
+        payload: (id.method != "node.invoke")
+            .then(|| json!({ "runId": id.key, "status": "error", "summary": summary })),
         error: Some(ErrorShape::new(
             openclaw_protocol::ErrorCode::Unavailable,
             summary,

@@ -3,8 +3,8 @@
 use actix::Addr;
 use openclaw_protocol::methods::{
     agent, agents, approvals, artifacts, audit, channels, chat, commands, config, device,
-    device_scopes, device_setup, logs, messaging, models, node, session_changes, session_search,
-    session_starts, sessions, system, tools,
+    device_scopes, device_setup, logs, messaging, models, node, node_invoke, session_changes,
+    session_search, session_starts, sessions, system, tools,
 };
 
 use super::table::Table;
@@ -97,6 +97,9 @@ pub fn dispatch() -> Dispatch {
         .routed::<node::NodePairReject>()
         .routed::<node::NodePairRemove>()
         .routed::<node::NodeRename>()
+        .routed::<node_invoke::NodeInvoke>()
+        .routed::<node_invoke::NodeInvokeProgress>()
+        .routed::<node_invoke::NodeInvokeResult>()
 }
 
 /// The owners of routed methods.
@@ -119,7 +122,7 @@ pub struct Owners {
     pub audit: Addr<Audit>,
     /// The configuration and its file.
     pub config: Addr<ConfigActor>,
-    /// The connected nodes; it owns no method yet.
+    /// The connected nodes.
     pub nodes: Addr<Nodes>,
 }
 
@@ -135,7 +138,7 @@ pub fn table(owners: &Owners) -> Table {
         logs,
         audit: trail,
         config: file,
-        nodes: _,
+        nodes,
     } = owners;
     Table::default()
         .on::<system::SystemEvent>(presence.clone())
@@ -199,6 +202,9 @@ pub fn table(owners: &Owners) -> Table {
         .on::<node::NodePairReject>(pairing.clone())
         .on::<node::NodePairRemove>(pairing.clone())
         .on::<node::NodeRename>(pairing.clone())
+        .on::<node_invoke::NodeInvoke>(dedupe.clone())
+        .on::<node_invoke::NodeInvokeProgress>(nodes.clone())
+        .on::<node_invoke::NodeInvokeResult>(nodes.clone())
 }
 
 /// The events that this gateway emits.
@@ -214,6 +220,8 @@ pub const EVENTS: &[&str] = &[
     "exec.approval.requested",
     "exec.approval.resolved",
     "health",
+    "node.invoke.cancel",
+    "node.invoke.request",
     "node.pair.requested",
     "node.pair.resolved",
     "presence",

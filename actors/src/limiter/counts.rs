@@ -37,11 +37,13 @@ pub enum Count {
     LaggedEvents,
     /// Connections closed because they read too slowly.
     SlowClosed,
+    /// Results of nodes that came too late, or twice.
+    LateNodeResults,
 }
 
 /// One number per bound.
 #[derive(Debug, Default)]
-pub struct Counts([AtomicU64; Count::SlowClosed as usize + 1]);
+pub struct Counts([AtomicU64; Count::LateNodeResults as usize + 1]);
 
 impl Counts {
     /// One more.
@@ -71,6 +73,7 @@ impl Counts {
             dropped_events: self.get(Count::DroppedEvents),
             lagged_events: self.get(Count::LaggedEvents),
             slow_closed: self.get(Count::SlowClosed),
+            late_node_results: self.get(Count::LateNodeResults),
         }
     }
 }

@@ -4,28 +4,44 @@
 //! approval (published by the pairing registry) and the configuration whenever somebody asks, so that
 //! an approval and a changed configuration take effect on live connections at once.
 //!
+//! `node.invoke` passes the gate of idempotency keys, then [`invoke`]: the node is here, the command is
+//! in effect, the caller may use it, a program was approved, the node has room. Its key is committed
+//! before the node is sent anything, its end before the caller is told. What is under way belongs to the
+//! [`actor::Node`] of the connection: results are matched by id and connection, late ones are counted,
+//! and everything fails at once when the connection ends, is replaced, or does not answer pings.
+//!
 //! Replaceable. A restart loses nothing: the nodes outlive a panic in their slot.
 
+pub mod actor;
+pub mod invoke;
+pub mod invokes;
 pub mod policy;
+pub mod refusal;
 pub mod rows;
 pub mod state;
+pub mod system_run;
 #[cfg(test)]
 mod tests;
 pub mod trust;
+
+use std::sync::Arc;
 
 use actix::{Actor, Context, Handler};
 use openclaw_protocol::Role;
 use openclaw_protocol::connect::ConnectParams;
 
-use crate::clock::SharedClock;
 use crate::kept::Kept;
+use crate::placement::Place;
 use crate::presence::{Joined, Left};
 use crate::session::queue::HubItem;
+use crate::store::StoreHandle;
 use crate::supervised;
-use crate::supervision::{Rebuild, Tier};
+use crate::supervision::{DeathWatch, Rebuild, RestartPolicy, Tier, supervise};
 use crate::views::Views;
+use actor::{Node, NodeDeps};
+use invoke::InvokeDeps;
 use policy::Surface;
-use state::LiveNodes;
+use state::{LiveNode, LiveNodes};
 pub use trust::{NodeTrust, NodeTrustMap};
 
 /// Longest `PATH` that is kept, bytes.
@@ -60,15 +76,19 @@ impl Declaration {
 pub struct NodesDeps {
     /// The nodes; survive a rebuild.
     pub state: Kept<LiveNodes>,
-    /// Where they are published.
-    pub views: Views,
-    /// Time.
-    pub clock: SharedClock,
+    /// The store, for the keys and results of invocations.
+    pub store: StoreHandle,
+    /// What invocations work with.
+    pub invoke: InvokeDeps,
+    /// Where the actors of nodes run.
+    pub place: Place,
+    /// Who looks after them.
+    pub watch: DeathWatch,
 }
 
 /// The owner of the connected nodes.
 pub struct Nodes {
-    deps: NodesDeps,
+    pub(crate) deps: NodesDeps,
 }
 
 impl Rebuild for Nodes {
@@ -102,7 +122,14 @@ impl Actor for Nodes {
 impl Nodes {
     fn publish(&self) {
         let nodes = self.deps.state.with(|nodes| nodes.clone());
-        self.deps.views.nodes.publish(nodes);
+        self.deps.invoke.views.nodes.publish(nodes);
+    }
+
+    /// Lets the actor of a connection end; what it has under way fails.
+    fn retire(&self, node: &LiveNode) {
+        if let Some(actor) = &node.actor {
+            self.deps.watch.retire(actor);
+        }
     }
 }
 
@@ -111,10 +138,22 @@ impl Handler<Joined> for Nodes {
 
     fn handle(&mut self, msg: Joined, _: &mut Self::Context) {
         let Joined(caller) = msg;
-        let now = self.deps.clock.now();
-        let older = self.deps.state.with(|nodes| nodes.joined(&caller, now));
+        let NodesDeps { invoke, place, .. } = &self.deps;
+        let now = invoke.clock.now();
+        let deps = NodeDeps {
+            caller: Arc::clone(&caller),
+            invokes: Kept::default(),
+            clock: Arc::clone(&invoke.clock),
+        };
+        let actor = supervise::<Node>(place, RestartPolicy::CORE, &self.deps.watch, deps);
+        let older = self
+            .deps
+            .state
+            .with(|nodes| nodes.joined(&caller, Some(actor), now));
         self.publish();
         let Some(older) = older else { return };
+        self.retire(&older);
+        let older = &older.caller;
         tracing::info!(
             node = caller.device_id.as_deref(),
             older = older.conn_id,
@@ -133,9 +172,10 @@ impl Handler<Left> for Nodes {
     type Result = ();
 
     fn handle(&mut self, msg: Left, _: &mut Self::Context) {
-        let now = self.deps.clock.now();
-        if self.deps.state.with(|nodes| nodes.departed(&msg.0, now)) {
+        let now = self.deps.invoke.clock.now();
+        if let Some(node) = self.deps.state.with(|nodes| nodes.departed(&msg.0, now)) {
             self.publish();
+            self.retire(&node);
         }
     }
 }

@@ -168,6 +168,19 @@ impl CommandPolicy {
         }
     }
 
+    /// The scope that a caller needs to have this command carried out. What reaches the whole machine
+    /// takes an admin; but programs wait for an owner's yes each, and which there are is no secret from
+    /// those who may ask for them.
+    pub fn invoke_scope(&self, command: &str) -> Scope {
+        const ASKED: [&str; 3] = ["system.run", "system.run.prepare", "system.which"];
+        let asked = ASKED.iter().any(|name| matches(name, command));
+        if asked || self.reach(command) < Reach::Machine {
+            Scope::Write
+        } else {
+            Scope::Admin
+        }
+    }
+
     /// The scopes that an owner needs to approve this surface.
     pub fn approve_scopes(&self, surface: &Surface) -> Vec<Scope> {
         let reach = surface
@@ -275,6 +288,18 @@ mod tests {
             [Scope::Pairing, Scope::Admin]
         );
         assert_eq!(policy.approve_scopes(&commands(&[])), [Scope::Pairing]);
+        for (command, scope) in [
+            ("garage.open", Scope::Write),
+            ("door.open", Scope::Admin),
+            ("system.run", Scope::Write),
+            ("system.which", Scope::Write),
+            ("system.run.anything", Scope::Admin),
+            ("system.execApprovals.set", Scope::Admin),
+            ("camera.snap", Scope::Write),
+            ("file.write", Scope::Admin),
+        ] {
+            assert_eq!(policy.invoke_scope(command), scope, "{command}");
+        }
         assert_eq!(
             policy.sensitive(&commands(&["camera.snap", "canvas.hide", "garage.open"])),
             ["camera.snap"]

@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use actix::Addr;
+
 use super::Declaration;
+use super::actor::Node;
 use crate::call::{Caller, ConnKey};
 use crate::clock::Millis;
 
@@ -13,12 +16,13 @@ use crate::clock::Millis;
 pub const MAX_LEFT: usize = 1_024;
 
 /// A node with its connection.
-#[derive(Debug)]
 pub struct LiveNode {
     /// The connection.
     pub caller: Arc<Caller>,
     /// When it joined.
     pub since: Millis,
+    /// Who looks after what it has under way; closed when it left.
+    pub actor: Option<Addr<Node>>,
 }
 
 impl LiveNode {
@@ -29,7 +33,7 @@ impl LiveNode {
 }
 
 /// The connected nodes by their id, which is that of their device, and when others left.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct LiveNodes {
     live: BTreeMap<Arc<str>, Arc<LiveNode>>,
     left: BTreeMap<Arc<str>, Millis>,
@@ -52,28 +56,31 @@ impl LiveNodes {
     }
 
     /// Adds a connection; gives back the one whose place it takes.
-    pub fn joined(&mut self, caller: &Arc<Caller>, now: Millis) -> Option<Arc<Caller>> {
+    pub fn joined(
+        &mut self,
+        caller: &Arc<Caller>,
+        actor: Option<Addr<Node>>,
+        now: Millis,
+    ) -> Option<Arc<LiveNode>> {
         let id: Arc<str> = caller.device_id.as_deref()?.into();
         self.left.remove(&id);
         let node = LiveNode {
             caller: Arc::clone(caller),
             since: now,
+            actor,
         };
         self.live
             .insert(id, Arc::new(node))
-            .map(|older| Arc::clone(&older.caller))
-            .filter(|older| older.conn != caller.conn)
+            .filter(|older| older.caller.conn != caller.conn)
     }
 
-    /// Removes a connection; false when it was not its node's own any more.
-    pub fn departed(&mut self, caller: &Caller, now: Millis) -> bool {
-        let Some(id) = caller.device_id.as_deref() else {
-            return false;
-        };
+    /// Removes a connection; `None` when it was not its node's own any more.
+    pub fn departed(&mut self, caller: &Caller, now: Millis) -> Option<Arc<LiveNode>> {
+        let id = caller.device_id.as_deref()?;
         if self.conn_of(id) != Some(caller.conn) {
-            return false;
+            return None;
         }
-        self.live.remove(id);
+        let node = self.live.remove(id);
         if self.left.len() >= MAX_LEFT {
             let oldest = self.left.iter().min_by_key(|(_, at)| **at);
             if let Some(oldest) = oldest.map(|(id, _)| Arc::clone(id)) {
@@ -81,7 +88,7 @@ impl LiveNodes {
             }
         }
         self.left.insert(id.into(), now);
-        true
+        node
     }
 
     fn conn_of(&self, id: &str) -> Option<ConnKey> {

@@ -107,16 +107,16 @@ fn views(nodes: LiveNodes, trusted: Vec<(&str, NodeTrust)>, policy: CommandPolic
 fn the_newest_connection_of_a_node_is_the_one() {
     let mut nodes = LiveNodes::default();
     let (first, second) = (connected("n", &[]), connected("n", &[]));
-    assert!(nodes.joined(&first, Millis(1)).is_none());
-    let older = nodes.joined(&second, Millis(2)).unwrap();
-    assert_eq!(older.conn, first.conn);
+    assert!(nodes.joined(&first, None, Millis(1)).is_none());
+    let older = nodes.joined(&second, None, Millis(2)).unwrap();
+    assert_eq!(older.caller.conn, first.conn);
     // The end of the older one changes nothing.
-    assert!(!nodes.departed(&first, Millis(3)));
+    assert!(nodes.departed(&first, Millis(3)).is_none());
     assert_eq!(nodes.get("n").unwrap().caller.conn, second.conn);
-    assert!(nodes.departed(&second, Millis(4)));
+    assert!(nodes.departed(&second, Millis(4)).is_some());
     assert!(nodes.get("n").is_none());
     assert_eq!(nodes.left_at("n"), Some(Millis(4)));
-    nodes.joined(&first, Millis(5));
+    nodes.joined(&first, None, Millis(5));
     assert_eq!(nodes.left_at("n"), None);
 }
 
@@ -126,7 +126,7 @@ fn only_so_many_that_left_are_remembered() {
     for n in 0..=MAX_LEFT {
         let node = connected(&format!("n{n}"), &[]);
         let at = Millis(i64::try_from(n).unwrap());
-        nodes.joined(&node, at);
+        nodes.joined(&node, None, at);
         nodes.departed(&node, at);
     }
     assert_eq!(nodes.left_at("n0"), None);
@@ -136,7 +136,11 @@ fn only_so_many_that_left_are_remembered() {
 #[test]
 fn what_is_in_effect_follows_approval_and_configuration_without_a_reconnect() {
     let mut nodes = LiveNodes::default();
-    nodes.joined(&connected("n", &["canvas.hide", "camera.snap"]), Millis(1));
+    nodes.joined(
+        &connected("n", &["canvas.hide", "camera.snap"]),
+        None,
+        Millis(1),
+    );
     let views = views(
         nodes,
         vec![("n", trust(None, None))],
@@ -165,10 +169,10 @@ fn what_is_in_effect_follows_approval_and_configuration_without_a_reconnect() {
 fn rows_are_sorted_and_say_what_is_known() {
     let mut nodes = LiveNodes::default();
     for (id, commands) in [("z", &["canvas.hide", "camera.snap"][..]), ("y", &["a.b"])] {
-        nodes.joined(&connected(id, commands), Millis(10));
+        nodes.joined(&connected(id, commands), None, Millis(10));
     }
     let gone = connected("w", &[]);
-    nodes.joined(&gone, Millis(5));
+    nodes.joined(&gone, None, Millis(5));
     nodes.departed(&gone, Millis(6));
     let unnamed = NodeTrust {
         name: None,
@@ -216,7 +220,7 @@ fn rows_are_sorted_and_say_what_is_known() {
 fn who_may_not_decide_does_not_see_what_waits() {
     use Scope::{Pairing, Read};
     let mut nodes = LiveNodes::default();
-    nodes.joined(&connected("n", &["camera.snap"]), Millis(1));
+    nodes.joined(&connected("n", &["camera.snap"]), None, Millis(1));
     let views = views(
         nodes,
         vec![("n", trust(None, Some(&["camera.snap"])))],

@@ -10,6 +10,9 @@ use actix_web::error::PayloadError;
 use bytes::Bytes;
 use futures_util::Stream;
 
+use super::link::Link;
+use crate::clock::SharedClock;
+
 /// Largest frame before `connect` is accepted, bytes.
 pub const PREAUTH_MAX: usize = 64 * 1024;
 
@@ -17,16 +20,21 @@ pub const PREAUTH_MAX: usize = 64 * 1024;
 pub struct FrameGuard<S> {
     inner: S,
     limit: Rc<Cell<usize>>,
+    link: Rc<Link>,
+    clock: SharedClock,
     walker: Walker,
     tripped: bool,
 }
 
 impl<S> FrameGuard<S> {
-    /// Guards `inner`; the session raises `limit` once the client is known.
-    pub fn new(inner: S, limit: Rc<Cell<usize>>) -> Self {
+    /// Guards `inner`; the session raises `limit` once the client is known. Each piece is a sign of life
+    /// for `link`: a large frame may take a slow peer longer than it may be silent.
+    pub fn new(inner: S, limit: Rc<Cell<usize>>, link: Rc<Link>, clock: SharedClock) -> Self {
         Self {
             inner,
             limit,
+            link,
+            clock,
             walker: Walker::default(),
             tripped: false,
         }
@@ -42,6 +50,9 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for FrameGuar
             return Poll::Ready(None);
         }
         let next = Pin::new(&mut this.inner).poll_next(cx);
+        if matches!(next, Poll::Ready(Some(Ok(_)))) {
+            this.link.hear(this.clock.monotonic());
+        }
         if let Poll::Ready(Some(Ok(chunk))) = &next
             && !this.walker.admits(chunk, this.limit.get())
         {

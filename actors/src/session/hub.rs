@@ -19,6 +19,7 @@ use super::queue::{HubItem, HubQueue};
 use crate::call::{Caller, ConnKey};
 use crate::clock::SharedClock;
 use crate::limiter::counts::{Count, Counts};
+use crate::node::actor::PATIENCE;
 
 /// How often links are looked after.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -133,6 +134,17 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
         HubItem::CloseAll { code, reason } => {
             for entry in links.entries.borrow().values() {
                 entry.link.close(code, reason);
+            }
+        }
+        HubItem::Probe { conn, now } => {
+            if let Some(link) = links.get(conn)
+                && !link.is_closed()
+                && link.probe(now, PATIENCE)
+            {
+                tracing::info!(
+                    "a node does not answer pings while it has work; its connection is ended"
+                );
+                link.kill(1001, "no answer to pings");
             }
         }
         HubItem::Lagged => {

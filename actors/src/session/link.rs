@@ -85,6 +85,8 @@ pub struct Link {
     now: Cell<Duration>,
     /// When the peer was last heard, on the monotonic clock.
     heard: Cell<Duration>,
+    /// When a probe asked that nothing was heard after.
+    asked: Cell<Option<Duration>>,
 }
 
 impl Link {
@@ -98,12 +100,27 @@ impl Link {
             max_buffered,
             now: Cell::new(now),
             heard: Cell::new(now),
+            asked: Cell::new(None),
         }
     }
 
     /// Notes that the peer was heard.
     pub fn hear(&self, now: Duration) {
         self.heard.set(now);
+        self.asked.set(None);
+    }
+
+    /// Pings the peer, unless it was pinged and has not been heard since; true when that was longer ago
+    /// than `patience`. A socket that still takes what waits is given the time for it.
+    pub fn probe(&self, now: Duration, patience: Duration) -> bool {
+        self.tick(now);
+        let Some(asked) = self.asked.get() else {
+            self.asked.set(Some(now));
+            self.write(Opcode::Ping, &[]);
+            return false;
+        };
+        let takes = self.waited().is_some_and(|waited| waited <= patience);
+        now.saturating_sub(asked) > patience && !takes
     }
 
     /// When the peer was last heard.

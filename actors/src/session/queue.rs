@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use openclaw_protocol::connect::StateVersion;
 use openclaw_protocol::methods::system::HealthSummary;
@@ -77,6 +78,13 @@ pub enum HubItem {
         /// Close reason.
         reason: &'static str,
     },
+    /// Somebody waits for this connection: is it still there?
+    Probe {
+        /// The connection.
+        conn: ConnKey,
+        /// Now, on the monotonic clock.
+        now: Duration,
+    },
     /// Events were dropped here.
     Lagged,
 }
@@ -89,6 +97,7 @@ impl fmt::Debug for HubItem {
             Self::Event(_) => "Event",
             Self::Close { .. } => "Close",
             Self::CloseAll { .. } => "CloseAll",
+            Self::Probe { .. } => "Probe",
             Self::Lagged => "Lagged",
         })
     }

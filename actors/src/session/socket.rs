@@ -194,6 +194,7 @@ pub fn upgrade(
     ));
     worker.links.insert(conn, Rc::clone(&link));
     let fuse = Fuse::new(shared.limits.frames_per_second);
+    let clock = Arc::clone(&shared.clock);
     let codec = Codec::new().max_size(shared.limits.max_payload);
     let session = WsSession {
         conn,
@@ -215,7 +216,11 @@ pub fn upgrade(
         auth_epoch: 0,
         registered: false,
     };
-    let actor = WebsocketContext::with_codec(session, FrameGuard::new(payload, limit), codec);
+    let actor = WebsocketContext::with_codec(
+        session,
+        FrameGuard::new(payload, limit, Rc::clone(&link), clock),
+        codec,
+    );
     Ok(response.streaming(OutBody {
         actor: Box::pin(actor),
         link,

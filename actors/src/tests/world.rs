@@ -25,6 +25,7 @@ use crate::health::{Health, HealthDeps};
 use crate::kept::Kept;
 use crate::logs::Logs;
 use crate::media::Blobs;
+use crate::node::invoke::InvokeDeps;
 use crate::node::{Nodes, NodesDeps};
 use crate::pairing::{PairingDeps, PairingRegistry};
 use crate::placement::Places as Threads;
@@ -238,6 +239,23 @@ fn owners(
             entropy: Arc::clone(&entropy),
         },
     );
+    let nodes = supervise::<Nodes>(
+        &threads.core,
+        policy,
+        watch,
+        NodesDeps {
+            state: Kept::default(),
+            store: store.clone(),
+            invoke: InvokeDeps {
+                views: views.clone(),
+                approvals: approvals.clone(),
+                clock: Arc::clone(clock),
+                entropy: Arc::clone(&entropy),
+            },
+            place: threads.core.clone(),
+            watch: watch.clone(),
+        },
+    );
     let runner = supervise::<AgentRunner>(
         &threads.agents,
         policy,
@@ -283,6 +301,7 @@ fn owners(
             send: sessions.clone().recipient(),
             invoke: runner.clone().recipient(),
             invoke_unkeyed: runner.clone().recipient(),
+            node_invoke: nodes.clone().recipient(),
         },
     );
     let pairing = PairingDeps::new(
@@ -319,16 +338,7 @@ fn owners(
                 views: views.clone(),
             },
         ),
-        nodes: supervise::<Nodes>(
-            &threads.core,
-            policy,
-            watch,
-            NodesDeps {
-                state: Kept::default(),
-                views: views.clone(),
-                clock: Arc::clone(clock),
-            },
-        ),
+        nodes,
     }
 }
 

@@ -131,6 +131,7 @@ fn gate(gate: Gate) -> &'static str {
     match gate {
         Gate::None => "any",
         Gate::Scope(scope) => scope.as_str(),
+        Gate::Node => "node",
     }
 }
 

@@ -30,7 +30,10 @@ pub use device::{
     DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DEVICE_PAIR_SETUP_COMPLETED,
     DEVICE_PAIR_SETUP_UNCERTAIN, DevicePairResolvedEvent,
 };
-pub use node::{NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED, NodePairResolvedEvent};
+pub use node::{
+    NODE_INVOKE_CANCEL, NODE_INVOKE_REQUEST, NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED,
+    NodeInvokeCancelEvent, NodeInvokeRequestEvent, NodePairResolvedEvent,
+};
 pub use sessions::{SESSIONS_CHANGED, SessionsChangedEvent};
 pub use system::{
     CONFIG_CHANGED, CONNECT_CHALLENGE, ConfigChangedEvent, HEALTH, HEARTBEAT, PRESENCE,
@@ -45,6 +48,8 @@ pub enum Gate {
     None,
     /// Operators with this scope.
     Scope(Scope),
+    /// The one node that it is for. It is no broadcast, and carries no `seq`.
+    Node,
 }
 
 impl Gate {
@@ -53,6 +58,7 @@ impl Gate {
         match self {
             Self::None => true,
             Self::Scope(scope) => role == Role::Operator && scopes.grants(scope),
+            Self::Node => role == Role::Node,
         }
     }
 }
@@ -137,6 +143,9 @@ pub static ALL: &[EventSpec] = &[
     ),
     EventSpec::of::<HealthSummary>(HEALTH, Gate::None, Droppable::Never),
     EventSpec::of::<HeartbeatEvent>(HEARTBEAT, Gate::None, Droppable::Always),
+    EventSpec::of::<NodeInvokeCancelEvent>(NODE_INVOKE_CANCEL, Gate::Node, Droppable::Never)
+        .since_v4(),
+    EventSpec::of::<NodeInvokeRequestEvent>(NODE_INVOKE_REQUEST, Gate::Node, Droppable::Never),
     EventSpec::of::<NodePairRequest>(NODE_PAIR_REQUESTED, PAIRING, Droppable::Always),
     EventSpec::of::<NodePairResolvedEvent>(NODE_PAIR_RESOLVED, PAIRING, Droppable::Always),
     EventSpec::of::<PresenceEvent>(PRESENCE, READ, Droppable::Always),

@@ -203,6 +203,9 @@ pub struct ExecRequest {
     /// Where: `gateway` or `node`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Which node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<String>,
     /// The rule that it fell under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security: Option<String>,

@@ -30,6 +30,13 @@ pub struct EmptyParams {}
 #[serde(transparent)]
 pub struct Nullable<T>(pub Option<T>);
 
+impl<T> Nullable<T> {
+    /// Whether it is null.
+    pub const fn is_null(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 impl<T> Default for Nullable<T> {
     fn default() -> Self {
         Self(None)

@@ -23,6 +23,7 @@ pub mod message;
 pub mod messaging;
 pub mod models;
 pub mod node;
+pub mod node_invoke;
 pub mod session_changes;
 pub mod session_row;
 pub mod session_search;
@@ -97,6 +98,9 @@ table![
     models::ModelsList,
     models::ModelsProbe,
     node::NodeDescribe,
+    node_invoke::NodeInvoke,
+    node_invoke::NodeInvokeProgress,
+    node_invoke::NodeInvokeResult,
     node::NodeList,
     node::NodePairApprove,
     node::NodePairList,

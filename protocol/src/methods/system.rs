@@ -278,6 +278,9 @@ pub struct LimitCounts {
     pub lagged_events: u64,
     /// Connections closed because they read too slowly.
     pub slow_closed: u64,
+    /// Results of nodes that came after their invocation was over, or twice.
+    #[serde(default)]
+    pub late_node_results: u64,
 }
 
 /// Heartbeat of each agent.

@@ -20,6 +20,7 @@ pub fn refused(limits: &LimitCounts) -> Option<String> {
         (limits.floods_closed, "flood", " cut off"),
         (events, "event", " that slow readers missed"),
         (limits.slow_closed, "slow reader", " cut off"),
+        (limits.late_node_results, "late result", " of nodes"),
     ]
     .into_iter()
     .filter(|(met, ..)| *met > 0)

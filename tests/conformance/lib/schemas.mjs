@@ -114,6 +114,9 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "config.apply",
   "config.patch",
   "gateway.identity.get",
+  "node.invoke",
+  "node.invoke.progress",
+  "node.invoke.result",
   "node.list",
   "node.describe",
   "node.rename",
@@ -129,6 +132,7 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
 const EVENT_SCHEMA = {
   chat: ProtocolSchemas.ChatEvent,
   agent: ProtocolSchemas.AgentEvent,
+  "node.invoke.request": ProtocolSchemas.NodeInvokeRequestEvent,
   tick: ProtocolSchemas.TickEvent,
   shutdown: ProtocolSchemas.ShutdownEvent,
   health: Snapshot.properties.health,
@@ -147,6 +151,7 @@ export const EVENTS_WITHOUT_SCHEMA = new Set([
   "connect.challenge",
   "sessions.changed",
   "session.message",
+  "node.invoke.cancel",
   "node.pair.requested",
   "node.pair.resolved",
 ]);

@@ -123,11 +123,6 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
         Waits("hooks"),
     ),
     (
-        45,
-        "approval fields inside node.invoke params",
-        Waits("node.invoke"),
-    ),
-    (
         46,
         "an approval is used for another command",
         Test(

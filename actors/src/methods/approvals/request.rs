@@ -70,6 +70,7 @@ fn shown(params: ExecApprovalRequestParams) -> Result<ExecRequest, ErrorShape> {
         command_argv: argv,
         cwd: text(params.cwd),
         host: text(params.host),
+        node_id: text(params.node_id),
         security: text(params.security),
         ask: text(params.ask),
         agent_id: text(params.agent_id),

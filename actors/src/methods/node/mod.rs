@@ -1,6 +1,8 @@
 //! `node.*`.
 
 mod describe;
+mod invoke;
+mod invoke_result;
 mod list;
 mod pair_approve;
 mod pair_list;
