@@ -7,7 +7,9 @@
 //! `OPENCLAW_WEBCHAT_DIST` names a folder with an already built page (it holds `index.html`); then npm is not used.
 
 use std::{
-    env, fs, io,
+    env,
+    fmt::Write as _,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Output, exit},
 };
@@ -29,8 +31,14 @@ const FILES: [&str; 7] = [
 ];
 const FOLDERS: [&str; 2] = ["src", "public"];
 
+/// What an idle gateway runs; written by `deploy/layout/make.mjs`.
+const LAYOUT: &str = "deploy/layout/idle.txt";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    if let Err(problem) = lay_out() {
+        println!("cargo::warning=the binary is linked without {LAYOUT}: {problem}");
+    }
     println!("cargo::rerun-if-env-changed=OPENCLAW_WEBCHAT_DIST");
     if env::var_os("CARGO_FEATURE_WEBCHAT").is_none() {
         return;
@@ -41,6 +49,46 @@ fn main() {
         }
         exit(1);
     }
+}
+
+/// Has the linker put what an idle gateway runs side by side, and pack the relocations: an idle daemon then holds
+/// 4 MB less of its own program. Only in the `dist` profile, and only where the linker is the one that the
+/// toolchain brings, because another one may not know these options.
+fn lay_out() -> Result<(), String> {
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let dist = out.components().any(|part| part.as_os_str() == "dist");
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let own_linker = env::var_os("RUSTC_LINKER").is_some() || flags.contains("link");
+    if !dist || own_linker || variable("TARGET")? != "x86_64-unknown-linux-gnu" {
+        return Ok(());
+    }
+    println!("cargo::rerun-if-changed={LAYOUT}");
+    let names = fs::read_to_string(LAYOUT).map_err(|error| format!("reading: {error}"))?;
+    let mut script = String::from("SECTIONS {\n  .text.idle : {\n");
+    for name in names.lines() {
+        writeln!(script, "    *(.text.{name}* .text.unlikely.{name}*)")
+            .map_err(|error| error.to_string())?;
+    }
+    script.push_str("  }\n}\nINSERT BEFORE .text;\n");
+    let path = out.join("idle.ld");
+    fs::write(&path, script).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", path.display());
+    // Older C libraries refuse a program with packed relocations.
+    if glibc().is_some_and(|version| version >= (2, 36)) {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+    Ok(())
+}
+
+/// The version of this host's C library.
+fn glibc() -> Option<(u32, u32)> {
+    let output = Command::new("getconf")
+        .arg("GNU_LIBC_VERSION")
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Makes the page and writes `generated.rs`, the list of its files.

@@ -29,7 +29,7 @@ use crate::config::logging::{ConsoleStyle, LogLevel};
 const DEFAULT_MAX_BYTES: u64 = 10 * 1024 * 1024;
 
 /// Lines that wait for the disk or the terminal; further ones are dropped.
-const MAX_WAITING_LINES: usize = 8_192;
+const MAX_WAITING_LINES: usize = 2_048;
 
 /// How often lost lines are looked for.
 const LOOK: Duration = Duration::from_mins(1);
