@@ -167,6 +167,8 @@ async fn agent_gets_the_answer_of_a_command_as_its_result() {
         .collect();
     assert_eq!(
         names,
-        ["help", "status", "stop", "new", "reset", "model", "queue"]
+        [
+            "help", "status", "stop", "new", "reset", "compact", "model", "queue"
+        ]
     );
 }

@@ -8,6 +8,7 @@ mod attacks;
 mod audit;
 mod chat;
 mod commands;
+mod compaction;
 mod config_writes;
 mod connections;
 mod corpora;

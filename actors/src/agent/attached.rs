@@ -18,7 +18,10 @@ pub(super) type Files = HashMap<BlobId, Bytes>;
 
 /// Reads the files that a conversation names: all of its newest message, and the newest of the
 /// earlier ones as far as they fit. What cannot be read is left out, and the model is told.
-pub(super) async fn load(media: &Blobs, rows: &[Message]) -> Files {
+pub(super) async fn load<'a>(
+    media: &Blobs,
+    rows: impl DoubleEndedIterator<Item = &'a Message>,
+) -> Files {
     let wanted = wanted(rows);
     if wanted.is_empty() {
         return Files::new();
@@ -37,10 +40,10 @@ pub(super) async fn load(media: &Blobs, rows: &[Message]) -> Files {
     reading.await.unwrap_or_default()
 }
 
-fn wanted(rows: &[Message]) -> Vec<BlobId> {
+fn wanted<'a>(rows: impl DoubleEndedIterator<Item = &'a Message>) -> Vec<BlobId> {
     let mut wanted = Vec::new();
     let mut left = MAX_EARLIER;
-    for (age, row) in rows.iter().rev().enumerate() {
+    for (age, row) in rows.rev().enumerate() {
         for file in references(row) {
             if wanted.contains(&file.id) {
                 continue;
@@ -118,7 +121,7 @@ mod tests {
         let large = reference("large", "image/png", MAX_EARLIER);
         let huge = reference("huge", "image/png", MAX_EARLIER * 2);
         let rows = [row(&[&old]), row(&[&large]), row(&[&huge, &huge])];
-        assert_eq!(wanted(&rows), [huge.id, large.id]);
+        assert_eq!(wanted(rows.iter()), [huge.id, large.id]);
     }
 
     #[test]

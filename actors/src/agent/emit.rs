@@ -87,6 +87,11 @@ impl Emitter {
         self.chat(state, Class::Delta(key("chat")));
     }
 
+    /// The conversation is being shortened, or was.
+    pub fn compaction(&self, data: Map<String, Value>) {
+        self.agent(AgentStream::Compaction, data, Class::Keep);
+    }
+
     /// A step of a tool, for those who can show tools.
     pub fn tool(&self, data: Map<String, Value>) {
         self.send(

@@ -25,10 +25,14 @@ pub struct Ask<'a> {
     pub plan: ModelPlan,
     /// What every run begins with.
     pub system: Option<String>,
+    /// What stands for the older messages; it is never left out.
+    pub summary: Option<PromptMessage>,
     /// The conversation, the new message last.
     pub conversation: Vec<PromptMessage>,
     /// The tools that the model may call.
     pub tools: Vec<ToolDefinition>,
+    /// Most tokens of a request, where the model takes less than it says.
+    pub room: Option<u64>,
     /// The HTTP client, or why there is none.
     pub http: &'a Result<reqwest::Client, String>,
     /// Where Ollama listens, when nothing is configured.
@@ -37,6 +41,21 @@ pub struct Ask<'a> {
     pub deadline: Instant,
     /// Randomness.
     pub entropy: SharedEntropy,
+}
+
+impl Ask<'_> {
+    /// An estimate of what every request holds besides the conversation, in tokens.
+    fn overhead(&self) -> u64 {
+        budget::estimate(self.system.as_deref().unwrap_or_default())
+            + budget::estimate_tools(&self.tools)
+            + self.summary.as_ref().map_or(0, budget::estimate_message)
+    }
+
+    /// An estimate of a request with all of the conversation, in tokens.
+    pub(super) fn tokens(&self) -> u64 {
+        let messages = self.conversation.iter().map(budget::estimate_message);
+        self.overhead() + messages.sum::<u64>()
+    }
 }
 
 /// An answer.
@@ -109,6 +128,21 @@ impl Source {
         Ok(Self {
             kind: Kind::Chain { current, rest },
         })
+    }
+
+    /// How many tokens of a request this model takes, its answer apart; `None` where nobody knows.
+    pub(super) fn room(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Chain { current, .. } => Some(budget_of(current)),
+            Kind::Echo => None,
+            #[cfg(any(test, feature = "testing"))]
+            Kind::Scripted(_) => None,
+        }
+    }
+
+    /// Whether nothing but the echo answers.
+    pub(super) const fn is_echo(&self) -> bool {
+        matches!(self.kind, Kind::Echo)
     }
 
     /// Gets one answer; the page's text grows while it comes. A model that took over stays.
@@ -232,10 +266,10 @@ fn request(ask: &Ask<'_>, model: &ResolvedModel) -> ModelRequest {
     let mut request = ModelRequest::new(model.endpoint.clone(), model.model.clone());
     request.system.clone_from(&ask.system);
     request.tools.clone_from(&ask.tools);
-    let overhead = budget::estimate(ask.system.as_deref().unwrap_or_default())
-        + budget::estimate_tools(&ask.tools);
-    let share = budget_of(model).saturating_sub(overhead);
-    request.messages = budget::trim(&ask.conversation, share).kept.to_vec();
+    let room = ask.room.unwrap_or(u64::MAX).min(budget_of(model));
+    let share = room.saturating_sub(ask.overhead());
+    let kept = budget::trim(&ask.conversation, share).kept;
+    request.messages = ask.summary.iter().chain(kept).cloned().collect();
     budget::shrink(&mut request.messages, share);
     withhold(&mut request.messages, model.takes);
     request.max_output_tokens = model.max_output_tokens;

@@ -7,9 +7,12 @@
 
 mod attached;
 mod command;
+pub(crate) mod compact;
+mod context;
 pub mod echo;
 pub mod emit;
 mod end;
+mod finish;
 pub mod generate;
 mod intake;
 pub mod lanes;

@@ -16,9 +16,12 @@ pub const SIGNATURE: &str = "thoughtSignature";
 /// What a call without a result is answered with: the run ended while it was under way.
 const NO_RESULT: &str = "no result is known: the run was stopped or the gateway restarted while the tool ran; it may have had its effect";
 
-/// The rows as the run of message number `asked` has to see them: each answer behind its own
-/// question, that message last, and nothing that waits behind it.
-pub fn in_turns(rows: Vec<Message>, asked: u64) -> Vec<Message> {
+/// The rows as the run of message number `asked` has to see them, each with the number of its turn:
+/// each answer behind its own question, that message last, and nothing that waits behind it.
+///
+/// `from` is the first turn that models see as it is. What belongs to an earlier one may stand behind
+/// it in the transcript, and is left out with it.
+pub fn turns(rows: Vec<Message>, asked: u64, from: u64) -> Vec<(u64, Message)> {
     let place = |row: &Message| {
         let meta = row.meta.as_ref()?;
         Some((meta.seq?, meta.run_id.clone()))
@@ -35,20 +38,28 @@ pub fn in_turns(rows: Vec<Message>, asked: u64) -> Vec<Message> {
             if row.meta.as_ref()?.command == Some(true) {
                 return None;
             }
-            let turn = run.and_then(|run| questions.get(&run).copied());
-            let turn = turn.unwrap_or(seq);
-            (turn < asked || seq == asked).then_some(((turn, seq), row))
+            let turn = match run.map(|run| questions.get(&run).copied()) {
+                Some(Some(turn)) => turn,
+                Some(None) if from > 1 && row.role != MessageRole::User => return None,
+                _ => seq,
+            };
+            let seen = turn >= from && (turn < asked || seq == asked);
+            seen.then_some(((turn, seq), row))
         })
         .collect();
     turns.sort_by_key(|(place, _)| *place);
-    turns.into_iter().map(|(_, row)| row).collect()
+    let numbered = turns.into_iter().map(|((turn, _), row)| (turn, row));
+    numbered.collect()
 }
 
 /// The conversation of a transcript: what people and models said, what tools were called and what they
 /// gave back. Every call has exactly one result behind it, because providers insist on that; one that
 /// is missing says so. `files` are the bytes of what came with messages.
-pub fn conversation(rows: &[Message], files: &Files) -> Vec<PromptMessage> {
-    let mut said: Vec<PromptMessage> = Vec::with_capacity(rows.len());
+pub fn conversation<'a>(
+    rows: impl IntoIterator<Item = &'a Message>,
+    files: &Files,
+) -> Vec<PromptMessage> {
+    let mut said: Vec<PromptMessage> = Vec::new();
     let mut open: Vec<ToolCall> = Vec::new();
     for row in rows {
         match row.role {
@@ -174,12 +185,22 @@ mod tests {
             ]
         };
         let seen = |asked| {
-            let rows = in_turns(rows(), asked);
-            rows.iter().map(Message::plain_text).collect::<Vec<_>>()
+            let rows = turns(rows(), asked, 1);
+            let texts = rows.iter().map(|(_, row)| row.plain_text());
+            texts.collect::<Vec<_>>()
         };
         assert_eq!(seen(1), ["first"]);
         assert_eq!(seen(2), ["first", "one", "second"]);
         assert_eq!(seen(3), ["first", "one", "second", "two", "third"]);
+        // What was summarised is gone with its answers, wherever they stand.
+        let tail: Vec<Message> = rows().into_iter().skip(1).collect();
+        let kept = turns(tail, 3, 2);
+        let kept: Vec<(u64, String)> = kept
+            .into_iter()
+            .map(|(turn, row)| (turn, row.plain_text()))
+            .collect();
+        let expected = [(2, "second"), (2, "two"), (3, "third")];
+        assert_eq!(kept, expected.map(|(turn, text)| (turn, text.to_owned())));
     }
 
     fn calls(seq: u64, ids: &[&str]) -> Message {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use super::RunnerDeps;
 use super::emit::Emitter;
 use super::generate::{Answer, Ask, NoAnswer, Source};
-use super::model::{PromptMessage, PromptPart, PromptRole, ToolCall, ToolResult};
+use super::model::{PromptMessage, PromptPart, PromptRole, ToolCall, ToolDefinition, ToolResult};
 use super::prompt::SIGNATURE;
 use super::run::Turn;
 use super::take::Page;
@@ -52,6 +52,7 @@ pub(super) struct Job<'a> {
     pub(super) inventory: Vec<Arc<dyn Tool>>,
     /// Bytes that tools may still give.
     left: Cell<usize>,
+    begun: Cell<bool>,
 }
 
 /// A call that is written down and has no result yet.
@@ -80,7 +81,19 @@ impl<'a> Job<'a> {
             agent,
             inventory: deps.tools.inventory(agent, turn.origin.scopes),
             left: Cell::new(MAX_RUN_BYTES),
+            begun: Cell::new(false),
         }
+    }
+
+    /// What the model may call.
+    pub(super) fn definitions(&self) -> Vec<ToolDefinition> {
+        let definition = |tool: &Arc<dyn Tool>| tool.descriptor().definition();
+        self.inventory.iter().map(definition).collect()
+    }
+
+    /// Whether the model called anything yet.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.begun.get()
     }
 
     /// Gets the answer of the run, running tools on the way.
@@ -88,20 +101,21 @@ impl<'a> Job<'a> {
     /// # Errors
     ///
     /// [`NoAnswer`], with what to do. The text of the last answer is kept in the turn.
-    pub(super) async fn answer(&self, mut ask: Ask<'_>) -> Result<Answer, NoAnswer> {
-        let definition = |tool: &Arc<dyn Tool>| tool.descriptor().definition();
-        ask.tools = self.inventory.iter().map(definition).collect();
-        let mut source = Source::of(&ask).await?;
+    pub(super) async fn answer(
+        &self,
+        ask: &mut Ask<'_>,
+        source: &mut Source,
+    ) -> Result<Answer, NoAnswer> {
         let mut total = None;
         let text = &self.turn.text;
         for round in 0.. {
             text.lock().unwrap_or_else(PoisonError::into_inner).clear();
             let page = Page {
-                emitter: self.emitter,
+                emitter: Some(self.emitter),
                 text,
                 later: round > 0,
             };
-            let (mut answer, calls) = source.answer(&ask, page).await?;
+            let (mut answer, calls) = source.answer(ask, page).await?;
             add(&mut total, answer.usage.as_ref());
             if calls.is_empty() {
                 answer.total = total;
@@ -145,6 +159,7 @@ impl<'a> Job<'a> {
             id: call.id.clone(),
             name: call.name.clone(),
         };
+        self.begun.set(true);
         self.open_calls(|list| list.extend(calls.iter().map(open)));
         let stored = self.append(row).await;
         if stored.is_err() {
@@ -360,7 +375,8 @@ pub(super) fn cut_off_row(call: &OpenCall, now: u64) -> Message {
 /// What clients and later runs see of a call that the end of its run cut off.
 pub(super) const CUT_OFF: &str = "stopped with its run; it may have had its effect";
 
-fn add(total: &mut Option<WireUsage>, usage: Option<&WireUsage>) {
+/// Adds what one answer cost.
+pub(super) fn add(total: &mut Option<WireUsage>, usage: Option<&WireUsage>) {
     let Some(usage) = usage else { return };
     let sum: &mut WireUsage = total.get_or_insert_default();
     sum.input += usage.input;

@@ -2,45 +2,33 @@
 //! actor does not end it, and a panic here ends nothing else.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use openclaw_protocol::ErrorShape;
-use openclaw_protocol::events::ChatState;
 use openclaw_protocol::events::agent::AgentEvent as Data;
-use openclaw_protocol::events::chat::ChatError;
-use openclaw_protocol::methods::agent::{Agent, AgentFinal, RunStatus};
+use openclaw_protocol::methods::agent::{Agent, RunStatus};
 use openclaw_protocol::methods::chat::QueueMode;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::RunnerDeps;
 use super::attached;
+use super::compact::{Compaction, Trigger};
+use super::context::{self, Context};
 use super::emit::Emitter;
-use super::end::{End, Outcome};
-use super::generate::{Answer, Ask, NoAnswer};
+use super::end::Outcome;
+use super::finish::finish;
+use super::generate::{Answer, Ask, NoAnswer, Source};
+use super::model::ErrorKind;
 use super::prompt;
-use super::rounds::{self, Job, OpenCall};
+use super::rounds::{Job, OpenCall};
 use super::system;
 use super::tools::Origin;
 use crate::call::Reply;
-use crate::clock::Millis;
 use crate::dedupe::KeyGuard;
-use crate::dedupe::state::Stored;
 use crate::sessions::keys::SessionKey;
-use crate::sessions::state::{Draft, LastRun};
-use crate::sessions::{Append, Appended, history};
-
-/// Rows of a transcript that are looked at for a run's context.
-const CONTEXT_ROWS: usize = 400;
-
-/// How long the end of a run that cannot be stored is tried again.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// Before the second try.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// Between the later ones.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+use crate::settings::ModelPlan;
 
 /// Why a run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,21 +96,9 @@ pub struct Joined {
     pub serial: u64,
     /// The request's idempotency key.
     pub run_id: Arc<str>,
-    guard: KeyGuard,
-    reply: Option<Reply<Agent>>,
-    stored: Option<Value>,
-}
-
-/// What a key is answered with from now on.
-fn stored_end(own: Option<&Value>, end: &End, answered_twice: bool) -> Stored {
-    own.map_or_else(
-        || end.stored(answered_twice),
-        |payload| Stored {
-            ok: true,
-            payload: Some(payload.clone()),
-            error: None,
-        },
-    )
+    pub(super) guard: KeyGuard,
+    pub(super) reply: Option<Reply<Agent>>,
+    pub(super) stored: Option<Value>,
 }
 
 impl Turn {
@@ -281,223 +257,76 @@ async fn generate(
             turn.session.agent
         ))
     })?;
-    let (session_id, asked) = (Arc::clone(&turn.session_id), turn.user_seq);
-    let rows = deps
-        .reader
-        .offload(move |reader| {
-            let mut rows = history::recent(reader, &session_id, 1..asked + 1, CONTEXT_ROWS)?;
-            // A message that waited has the answers to earlier ones behind it.
-            let behind = asked + 1..u64::MAX;
-            rows.extend(history::recent(reader, &session_id, behind, CONTEXT_ROWS)?);
-            Ok(rows)
-        })
-        .await;
-    let rows =
-        rows.map_err(|error| NoAnswer::Setup(format!("cannot read the conversation: {error}")))?;
-    let rows = prompt::in_turns(rows, asked);
+    let (session, session_id, asked) = (&turn.session, &turn.session_id, turn.user_seq);
+    let context = context::load(deps, session, session_id, Some(asked)).await;
+    let mut context = context.map_err(NoAnswer::Setup)?;
     #[cfg(any(test, feature = "testing"))]
     assert!(
-        rows.last()
+        context
+            .messages()
+            .last()
             .is_none_or(|row| row.plain_text() != "poison: run"),
         "poisoned run"
     );
-    let files = attached::load(&deps.media, &rows).await;
-    let system = system::prompt(agent, turn.extra_system.as_deref()).await;
-    let ask = Ask {
+    let job = Job::new(turn, deps, emitter, &settings, agent);
+    let mut ask = Ask {
         plan: settings.plan(agent, turn.model.as_deref()),
-        system,
-        conversation: prompt::conversation(&rows, &files),
-        tools: Vec::new(),
+        system: system::prompt(agent, turn.extra_system.as_deref()).await,
+        summary: None,
+        conversation: Vec::new(),
+        tools: job.definitions(),
+        room: None,
         http: &deps.http,
         ollama: deps.ollama.clone(),
         deadline: Instant::now() + limit,
         entropy: Arc::clone(&deps.entropy),
     };
-    Job::new(turn, deps, emitter, &settings, agent)
-        .answer(ask)
-        .await
-}
-
-/// Commits the end, then tells everyone.
-async fn finish(
-    turn: Turn,
-    deps: RunnerDeps,
-    emitter: &Emitter,
-    started_at: u64,
-    outcome: Outcome,
-) -> Ended {
-    let ended_at = emitter.now();
-    let text = turn
-        .text
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    let open = std::mem::take(
-        &mut *turn
-            .open_calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner),
-    );
-    for call in &open {
-        emitter.tool(rounds::cut_off_event(call));
-    }
-    let mut end = End::of(&turn, outcome, &text, started_at, ended_at);
-    end.cut_off = open
-        .iter()
-        .map(|call| rounds::cut_off_row(call, ended_at))
-        .collect();
-    for row in &mut end.cut_off {
-        row.meta.get_or_insert_default().run_id = Some(turn.run_id.to_string());
-    }
-    let stored = stored_end(turn.stored.as_ref(), &end, turn.reply.is_some());
-    let committed = commit_patiently(&turn, &deps, &end, &stored).await;
-    let Turn {
-        guard,
-        reply,
-        run_id,
-        joined,
-        ..
-    } = turn;
-    let mut ended = Ended {
-        run_id: run_id.to_string(),
-        status: end.status,
-        started_at,
-        ended_at,
-        error: end.error.as_ref().map(|error| error.message.to_string()),
-        stop_reason: end.stop_reason.clone(),
+    show(&mut ask, &context, deps).await;
+    let mut source = Source::of(&ask).await?;
+    let shorten = |trigger, plan: &ModelPlan| Compaction {
+        deps,
+        session,
+        session_id,
+        run_id: &turn.run_id,
+        plan: plan.clone(),
+        deadline: Instant::now() + limit,
+        trigger,
+        focus: None,
     };
-    match committed {
-        Ok(appended) => {
-            guard.finished();
-            emitter.pass_on(appended.events);
-            emitter.lifecycle(end.lifecycle);
-            let told = end.chat.without_message();
-            emitter.end(end.chat);
-            answer(reply, &end.agent_final, end.error.as_ref());
-            for message in joined {
-                message.guard.finished();
-                emitter.end_joined(&message.run_id, message.serial, told.clone());
-                let own = AgentFinal {
-                    run_id: message.run_id.to_string(),
-                    ..end.agent_final.clone()
-                };
-                answer(message.reply, &own, end.error.as_ref());
-            }
-        }
-        Err(error) => {
-            // On the disk the key stays accepted: the next start calls this run interrupted.
-            guard.lost();
-            for message in joined {
-                message.guard.lost();
-                if let Some(reply) = message.reply {
-                    reply.error(error.clone());
-                }
-            }
-            tracing::error!(run_id = %run_id, error = %error.message, "the end of a run could not be stored");
-            emitter.lifecycle(Data::failed(ended_at, &error.message));
-            emitter.end(ChatState::Error(ChatError {
-                error_message: Some(error.message.to_string()),
-                ..ChatError::default()
-            }));
-            ended.status = RunStatus::Error;
-            ended.error = Some(error.message.to_string());
-            if let Some(reply) = reply {
-                let payload =
-                    json!({ "runId": *run_id, "status": "error", "summary": error.message });
-                reply.refuse(error, Some(&payload));
-            }
+    if let Some(room) = source.room()
+        && (ask.tokens() > room || context.cut)
+    {
+        let compaction = shorten(Trigger::Threshold, &ask.plan);
+        if let Some(shorter) = compaction.make_room(&context, asked, room, emitter).await {
+            context = shorter;
+            show(&mut ask, &context, deps).await;
         }
     }
-    ended
-}
-
-/// Answers `agent` a second time.
-fn answer(reply: Option<Reply<Agent>>, end: &AgentFinal, error: Option<&ErrorShape>) {
-    match (reply, error) {
-        (Some(reply), None) => reply.ok_as(end),
-        (Some(reply), Some(error)) => {
-            reply.refuse(error.clone(), serde_json::to_value(end).ok().as_ref());
+    match job.answer(&mut ask, &mut source).await {
+        // The estimate was wrong, or the configured size of the model is.
+        Err(NoAnswer::Model(error))
+            if error.kind() == ErrorKind::ContextLength && !job.has_begun() =>
+        {
+            let room = ask.tokens().min(source.room().unwrap_or(u64::MAX)) / 2;
+            let compaction = shorten(Trigger::Overflow, &ask.plan);
+            let made = compaction.make_room(&context, asked, room, emitter);
+            match made.await {
+                Some(shorter) => show(&mut ask, &shorter, deps).await,
+                None if context.rows.iter().any(|(number, _)| *number < asked) => {}
+                None => return Err(NoAnswer::Model(error)),
+            }
+            tracing::warn!(run_id = %turn.run_id, %error, "asking again with less of the conversation");
+            ask.room = Some(room);
+            let mut again = Source::of(&ask).await?;
+            job.answer(&mut ask, &mut again).await
         }
-        (None, _) => {}
+        outcome => outcome,
     }
 }
 
-/// Stores the end of a run. An answer that was waited and paid for is not given up because the disk
-/// is full or the store reopens for a moment.
-async fn commit_patiently(
-    turn: &Turn,
-    deps: &RunnerDeps,
-    end: &End,
-    stored: &Stored,
-) -> Result<Appended, ErrorShape> {
-    let give_up = tokio::time::Instant::now() + PATIENCE;
-    let mut wait = FIRST_WAIT;
-    loop {
-        let error = match commit(turn, deps, end, stored).await {
-            Ok(appended) => return Ok(appended),
-            Err(error) => error,
-        };
-        if error.retryable != Some(true) || tokio::time::Instant::now() + wait > give_up {
-            return Err(error);
-        }
-        tracing::warn!(run_id = %turn.run_id, error = %error.message, wait_ms = wait.as_millis(), "the end of a run is not stored yet; trying again");
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
-        // A commit that failed to report may have landed, and must not be made twice.
-        if let Ok(true) = turn.guard.is_stored(&deps.reader) {
-            return Ok(Appended {
-                session_id: Arc::clone(&turn.session_id),
-                last_seq: 0,
-                model: None,
-                queue_mode: None,
-                events: Vec::new(),
-            });
-        }
-    }
-}
-
-async fn commit(
-    turn: &Turn,
-    deps: &RunnerDeps,
-    end: &End,
-    stored: &Stored,
-) -> Result<Appended, ErrorShape> {
-    let now: Millis = deps.clock.now();
-    let op = turn
-        .guard
-        .finish(stored.clone(), now)
-        .map_err(|error| crate::methods::store_error(&error))?;
-    let mut ops = vec![op];
-    for joined in &turn.joined {
-        let own = joined.guard.finish(
-            stored_end(joined.stored.as_ref(), end, joined.reply.is_some()).of_run(&joined.run_id),
-            now,
-        );
-        ops.push(own.map_err(|error| crate::methods::store_error(&error))?);
-    }
-    let draft = Draft {
-        key: Arc::clone(&turn.session.canonical),
-        agent_id: turn.session.agent.clone(),
-        messages: end.cut_off.iter().chain(&end.row).cloned().collect(),
-        session_id: Some(Arc::clone(&turn.session_id)),
-        last_run: Some(LastRun {
-            run_id: turn.run_id.to_string(),
-            status: end.session_status,
-            error: end.error.as_ref().map(|error| error.message.to_string()),
-            provider: Some(end.answer.provider.clone()).filter(|name| !name.is_empty()),
-            model: Some(end.answer.model.clone()).filter(|name| !name.is_empty()),
-        }),
-        ops,
-    };
-    let append = Append {
-        draft,
-        run_id: Some(turn.run_id.to_string()),
-        reason: "end",
-    };
-    match deps.sessions.send(append).await {
-        Ok(done) => done.map_err(|error| crate::methods::store_error(&error)),
-        Err(_) => Err(ErrorShape::unavailable(
-            "the session index is restarting; the end of this run was not stored",
-        )),
-    }
+/// Puts what the run sees of its session into the request.
+async fn show(ask: &mut Ask<'_>, context: &Context, deps: &RunnerDeps) {
+    let files = attached::load(&deps.media, context.messages()).await;
+    ask.summary = context.told();
+    ask.conversation = prompt::conversation(context.messages(), &files);
 }

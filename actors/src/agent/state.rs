@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
+use super::compact::Compactions;
 use super::lanes::Lanes;
 use super::run::{Ended, Finished, StopCause, Turn};
 use crate::sessions::{ActiveRun, ActiveRuns, QueuedRun, QueuedRuns};
@@ -50,6 +51,8 @@ pub enum Known {
 pub struct RunnerState {
     /// The lanes.
     pub lanes: Lanes<Turn>,
+    /// Which conversations are being shortened.
+    pub(crate) compactions: Compactions,
     runs: BTreeMap<u64, Run>,
     ended: VecDeque<Ended>,
     next_serial: u64,
@@ -63,6 +66,7 @@ impl RunnerState {
     pub fn new(max_concurrent: usize) -> Self {
         Self {
             lanes: Lanes::new(max_concurrent),
+            compactions: Compactions::default(),
             runs: BTreeMap::new(),
             ended: VecDeque::new(),
             next_serial: 0,
@@ -193,6 +197,11 @@ impl RunnerState {
             }
         }
         later
+    }
+
+    /// Whether anything of a session runs or waits.
+    pub fn is_active(&self, key: &str) -> bool {
+        self.runs.values().any(|run| *run.key == *key)
     }
 
     /// Messages of a session that wait for their run, oldest first, also those being stored.

@@ -36,8 +36,8 @@ pub(super) type Failed = (Box<ModelError>, bool);
 /// Where an answer is written to.
 #[derive(Clone, Copy)]
 pub(super) struct Page<'a> {
-    /// Tells those who listen.
-    pub(super) emitter: &'a Emitter,
+    /// Tells those who listen; nobody does where the words are not for them.
+    pub(super) emitter: Option<&'a Emitter>,
     /// The text so far, shared with readers.
     pub(super) text: &'a Arc<Mutex<String>>,
     /// Whether an earlier answer of the same run was shown before this one.
@@ -135,7 +135,9 @@ impl<'a> Pacer<'a> {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let first = (!self.emitted).then_some(self.page.later);
-        self.page.emitter.delta(&whole, &self.pending, first);
+        if let Some(emitter) = self.page.emitter {
+            emitter.delta(&whole, &self.pending, first);
+        }
         self.pending.clear();
         self.emitted = true;
         self.pace = pace(whole.len());

@@ -14,6 +14,8 @@ pub enum Name {
     New,
     /// The same, said otherwise.
     Reset,
+    /// Shortens the conversation to a summary.
+    Compact,
     /// Says how the session is.
     Status,
     /// Shows or chooses the model.
@@ -79,6 +81,14 @@ pub const ALL: &[Spec] = &[
         category: "session",
         description: "Set this conversation aside and begin anew",
         argument: Some(("message", "First message of the new conversation")),
+    },
+    Spec {
+        name: Name::Compact,
+        words: &["compact"],
+        scope: Scope::Admin,
+        category: "session",
+        description: "Shorten what the model sees of this conversation to a summary; what follows says what to keep",
+        argument: Some(("focus", "What the summary must keep")),
     },
     Spec {
         name: Name::Model,

@@ -79,6 +79,7 @@ pub fn dispatch() -> Dispatch {
         .routed::<session_search::SessionsSearch>()
         .routed::<session_changes::SessionsPatch>()
         .routed::<session_changes::SessionsReset>()
+        .routed::<session_changes::SessionsCompact>()
         .routed::<logs::LogsTail>()
         .routed::<audit::AuditList>()
         .routed::<device::DevicePairList>()
@@ -179,6 +180,7 @@ pub fn table(owners: &Owners) -> Table {
         .on::<session_search::SessionsSearch>(sessions.clone())
         .on::<session_changes::SessionsPatch>(sessions.clone())
         .on::<session_changes::SessionsReset>(runner.clone())
+        .on::<session_changes::SessionsCompact>(runner.clone())
         .on::<logs::LogsTail>(logs.clone())
         .on::<audit::AuditList>(trail.clone())
         .on::<config::ConfigSchema>(file.clone())
@@ -227,6 +229,7 @@ pub const EVENTS: &[&str] = &[
     "presence",
     "session.message",
     "sessions.changed",
+    "session.operation",
     "shutdown",
     "tick",
 ];

@@ -28,7 +28,7 @@ pub(crate) async fn stored(appending: Request<Sessions, Append>) -> Result<Appen
 }
 
 /// Tells everyone who listens; the reply is on its way already.
-pub(super) fn show(
+pub(crate) fn show(
     gateway: &GatewayPort,
     appended: Appended,
     run_id: String,

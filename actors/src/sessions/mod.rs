@@ -5,6 +5,7 @@
 
 pub mod ask;
 pub mod change;
+pub mod compact;
 pub mod freshness;
 pub mod history;
 pub mod keys;
@@ -208,19 +209,33 @@ impl Handler<Append> for Sessions {
             prepared.ops = ops;
             Ok(prepared)
         });
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Box::pin(async move { Err(error) }),
+        };
+        self.store(&key, prepared, run_id, reason)
+    }
+}
+
+impl Sessions {
+    /// Commits what was prepared, and says what listeners have to be told.
+    fn store(
+        &self,
+        key: &Arc<str>,
+        prepared: Prepared,
+        run_id: Option<String>,
+        reason: &'static str,
+    ) -> ResponseFuture<Result<Appended, StoreError>> {
         let Prepared {
             session_id,
             rows,
             ops,
             record,
-        } = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return Box::pin(async move { Err(error) }),
-        };
+        } = prepared;
         // On its way before this returns: commits keep the order of their messages. Each answer is a
         // task of its own, because those are woken in order, and an actor's own futures are not.
         let commit = self.deps.store.commit(ops);
-        let deps = self.deps.clone();
+        let (deps, key) = (self.deps.clone(), Arc::clone(key));
         Box::pin(async move {
             let model = record.as_ref().and_then(|record| record.model.clone());
             let queue_mode = record.as_ref().and_then(|record| record.queue_mode);
@@ -236,9 +251,7 @@ impl Handler<Append> for Sessions {
             })
         })
     }
-}
 
-impl Sessions {
     /// Whether a message comes to a conversation that is over by `session.reset`, so that it begins
     /// another one. None is over while anything of it runs or waits.
     fn is_over(&self, draft: &Draft) -> bool {

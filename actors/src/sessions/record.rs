@@ -8,11 +8,15 @@ use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::methods::sessions::{SessionKind, SessionRow, SessionStatus};
 use serde::{Deserialize, Serialize};
 
+use super::compact::Compacted;
 use crate::media;
 use crate::store::{Op, StoreError, Table, keys};
 
 /// Characters of a message that the index keeps as its preview.
 const PREVIEW_CHARS: usize = 160;
+
+/// What a row with a summary is called, here and by other gateways.
+pub const COMPACTION: &str = "openclaw.context-compaction";
 
 /// A session as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +52,9 @@ pub struct Record {
     /// The model that a person chose for it, `provider/model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// From where on models see its transcript as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacted: Option<Compacted>,
     /// What becomes of a message that comes during its run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_mode: Option<QueueMode>,
@@ -114,6 +121,9 @@ impl Record {
 
     pub(super) fn show(&mut self, message: &Message) {
         if message.meta.as_ref().and_then(|meta| meta.command) == Some(true) {
+            return;
+        }
+        if message.custom_type.as_deref() == Some(COMPACTION) {
             return;
         }
         let text = shorten(&message.plain_text()).or_else(|| {

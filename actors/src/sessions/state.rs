@@ -205,6 +205,7 @@ impl Index {
             preview: None,
             last_run: None,
             model: None,
+            compacted: None,
             queue_mode: None,
             archived: false,
             pinned: false,
@@ -277,6 +278,7 @@ impl Index {
                 record.title = None;
                 record.preview = None;
                 record.last_run = None;
+                record.compacted = None;
                 record.updated_at = now.get();
                 Ok(())
             },

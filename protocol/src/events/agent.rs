@@ -118,6 +118,25 @@ impl AgentEvent {
         ])
     }
 
+    /// Data of the `compaction` step that begins.
+    pub fn compaction_started(reason: &str) -> Map<String, Value> {
+        object([("phase", "start".into()), ("reason", reason.into())])
+    }
+
+    /// Data of the `compaction` step that ends; `problem` says why it came to nothing.
+    pub fn compaction_ended(reason: &str, problem: Option<&str>) -> Map<String, Value> {
+        let mut data = object([
+            ("phase", "end".into()),
+            ("reason", reason.into()),
+            ("completed", problem.is_none().into()),
+            ("willRetry", false.into()),
+        ]);
+        if let Some(problem) = problem {
+            data.insert("error".into(), problem.into());
+        }
+        data
+    }
+
     /// Data of the `lifecycle` step that ends a failed run.
     pub fn failed(ended_at: u64, error: &str) -> Map<String, Value> {
         object([

@@ -34,7 +34,9 @@ pub use node::{
     NODE_INVOKE_CANCEL, NODE_INVOKE_REQUEST, NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED,
     NodeInvokeCancelEvent, NodeInvokeRequestEvent, NodePairResolvedEvent,
 };
-pub use sessions::{SESSIONS_CHANGED, SessionsChangedEvent};
+pub use sessions::{
+    SESSION_OPERATION, SESSIONS_CHANGED, SessionOperationEvent, SessionsChangedEvent,
+};
 pub use system::{
     CONFIG_CHANGED, CONNECT_CHALLENGE, ConfigChangedEvent, HEALTH, HEARTBEAT, PRESENCE,
     PresenceEvent, SHUTDOWN, ShutdownEvent, TICK, TickEvent,
@@ -151,6 +153,7 @@ pub static ALL: &[EventSpec] = &[
     EventSpec::of::<PresenceEvent>(PRESENCE, READ, Droppable::Always),
     EventSpec::of::<SessionMessageEvent>(SESSION_MESSAGE, READ, Droppable::Never).since_v4(),
     EventSpec::of::<SessionsChangedEvent>(SESSIONS_CHANGED, READ, Droppable::Always).since_v4(),
+    EventSpec::of::<SessionOperationEvent>(SESSION_OPERATION, READ, Droppable::Always).since_v4(),
     EventSpec::of::<ShutdownEvent>(SHUTDOWN, Gate::None, Droppable::Never),
     EventSpec::of::<TickEvent>(TICK, Gate::None, Droppable::Never),
 ];

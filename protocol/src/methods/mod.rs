@@ -109,6 +109,7 @@ table![
     node::NodeRename,
     messaging::Send,
     session_changes::SessionsAbort,
+    session_changes::SessionsCompact,
     session_starts::SessionsCreate,
     session_changes::SessionsDelete,
     sessions::SessionsDescribe,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::common::{MAX_ID, MAX_IDEMPOTENCY_KEY, MAX_SESSION_KEY, MAX_TEXT, Nullable};
+use super::common::{MAX_ID, MAX_IDEMPOTENCY_KEY, MAX_INT, MAX_SESSION_KEY, MAX_TEXT, Nullable};
 use super::session_row::SessionRow;
 use crate::method::Access;
 use crate::scope::Scope;
@@ -13,6 +13,8 @@ crate::methods! {
     SessionsPatch => "sessions.patch", Access::Operator(Scope::Write), effect, SessionsPatchParams => SessionsPatchResult;
     /// Begins a session anew: its runs stop, its transcript is set aside.
     SessionsReset => "sessions.reset", Access::Operator(Scope::Admin), effect, SessionsResetParams => SessionsResetResult;
+    /// Shortens what models see of a session to a summary and its newest messages. History stays whole.
+    SessionsCompact => "sessions.compact", Access::Operator(Scope::Admin), effect, SessionsCompactParams => SessionsCompactResult;
     /// Ends a session: its runs stop, and its transcripts go with it.
     SessionsDelete => "sessions.delete", Access::Operator(Scope::Admin), effect, SessionsDeleteParams => SessionsDeleteResult;
     /// Stops runs of a session, or one run.
@@ -141,6 +143,59 @@ pub struct SessionsResetResult {
     pub key: String,
     /// The session after the reset.
     pub entry: SessionRow,
+}
+
+/// Parameters of `sessions.compact`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SessionsCompactParams {
+    /// The session.
+    #[schemars(length(min = 1, max = MAX_SESSION_KEY))]
+    pub key: String,
+    /// Its agent, when the key names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub agent_id: Option<String>,
+    /// Without a summary: models go on seeing about this many of the newest messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_INT))]
+    pub max_lines: Option<u64>,
+}
+
+/// What a compaction came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionsCompactResult {
+    /// Whether it did not fail.
+    pub ok: bool,
+    /// Canonical key.
+    pub key: String,
+    /// Whether models see less from now on.
+    pub compacted: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// With `maxLines`: how many messages they still see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
+    /// How much shorter it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<CompactionFigures>,
+}
+
+/// How much shorter a compaction made what models see; tokens are estimates.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CompactionFigures {
+    /// What stands in the place of the older messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The oldest message that models still see, by its number.
+    pub first_kept_seq: u64,
+    /// Before.
+    pub tokens_before: u64,
+    /// After.
+    pub tokens_after: u64,
 }
 
 /// Parameters of `sessions.delete`.

@@ -1,6 +1,7 @@
 //! `sessions.*`: the index of conversations and who listens to them.
 
 mod abort;
+mod compact;
 mod create;
 mod delete;
 mod describe;

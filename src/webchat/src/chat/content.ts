@@ -163,6 +163,8 @@ export interface MessageFacts {
   toolCallId: string | null;
   toolName: string | null;
   isError: boolean;
+  /** Whether it stands for older messages that the model no longer sees. */
+  isSummary: boolean;
 }
 
 export function readMessage(value: unknown): MessageFacts {
@@ -183,5 +185,6 @@ export function readMessage(value: unknown): MessageFacts {
     toolCallId: asText(message['toolCallId']),
     toolName: asText(message['toolName']),
     isError: message['isError'] === true,
+    isSummary: meta['kind'] === 'compaction',
   };
 }

@@ -1,7 +1,7 @@
 /** Turns what the gateway has stored into rows. */
 import { asList, asObject, asText, type Json } from '../gateway/frames';
 import { strings } from '../strings';
-import { addUsage, readMessage, textOf, toolOutput, toolPart, withTool, type MessageFacts } from './content';
+import { addUsage, readMessage, textOf, toolOutput, toolPart, withTool, type MessageFacts, type Part } from './content';
 import { answer, blank, type Row } from './rows';
 
 /** A stored message as a row; `null` for what has no place in a conversation. */
@@ -18,6 +18,7 @@ export function rowOf(facts: MessageFacts, index: number): Row | null {
       return { ...blank(key, 'assistant'), ...common, stopped, problem, usage: facts.usage, model: facts.model };
     }
     case 'custom': {
+      if (facts.isSummary) return { ...blank(key, 'note'), ...common, runId: null, parts: summaryParts(textOf(facts.parts)) };
       const message = facts.error ?? textOf(facts.parts);
       if (message === '') return null;
       return { ...blank(key, 'assistant'), ...common, parts: [], problem: { message, kind: null, detail: null } };
@@ -27,6 +28,12 @@ export function rowOf(facts: MessageFacts, index: number): Row | null {
     default:
       return null;
   }
+}
+
+/** What is said where the model no longer sees what is above, with the summary folded below. */
+function summaryParts(summary: string): Part[] {
+  const said: Part = { type: 'text', text: strings.message.compacted };
+  return summary === '' ? [said] : [said, { type: 'thinking', text: summary }];
 }
 
 /** The rows of a page of messages; `from` tells apart rows without an id. */

@@ -158,6 +158,15 @@ describe('history', () => {
     expect(state.olderOffset).toBeNull();
   });
 
+  it('says where the model goes on with a summary', () => {
+    const state = play([
+      loaded([stored('user', 'a', 'm1'), { role: 'custom', content: [{ type: 'text', text: 'They met.' }], __openclaw: { kind: 'compaction', id: 'm2' } }]),
+    ]);
+    expect(state.rows.map((row) => row.role)).toEqual(['user', 'note']);
+    expect(state.rows[1]!.problem).toBeNull();
+    expect(state.rows[1]!.parts).toContainEqual({ type: 'thinking', text: 'They met.' });
+  });
+
   it('reads plain strings, notes and failed turns, and skips tool results', () => {
     const state = play([
       loaded([

@@ -126,6 +126,7 @@ export const english = {
     save: (name: string) => `Save ${name}`,
     notLoaded: 'Could not be loaded',
     runFailed: 'This answer failed.',
+    compacted: 'From here on the model sees a summary of what is above.',
     interrupted: 'The gateway restarted before it could answer.',
     details: 'Details',
   },

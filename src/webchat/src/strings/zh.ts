@@ -124,6 +124,7 @@ export const chinese: Strings = {
     save: (name: string) => `保存 ${name}`,
     notLoaded: '无法加载',
     runFailed: '这个回答失败了。',
+    compacted: '从这里开始，模型看到的是以上内容的摘要。',
     interrupted: '网关在回答之前重启了。',
     details: '详情',
   },
