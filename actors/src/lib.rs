@@ -11,6 +11,7 @@ pub mod call;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod cron;
 pub mod dedupe;
 pub mod event;
 pub mod gate;

@@ -53,6 +53,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Which commands of nodes are denied or vouched for.
     pub nodes: CommandPolicy,
+    /// Jobs that run by the clock.
+    pub cron: CronSettings,
     /// The log file that `logs.tail` reads.
     pub log_file: Option<PathBuf>,
     /// How others reach this gateway, for setup codes.
@@ -61,6 +63,24 @@ pub struct Settings {
     pub http: HttpEndpoints,
     /// How large files may be that come with messages.
     pub attachments: Limits,
+}
+
+/// Jobs that run by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CronSettings {
+    /// Whether they do.
+    pub enabled: bool,
+    /// Most runs of a job that are kept.
+    pub keep: u64,
+}
+
+impl Default for CronSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            keep: 1_000,
+        }
+    }
 }
 
 /// The HTTP endpoints that are off unless they are asked for.
@@ -274,6 +294,7 @@ pub mod testing {
             config_get: Value::Null,
             retention: Retention::default(),
             nodes: CommandPolicy::default(),
+            cron: super::CronSettings::default(),
             log_file: None,
             reach: crate::pairing::reach::Reach::default(),
             http: super::HttpEndpoints::default(),

@@ -24,6 +24,7 @@ use openclaw_actors::audit::{Audit, AuditDeps};
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
 use openclaw_actors::config::state::{Current, Fingerprint};
 use openclaw_actors::config::{CannotChange, ConfigActor, ConfigDeps, ConfigSource, Reload};
+use openclaw_actors::cron::{Scheduler, SchedulerDeps};
 use openclaw_actors::dedupe::{Dedupe, DedupeDeps};
 use openclaw_actors::event::{Audience, EventOut, Plain};
 use openclaw_actors::gate::GateSettings;
@@ -295,6 +296,23 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             node_invoke: nodes.clone().recipient(),
         },
     );
+    let scheduler = supervise::<Scheduler>(
+        &threads.work,
+        policy,
+        &watch,
+        SchedulerDeps {
+            state: Kept::new(recovered.jobs),
+            store: store.clone(),
+            gateway: gateway.clone(),
+            views: views.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            zone: jiff::tz::TimeZone::system(),
+            agent: dedupe.clone().recipient(),
+            reset: runner.clone().recipient(),
+            send: dedupe.clone().recipient(),
+        },
+    );
     let pairing = supervise::<PairingRegistry>(
         &threads.core,
         policy,
@@ -373,6 +391,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         logs,
         audit,
         config,
+        scheduler,
         nodes: nodes.clone(),
     };
     table.store(Arc::new(router::table(&owners)));

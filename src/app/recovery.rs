@@ -24,6 +24,8 @@ pub(super) struct Recovered {
     pub(super) index: Index,
     /// What may run on this host without asking.
     pub(super) exec_rules: Option<Rules>,
+    /// Jobs that run by the clock.
+    pub(super) jobs: openclaw_actors::cron::state::State,
 }
 
 /// Reads keys and conversations. Requests that were interrupted get their result, and their
@@ -58,6 +60,7 @@ pub(super) async fn recover(
         keys: found.keys,
         index,
         exec_rules: approvals::load(store.reader())?,
+        jobs: openclaw_actors::cron::load(store.reader())?,
     })
 }
 

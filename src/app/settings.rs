@@ -15,7 +15,8 @@ use openclaw_actors::session::peer::{Proxies, ProxyRules};
 use openclaw_actors::sessions::freshness::{ResetRule, ResetRules};
 use openclaw_actors::sessions::route::RouteSettings;
 use openclaw_actors::settings::{
-    AgentSettings, HttpEndpoints, ModelPlan, QueueSettings, ResolvedModel, Retention, Settings,
+    AgentSettings, CronSettings, HttpEndpoints, ModelPlan, QueueSettings, ResolvedModel, Retention,
+    Settings,
 };
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
 use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
@@ -84,6 +85,10 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             config.gateway.nodes.allowed(),
             config.gateway.nodes.denied(),
         ),
+        cron: CronSettings {
+            enabled: config.cron.enabled,
+            keep: u64::from(config.store.retention.cron_runs_per_job),
+        },
         log_file: Some(crate::telemetry::log_file(loaded)),
         reach: reach(&config.gateway),
         http: HttpEndpoints {

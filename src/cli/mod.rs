@@ -56,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => {
             block_on(commands::audit::run(&args.command, &environment, &output))
         }
+        Command::Cron(args) => block_on(commands::cron::run(&args.command, &environment, &output)),
         Command::Nodes(args) => {
             block_on(commands::nodes::run(&args.command, &environment, &output))
         }

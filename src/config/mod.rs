@@ -12,6 +12,7 @@ pub mod agents;
 pub mod auth;
 pub mod bindings;
 mod checks;
+pub mod cron;
 pub mod edit;
 mod environment;
 mod error;
@@ -74,6 +75,8 @@ pub struct Config {
     pub bindings: Vec<bindings::Binding>,
     /// How conversations map to sessions.
     pub session: session::Session,
+    /// Jobs that run by the clock.
+    pub cron: cron::Cron,
     /// How messages and runs meet.
     pub messages: messages::Messages,
     /// The database.

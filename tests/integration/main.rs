@@ -12,6 +12,7 @@ mod compaction;
 mod config_writes;
 mod connections;
 mod corpora;
+mod cron;
 mod floods;
 mod handshake;
 mod harness;

@@ -2,7 +2,7 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, approvals, artifacts, audit, channels, chat, commands, config, device,
+    agent, agents, approvals, artifacts, audit, channels, chat, commands, config, cron, device,
     device_scopes, device_setup, logs, messaging, models, node, node_invoke, session_changes,
     session_search, session_starts, sessions, system, tools,
 };
@@ -12,6 +12,7 @@ use crate::agent::AgentRunner;
 use crate::approvals::Approvals;
 use crate::audit::Audit;
 use crate::config::ConfigActor;
+use crate::cron::Scheduler;
 use crate::dedupe::Dedupe;
 use crate::logs::Logs;
 use crate::node::Nodes;
@@ -101,6 +102,15 @@ pub fn dispatch() -> Dispatch {
         .routed::<node_invoke::NodeInvoke>()
         .routed::<node_invoke::NodeInvokeProgress>()
         .routed::<node_invoke::NodeInvokeResult>()
+        .routed::<cron::CronList>()
+        .routed::<cron::CronStatus>()
+        .routed::<cron::CronGet>()
+        .routed::<cron::CronRuns>()
+        .routed::<cron::CronAdd>()
+        .routed::<cron::CronUpdate>()
+        .routed::<cron::CronRemove>()
+        .routed::<cron::CronRun>()
+        .routed::<cron::Wake>()
 }
 
 /// The owners of routed methods.
@@ -123,6 +133,8 @@ pub struct Owners {
     pub audit: Addr<Audit>,
     /// The configuration and its file.
     pub config: Addr<ConfigActor>,
+    /// Jobs that run by the clock.
+    pub scheduler: Addr<Scheduler>,
     /// The connected nodes.
     pub nodes: Addr<Nodes>,
 }
@@ -140,6 +152,7 @@ pub fn table(owners: &Owners) -> Table {
         audit: trail,
         config: file,
         nodes,
+        scheduler,
     } = owners;
     Table::default()
         .on::<system::SystemEvent>(presence.clone())
@@ -207,6 +220,15 @@ pub fn table(owners: &Owners) -> Table {
         .on::<node_invoke::NodeInvoke>(dedupe.clone())
         .on::<node_invoke::NodeInvokeProgress>(nodes.clone())
         .on::<node_invoke::NodeInvokeResult>(nodes.clone())
+        .on::<cron::CronList>(scheduler.clone())
+        .on::<cron::CronStatus>(scheduler.clone())
+        .on::<cron::CronGet>(scheduler.clone())
+        .on::<cron::CronRuns>(scheduler.clone())
+        .on::<cron::CronAdd>(scheduler.clone())
+        .on::<cron::CronUpdate>(scheduler.clone())
+        .on::<cron::CronRemove>(scheduler.clone())
+        .on::<cron::CronRun>(scheduler.clone())
+        .on::<cron::Wake>(scheduler.clone())
 }
 
 /// The events that this gateway emits.
@@ -215,6 +237,7 @@ pub const EVENTS: &[&str] = &[
     "chat",
     "config.changed",
     "connect.challenge",
+    "cron",
     "device.pair.requested",
     "device.pair.resolved",
     "device.pair.setup.completed",

@@ -10,6 +10,7 @@ pub mod channels;
 pub mod chat;
 pub mod commands;
 pub mod config;
+mod cron;
 pub mod device;
 pub(crate) mod injected;
 pub mod logs;

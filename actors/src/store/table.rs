@@ -28,11 +28,15 @@ pub enum Table {
     ExecApprovals,
     /// Which files a transcript names: rows by (session id, content hash).
     Media,
+    /// Jobs that run by the clock.
+    Cron,
+    /// Their runs by (job, number).
+    CronRuns,
 }
 
 impl Table {
     /// Every table, in the order in which a commit opens them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Meta,
         Self::Devices,
         Self::PairingPending,
@@ -44,6 +48,8 @@ impl Table {
         Self::Audit,
         Self::ExecApprovals,
         Self::Media,
+        Self::Cron,
+        Self::CronRuns,
     ];
 
     /// The name in the file. It is part of the format: never rename one.
@@ -60,6 +66,8 @@ impl Table {
             Self::Audit => "audit",
             Self::ExecApprovals => "exec_approvals",
             Self::Media => "media",
+            Self::Cron => "cron",
+            Self::CronRuns => "cron_runs",
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod boundaries;
+mod cron;
 mod exact;
 mod limits;
 mod peer;

@@ -16,6 +16,7 @@ use crate::approvals::{self, Approvals, ApprovalsDeps};
 use crate::audit::{Audit, AuditDeps};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::config::{CannotChange, ConfigActor, ConfigDeps};
+use crate::cron::{Scheduler, SchedulerDeps};
 use crate::dedupe::{self, Dedupe, DedupeDeps};
 use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::router::{self, Owners};
@@ -304,6 +305,23 @@ fn owners(
             node_invoke: nodes.clone().recipient(),
         },
     );
+    let scheduler = supervise::<Scheduler>(
+        &threads.work,
+        policy,
+        watch,
+        SchedulerDeps {
+            state: Kept::new(crate::cron::load(store.reader()).unwrap()),
+            store: store.clone(),
+            gateway: gateway.clone(),
+            views: views.clone(),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(&entropy),
+            zone: jiff::tz::TimeZone::UTC,
+            agent: dedupe.clone().recipient(),
+            reset: runner.clone().recipient(),
+            send: dedupe.clone().recipient(),
+        },
+    );
     let pairing = PairingDeps::new(
         store.clone(),
         gateway.clone(),
@@ -327,6 +345,7 @@ fn owners(
         sessions,
         presence,
         pairing,
+        scheduler,
         config: supervise::<ConfigActor>(&threads.work, policy, watch, config),
         logs: supervise::<Logs>(&threads.work, policy, watch, views.clone()),
         audit: supervise::<Audit>(

@@ -17,6 +17,7 @@ use crate::{Generation, Role};
 pub mod agent;
 pub mod approvals;
 pub mod chat;
+pub mod cron;
 pub mod device;
 pub mod node;
 pub mod sessions;
@@ -26,6 +27,7 @@ mod v3;
 pub use agent::{AGENT, AgentEvent, AgentStream};
 pub use approvals::{EXEC_APPROVAL_REQUESTED, EXEC_APPROVAL_RESOLVED, ExecApprovalResolvedEvent};
 pub use chat::{CHAT, ChatEvent, ChatState, SESSION_MESSAGE, SessionMessageEvent};
+pub use cron::{CRON, CronAction, CronEvent};
 pub use device::{
     DEVICE_PAIR_REQUESTED, DEVICE_PAIR_RESOLVED, DEVICE_PAIR_SETUP_COMPLETED,
     DEVICE_PAIR_SETUP_UNCERTAIN, DevicePairResolvedEvent,
@@ -131,6 +133,7 @@ pub static ALL: &[EventSpec] = &[
     EventSpec::of::<ChatEvent>(CHAT, READ, Droppable::Deltas),
     EventSpec::of::<ConfigChangedEvent>(CONFIG_CHANGED, READ, Droppable::Always).since_v4(),
     EventSpec::of::<Challenge>(CONNECT_CHALLENGE, Gate::None, Droppable::Never),
+    EventSpec::of::<CronEvent>(CRON, READ, Droppable::Always),
     EventSpec::of::<PairRequest>(DEVICE_PAIR_REQUESTED, PAIRING, Droppable::Always),
     EventSpec::of::<DevicePairResolvedEvent>(DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always),
     EventSpec::of::<SetupCompletion>(DEVICE_PAIR_SETUP_COMPLETED, PAIRING, Droppable::Always)

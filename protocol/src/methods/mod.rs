@@ -15,6 +15,7 @@ pub mod chat;
 pub mod commands;
 pub mod common;
 pub mod config;
+pub mod cron;
 pub mod device;
 pub mod device_scopes;
 pub mod device_setup;
@@ -73,6 +74,14 @@ table![
     config::ConfigPatch,
     config::ConfigSchema,
     config::ConfigSet,
+    cron::CronAdd,
+    cron::CronGet,
+    cron::CronList,
+    cron::CronRemove,
+    cron::CronRun,
+    cron::CronRuns,
+    cron::CronStatus,
+    cron::CronUpdate,
     device::DevicePairApprove,
     device::DevicePairList,
     device::DevicePairReject,
@@ -131,4 +140,5 @@ table![
     tools::ToolsEffective,
     tools::ToolsInvoke,
     audit::AuditList,
+    cron::Wake,
 ];

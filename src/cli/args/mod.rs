@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod audit;
 mod chat;
+mod cron;
 mod devices;
 mod nodes;
 mod setup_code;
@@ -14,9 +15,11 @@ mod times;
 
 pub use audit::*;
 pub use chat::*;
+pub use cron::*;
 pub use devices::*;
 pub use nodes::*;
 pub use setup_code::*;
+pub(crate) use times::parse_back;
 use times::{parse_millis, parse_seconds};
 
 const EXIT_CODES: &str = "\
@@ -67,6 +70,8 @@ pub enum Command {
     Devices(DevicesArgs),
     /// Show what was decided about trust: who came in, who did not, who allowed it.
     Audit(AuditArgs),
+    /// Make and watch jobs that run by the clock.
+    Cron(CronArgs),
     /// List nodes, and decide which of their commands may be used.
     Nodes(NodesArgs),
     /// Show a QR code that pairs one phone or node, once (same as `devices setup-code`).
@@ -288,5 +293,10 @@ mod tests {
         assert!(parse("openclaw nodes describe attic --node attic").is_err());
         assert!(parse("openclaw nodes rename attic --name Roof").is_ok());
         assert!(parse("openclaw logs --follow --limit 0").is_err());
+        assert!(parse("openclaw cron add --name n --every 2h --message go").is_ok());
+        assert!(parse("openclaw cron add --name n --message go").is_err());
+        assert!(parse("openclaw cron add --name n --every 2h --at 5m -m go").is_err());
+        assert!(parse("openclaw cron add --name n --every 2h --tz UTC -m go").is_err());
+        assert!(parse("openclaw cron edit j --disable --cron x --tz UTC").is_ok());
     }
 }

@@ -13,7 +13,7 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads how far to look back: as other times, and days.
-pub(super) fn parse_back(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_back(text: &str) -> Result<Duration, String> {
     match text.strip_suffix('d') {
         Some(days) => parse_duration(days, Duration::from_hours(24)),
         None => parse_seconds(text),

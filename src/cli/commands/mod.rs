@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod cron;
 pub(crate) mod dashboard;
 pub(crate) mod devices;
 pub(crate) mod gateway;

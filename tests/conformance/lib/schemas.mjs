@@ -45,6 +45,8 @@ const PARAMS_NAME = {
   "exec.approvals.node.get": "ExecApprovalsNodeGetParams",
 };
 const RESULT_NAME = {
+  "cron.get": "CronJob",
+  "cron.update": "CronJob",
   "exec.approvals.get": "ExecApprovalsSnapshot",
   "exec.approvals.set": "ExecApprovalsSnapshot",
   "device.scopes.requestUpgrade": "ScopeUpgradeRegistration",
@@ -53,8 +55,24 @@ const RESULT_NAME = {
   "config.schema": "ConfigSchemaResponse",
 };
 // Whole results made of official parts.
-const { SessionRow, PresenceEntry, Snapshot } = ProtocolSchemas;
+const { CronJob, CronRunLogEntry, SessionRow, PresenceEntry, Snapshot } = ProtocolSchemas;
+const page = (rows) => ({
+  ...rows,
+  total: Type.Integer({ minimum: 0 }),
+  offset: Type.Integer({ minimum: 0 }),
+  limit: Type.Integer({ minimum: 1, maximum: 200 }),
+  hasMore: Type.Boolean(),
+  nextOffset: Type.Union([Type.Integer(), Type.Null()]),
+});
 const RESULT_PARTS = {
+  // What official clients read besides: the agent that the gateway runs it with, and the page.
+  "cron.list": Type.Object(
+    page({
+      jobs: Type.Array(Type.Object({ ...CronJob.properties, effectiveAgentId: Type.String() }, { additionalProperties: false })),
+      snapshotRevision: Type.String({ minLength: 1 }),
+    }),
+  ),
+  "cron.runs": Type.Object(page({ entries: Type.Array(CronRunLogEntry) })),
   health: Snapshot.properties.health,
   "system-presence": Type.Array(PresenceEntry),
   "sessions.list": Type.Object({ ts: Type.Integer(), sessions: Type.Array(SessionRow) }),
@@ -79,6 +97,10 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "cron.status",
+  "cron.remove",
+  "cron.run",
+  "wake",
   "exec.approval.request",
   "exec.approval.list",
   "exec.approval.get",
@@ -147,6 +169,7 @@ const EVENT_SCHEMA = {
 
 /** Events whose payload has no schema in the package. */
 export const EVENTS_WITHOUT_SCHEMA = new Set([
+  "cron",
   "exec.approval.requested",
   "exec.approval.resolved",
   "config.changed",

@@ -1,0 +1,107 @@
+//! Requests of the gateway itself, answered like those of a client.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use actix::Recipient;
+use openclaw_protocol::client::ClientMode;
+use openclaw_protocol::connect::ClientInfo;
+use openclaw_protocol::{ClientId, ErrorShape, Generation, Method, Role, Scopes};
+use serde_json::Value;
+
+use crate::call::{Call, Caller, ConnKey, Ended, Reply, Subscriptions};
+use crate::gateway::GatewayPort;
+use crate::session::queue::{HubItem, HubQueue};
+
+/// Stands where a client's device id does: its keys are nobody else's.
+const SELF: &str = "gateway-scheduler";
+
+/// One caller without a connection. It hears answers, and no events.
+pub(crate) struct Line {
+    caller: Arc<Caller>,
+    gateway: GatewayPort,
+    asked: u64,
+    waiting: VecDeque<HubItem>,
+}
+
+impl Line {
+    /// A caller that may do this much.
+    pub(crate) fn new(scopes: Scopes, gateway: GatewayPort) -> Self {
+        let caller = Caller {
+            conn: ConnKey::next(),
+            conn_id: SELF.into(),
+            role: Role::Operator,
+            scopes,
+            generation: Generation::V4,
+            client: ClientInfo {
+                id: ClientId::GatewayClient,
+                display_name: Some("scheduler".into()),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                build_id: None,
+                platform: std::env::consts::OS.to_owned(),
+                device_family: None,
+                model_identifier: None,
+                time_zone: None,
+                mode: ClientMode::Backend,
+                instance_id: None,
+            },
+            caps: Vec::new(),
+            node: None,
+            device_id: Some(SELF.into()),
+            remote_ip: None,
+            auth_epoch: None,
+            hub: Arc::new(HubQueue::default()),
+            in_flight: AtomicU32::new(0),
+            ended: Ended::default(),
+            subscriptions: Subscriptions::default(),
+        };
+        Self {
+            caller: Arc::new(caller),
+            gateway,
+            asked: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Asks; the answers are [`Self::next`], which may be several for one request.
+    pub(crate) fn ask<M: Method>(&mut self, owner: &Recipient<Call<M>>, params: M::Params)
+    where
+        Call<M>: actix::Message<Result = ()>,
+    {
+        self.asked += 1;
+        let caller = Arc::clone(&self.caller);
+        let call = Call {
+            params,
+            reply: Reply::new(self.asked.to_string(), Arc::clone(&caller), &self.gateway),
+            caller,
+        };
+        // A full mailbox drops the call, which answers for itself.
+        drop(owner.try_send(call));
+    }
+
+    /// The next answer to the last request.
+    pub(crate) async fn next(&mut self) -> Result<Value, ErrorShape> {
+        loop {
+            while let Some(item) = self.waiting.pop_front() {
+                let HubItem::Reply { frame, .. } = item else {
+                    continue;
+                };
+                let Ok(mut frame) = serde_json::from_slice::<Value>(&frame) else {
+                    continue;
+                };
+                if frame["id"] != *self.asked.to_string() {
+                    continue;
+                }
+                if frame["ok"] == true {
+                    return Ok(frame["payload"].take());
+                }
+                let error = serde_json::from_value(frame["error"].take());
+                return Err(error.unwrap_or_else(|_| ErrorShape::unavailable("it failed")));
+            }
+            let hub = Arc::clone(&self.caller.hub);
+            poll_fn(|cx| hub.poll_batch(cx, &mut self.waiting)).await;
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! One run of a job, from its request to its end.
+
+use std::time::Duration;
+
+use actix::Addr;
+use openclaw_protocol::methods::agent::AgentParams;
+use openclaw_protocol::methods::cron::{CronDelivered, CronDelivery, CronStatusName};
+use openclaw_protocol::methods::messaging::SendParams;
+use openclaw_protocol::methods::session_changes::SessionsResetParams;
+use openclaw_protocol::{ErrorCode, ErrorShape, Scopes};
+use serde_json::{Value, json};
+
+use super::job::{Definition, Job, Outcome, Running};
+use super::line::Line;
+use super::{Finished, Scheduler, SchedulerDeps};
+
+/// Longest beginning of an answer that is kept in the history, characters.
+const SUMMARY: usize = 2_000;
+/// How long to wait before asking again for a run that found no room, at first and at most.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+
+/// Watches a run; the scheduler is told its end, whatever happens.
+pub(super) fn spawn(
+    deps: &SchedulerDeps,
+    job: Job,
+    running: Running,
+    first: bool,
+    scheduler: Addr<Scheduler>,
+) {
+    let watch = Watch {
+        deps: deps.clone(),
+        job,
+        running,
+    };
+    let duty = Duty {
+        scheduler,
+        job: watch.job.id.clone(),
+        run_id: watch.running.run_id.clone(),
+        end: Some((
+            Outcome::failed("the run failed inside the gateway; the log has the place"),
+            None,
+        )),
+    };
+    actix_rt::spawn(async move {
+        // The whole of it: its end is told when it is dropped.
+        let mut duty = duty;
+        duty.end = watch.to_end(first).await;
+    });
+}
+
+/// Tells the scheduler, also when the watching panics.
+struct Duty {
+    scheduler: Addr<Scheduler>,
+    job: String,
+    run_id: String,
+    end: Option<(Outcome, Option<String>)>,
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "one per run that was begun")]
+        self.scheduler.do_send(Finished {
+            job: std::mem::take(&mut self.job),
+            run_id: std::mem::take(&mut self.run_id),
+            end: self.end.take(),
+        });
+    }
+}
+
+struct Watch {
+    deps: SchedulerDeps,
+    job: Job,
+    running: Running,
+}
+
+/// How asking for a run came out.
+enum Asked {
+    /// It ended.
+    Ended(Value),
+    /// It failed, or was never begun.
+    Failed(ErrorShape),
+    /// There is no room now.
+    Later,
+    /// The gateway stops.
+    Stopping,
+}
+
+impl Watch {
+    async fn to_end(&self, first: bool) -> Option<(Outcome, Option<String>)> {
+        let definition = &self.job.definition;
+        let mut line = Line::new(self.job.scopes, self.deps.gateway.clone());
+        let session = session_of(definition, &self.job.id);
+        if first && definition.session_target == "isolated" {
+            self.begin_anew(&session).await;
+        }
+        let (mut wait, longest) = AGAIN;
+        let ended = loop {
+            match self.ask(&mut line, &session).await {
+                Asked::Ended(ended) => break Ok(ended),
+                Asked::Failed(error) => break Err(error),
+                Asked::Stopping => return None,
+                Asked::Later => {}
+            }
+            if self.deps.clock.now().plus(wait) > self.running.lease {
+                break Err(ErrorShape::unavailable(
+                    "no run could begin in time, because too many others wait",
+                ));
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(longest);
+        };
+        let (mut outcome, text, session) = match ended {
+            Ok(ended) => outcome_of(&ended, session),
+            Err(error) => (Outcome::failed(error.message), String::new(), session),
+        };
+        if outcome.status == CronStatusName::Ok
+            && let Some(delivery) = definition.announces()
+            && !text.trim().is_empty()
+        {
+            let delivered = self.deliver(&mut line, delivery, text).await;
+            outcome.delivery = match &delivered {
+                Ok(()) => CronDelivered::Delivered,
+                Err(_) => CronDelivered::NotDelivered,
+            };
+            outcome.delivery_error = delivered.err().map(|error| error.message.into());
+        }
+        Some((outcome, Some(session)))
+    }
+
+    /// An isolated run begins without what earlier ones said. Their conversation is the scheduler's own,
+    /// so it may, whatever the job may.
+    async fn begin_anew(&self, session: &str) {
+        let mut line = Line::new(
+            Scopes::of(&[openclaw_protocol::Scope::Admin]),
+            self.deps.gateway.clone(),
+        );
+        let params = SessionsResetParams {
+            key: session.to_owned(),
+            agent_id: self.job.definition.agent_id.clone(),
+            reason: None,
+        };
+        line.ask(&self.deps.reset, params);
+        if let Err(error) = line.next().await {
+            tracing::debug!(%error.message, session, "a conversation did not begin anew");
+        }
+    }
+
+    async fn ask(&self, line: &mut Line, session: &str) -> Asked {
+        let definition = &self.job.definition;
+        let payload = &definition.payload;
+        let params = json!({
+            "message": definition.message(),
+            "idempotencyKey": self.running.run_id,
+            "sessionKey": session,
+            "agentId": definition.agent_id,
+            "deliver": false,
+            "timeout": payload.timeout_seconds.map(whole_seconds),
+            "model": payload.model,
+            "thinking": payload.thinking,
+            "extraSystemPrompt": self.told(),
+        });
+        let params = without_nulls(params);
+        let Ok(params) = serde_json::from_value::<AgentParams>(params) else {
+            return Asked::Failed(ErrorShape::invalid("the job's payload is not understood"));
+        };
+        line.ask(&self.deps.agent, params);
+        let mut accepted = false;
+        loop {
+            match line.next().await {
+                Ok(answer) => match answer["status"].as_str() {
+                    Some("accepted") => accepted = true,
+                    // The same run, asked for before its watcher was lost.
+                    Some("in_flight") => return Asked::Later,
+                    _ => return Asked::Ended(answer),
+                },
+                Err(error) if accepted || error.code != ErrorCode::Unavailable => {
+                    return Asked::Failed(error);
+                }
+                Err(error) if error.message.contains("restart in progress") => {
+                    return Asked::Stopping;
+                }
+                Err(error) if error.retryable == Some(true) => return Asked::Later,
+                Err(error) => return Asked::Failed(error),
+            }
+        }
+    }
+
+    /// What the agent knows of where the message comes from.
+    fn told(&self) -> String {
+        let name = &self.job.definition.name;
+        format!(
+            "The newest message comes from the gateway's scheduler (job \"{name}\"), not from a person who waits for an answer."
+        )
+    }
+
+    async fn deliver(
+        &self,
+        line: &mut Line,
+        delivery: &CronDelivery,
+        text: String,
+    ) -> Result<(), ErrorShape> {
+        let channel = delivery.channel.as_deref().filter(|name| *name != "last");
+        let (channel, to) = match (channel, &delivery.to) {
+            (Some(channel), Some(to)) => (channel, to.clone()),
+            (Some(channel), None) if channel != "webchat" => {
+                return Err(ErrorShape::invalid(format!(
+                    "delivery.to is missing: say who gets it on {channel}"
+                )));
+            }
+            // Where no channel is named, people look at the main conversation.
+            _ => ("session", "main".to_owned()),
+        };
+        let params = json!({
+            "to": to,
+            "channel": channel,
+            "message": text,
+            "accountId": delivery.account_id,
+            "agentId": self.job.definition.agent_id,
+            "idempotencyKey": format!("{}:answer", self.running.run_id),
+        });
+        let params: SendParams = serde_json::from_value(without_nulls(params))
+            .map_err(|error| ErrorShape::invalid(format!("delivery: {error}")))?;
+        line.ask(&self.deps.send, params);
+        line.next().await.map(drop)
+    }
+}
+
+/// The session that a job's runs are in.
+fn session_of(definition: &Definition, id: &str) -> String {
+    match definition.session_target.as_str() {
+        "main" => definition
+            .session_key
+            .clone()
+            .unwrap_or_else(|| "main".into()),
+        "isolated" => format!("cron:{id}"),
+        target => target.strip_prefix("session:").unwrap_or(target).to_owned(),
+    }
+}
+
+fn outcome_of(ended: &Value, session: String) -> (Outcome, String, String) {
+    let texts = ended["result"]["payloads"].as_array().into_iter().flatten();
+    let texts: Vec<&str> = texts.filter_map(|part| part["text"].as_str()).collect();
+    let text = texts.join("\n\n");
+    let ok = ended["status"] == "ok";
+    let summary = ended["summary"].as_str().unwrap_or("it gave no answer");
+    let outcome = Outcome {
+        status: if ok {
+            CronStatusName::Ok
+        } else {
+            CronStatusName::Error
+        },
+        error: (!ok).then(|| summary.to_owned()),
+        summary: (!text.is_empty()).then(|| shortened(&text)),
+        delivery: CronDelivered::NotRequested,
+        delivery_error: None,
+    };
+    (outcome, text, session)
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SUMMARY) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Whole seconds, at least one where any are asked for.
+fn whole_seconds(seconds: f64) -> u64 {
+    let millis = Duration::try_from_secs_f64(seconds).map_or(0, |span| span.as_millis());
+    u64::try_from(millis.div_ceil(1_000))
+        .unwrap_or(u64::MAX)
+        .min(openclaw_protocol::methods::common::MAX_INT)
+}
+
+fn without_nulls(mut value: Value) -> Value {
+    if let Value::Object(entries) = &mut value {
+        entries.retain(|_, value| !value.is_null());
+    }
+    value
+}
