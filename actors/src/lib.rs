@@ -34,6 +34,7 @@ pub mod settings;
 pub mod store;
 pub mod supervision;
 pub mod sweep;
+pub mod usage;
 pub mod views;
 
 #[cfg(test)]

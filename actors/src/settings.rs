@@ -19,6 +19,7 @@ use crate::node::policy::CommandPolicy;
 use crate::pairing::reach::Reach;
 use crate::sessions::freshness::ResetRules;
 use crate::sessions::route::RouteSettings;
+use crate::usage::Price;
 
 /// One generation of settings.
 #[derive(Debug, Clone)]
@@ -180,6 +181,8 @@ pub struct ResolvedModel {
     pub timeout: Option<Duration>,
     /// What it can be shown.
     pub takes: Takes,
+    /// What its tokens cost, where that is configured.
+    pub price: Option<Price>,
 }
 
 impl Settings {

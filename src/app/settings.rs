@@ -239,6 +239,7 @@ fn resolved(found: Found) -> ResolvedModel {
             .and_then(|tokens| u32::try_from(tokens).ok()),
         timeout: found.timeout,
         takes: found.takes,
+        price: found.price,
     }
 }
 

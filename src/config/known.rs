@@ -246,7 +246,6 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "models.providers.*.request",
     "models.providers.*.models.agentRuntime",
     "models.providers.*.models.compat",
-    "models.providers.*.models.cost",
     "models.providers.*.models.mediaInput",
     "models.providers.*.models.metadataSource",
     "models.providers.*.models.params",

@@ -21,6 +21,7 @@ describe('a conversation', () => {
     browser = await launch();
     model = await startModel(REPLY, { latency: 30 });
     const config = model.config();
+    config.models.providers.mock.models[0].cost = { input: 1_000, output: 2_000, cacheRead: 0, cacheWrite: 0 };
     config.models.providers.mock.models.push({ ...config.models.providers.mock.models[0], id: 'second-model', name: 'Second model' });
     daemon = await (await Daemon.create({ ...config, gateway: { mode: 'local', auth: { mode: 'token', token: TOKEN } } })).start();
     owner = new RawClient(`ws://127.0.0.1:${daemon.port}/`);
@@ -55,6 +56,8 @@ describe('a conversation', () => {
   it('tells the model and what an answer took', async () => {
     await tab.chat.answers.first().hover();
     await tab.chat.answers.first().getByTestId('usage').getByText('mock-model').waitFor();
+    // Tokens, and dollars because the configuration has a price.
+    assert.match(await tab.chat.answers.first().getByTestId('usage').innerText(), /\d+ in, \d+ out · \$\d/);
   });
 
   it('does not move what is above while an answer is written', async () => {

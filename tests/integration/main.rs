@@ -37,3 +37,4 @@ mod sessions;
 mod slow;
 mod starts;
 mod terminal;
+mod usage;

@@ -13,6 +13,7 @@ use super::model::{
 use super::take::{Failed, Page, Taken, take};
 use crate::clock::SharedEntropy;
 use crate::settings::{ModelPlan, ResolvedModel};
+use crate::usage::Price;
 
 /// Part of a model's context that history may fill, the rest is for the answer.
 const HISTORY_SHARE: u64 = 3;
@@ -179,7 +180,11 @@ impl Source {
             let failed = match ask_once(http, ask, current, page).await {
                 Ok(taken) => {
                     let provider = &current.endpoint.provider;
-                    return Ok(answered(taken, provider, &current.model));
+                    let mut answered = answered(taken, provider, &current.model);
+                    if let (Some(price), Some(usage)) = (current.price, &mut answered.0.usage) {
+                        usage.cost = Some(price.cost(usage));
+                    }
+                    return Ok(answered);
                 }
                 Err(failed) => failed,
             };
@@ -351,5 +356,7 @@ async fn local_model(ask: &Ask<'_>) -> Option<ResolvedModel> {
         max_output_tokens: None,
         timeout: None,
         takes: Takes::usually(model::ApiKind::Ollama, ""),
+        // It runs on a machine of one's own.
+        price: Some(Price::default()),
     })
 }

@@ -30,6 +30,7 @@ use super::tools::{self, Outcome, Tool, ToolContext};
 use crate::sessions::Append;
 use crate::sessions::state::Draft;
 use crate::settings::{AgentSettings, Settings};
+use crate::usage::add_cost;
 
 /// Most answers of one run that call tools.
 const MAX_ROUNDS: usize = 40;
@@ -384,6 +385,7 @@ pub(super) fn add(total: &mut Option<WireUsage>, usage: Option<&WireUsage>) {
     sum.cache_read += usage.cache_read;
     sum.cache_write += usage.cache_write;
     sum.total_tokens += usage.total_tokens;
+    add_cost(&mut sum.cost, usage.cost.as_ref());
 }
 
 /// The result of a call that was cut off, as events show it.

@@ -4,7 +4,7 @@ use actix::Addr;
 use openclaw_protocol::methods::{
     agent, agents, approvals, artifacts, audit, channels, chat, commands, config, cron, device,
     device_scopes, device_setup, logs, messaging, models, node, node_invoke, session_changes,
-    session_search, session_starts, sessions, system, tools,
+    session_search, session_starts, sessions, system, tools, usage,
 };
 
 use super::table::Table;
@@ -61,6 +61,9 @@ pub fn dispatch() -> Dispatch {
         .routed::<chat::ChatHistory>()
         .routed::<chat::ChatStartup>()
         .routed::<artifacts::ArtifactsList>()
+        .routed::<usage::SessionsUsage>()
+        .routed::<usage::UsageCost>()
+        .routed::<usage::UsageStatus>()
         .routed::<artifacts::ArtifactsGet>()
         .routed::<artifacts::ArtifactsDownload>()
         .routed::<session_changes::ChatInject>()
@@ -174,6 +177,9 @@ pub fn table(owners: &Owners) -> Table {
         .on::<chat::ChatHistory>(sessions.clone())
         .on::<chat::ChatStartup>(sessions.clone())
         .on::<artifacts::ArtifactsList>(sessions.clone())
+        .on::<usage::SessionsUsage>(sessions.clone())
+        .on::<usage::UsageCost>(sessions.clone())
+        .on::<usage::UsageStatus>(sessions.clone())
         .on::<artifacts::ArtifactsGet>(sessions.clone())
         .on::<artifacts::ArtifactsDownload>(sessions.clone())
         .on::<session_changes::ChatInject>(sessions.clone())

@@ -21,6 +21,7 @@ pub mod node;
 pub mod sessions;
 pub mod system;
 pub mod tools;
+pub mod usage;
 
 use bytes::Bytes;
 use openclaw_protocol::ErrorShape;

@@ -9,6 +9,7 @@ pub use super::record::{LastRun, Past, Record};
 use crate::clock::Millis;
 use crate::media;
 use crate::store::{Op, StoreError, Table, keys};
+use crate::usage;
 
 /// Sessions that a digest lists.
 const RECENT: usize = 10;
@@ -164,6 +165,8 @@ impl Index {
                 &message,
             )?);
             ops.append(&mut media::rows_of(&session_id, seq, &message)?);
+            let whose = (&*record.key, &*record.agent_id);
+            ops.extend(usage::row_of(whose, &session_id, seq, &message, now)?);
             rows.push((seq, message));
         }
         record.updated_at = record.updated_at.max(now.get());

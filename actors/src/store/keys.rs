@@ -54,6 +54,13 @@ pub fn media_hash(key: &[u8]) -> Option<[u8; 32]> {
     key.last_chunk().copied()
 }
 
+/// The key of what a message took: all of them in the order of time.
+pub fn usage(at: u64, session_id: &str, seq: u64) -> Vec<u8> {
+    let mut key = at.to_be_bytes().to_vec();
+    key.extend_from_slice(&transcript(session_id, seq));
+    key
+}
+
 /// The sequence number at the end of a chat row's key.
 pub fn transcript_seq(key: &[u8]) -> Option<u64> {
     key.last_chunk().copied().map(u64::from_be_bytes)

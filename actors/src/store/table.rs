@@ -32,11 +32,13 @@ pub enum Table {
     Cron,
     /// Their runs by (job, number).
     CronRuns,
+    /// What answers took: rows by (time, session id, sequence number).
+    Usage,
 }
 
 impl Table {
     /// Every table, in the order in which a commit opens them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Devices,
         Self::PairingPending,
@@ -50,6 +52,7 @@ impl Table {
         Self::Media,
         Self::Cron,
         Self::CronRuns,
+        Self::Usage,
     ];
 
     /// The name in the file. It is part of the format: never rename one.
@@ -68,6 +71,7 @@ impl Table {
             Self::Media => "media",
             Self::Cron => "cron",
             Self::CronRuns => "cron_runs",
+            Self::Usage => "usage",
         }
     }
 

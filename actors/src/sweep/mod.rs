@@ -16,12 +16,16 @@ use crate::store::retention::{Keep, Pruned, prune};
 use crate::store::{StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
+use crate::usage;
 use crate::views::Views;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_mins(10);
 /// How long a file is spared that nothing names: a message that names it may be on its way.
 const SPARE: Duration = Duration::from_hours(1);
+/// How long it is known what answers took, and most rows of it.
+const USAGE: Duration = Duration::from_hours(400 * 24);
+const USAGE_ROWS: u64 = 500_000;
 /// Rows that go in one commit.
 const BATCH: usize = 1_000;
 
@@ -143,6 +147,15 @@ const RULES: &[Rule] = &[
         };
         prune(reader, Table::Idempotency, keep, now, BATCH, |_, row| {
             dedupe::age(row)
+        })
+    },
+    |reader, _, now| {
+        let keep = Keep {
+            max_age: Some(USAGE),
+            max_rows: Some(USAGE_ROWS),
+        };
+        prune(reader, Table::Usage, keep, now, BATCH, |key, _| {
+            usage::age(key)
         })
     },
 ];

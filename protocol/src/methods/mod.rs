@@ -32,6 +32,7 @@ pub mod session_starts;
 pub mod sessions;
 pub mod system;
 pub mod tools;
+pub mod usage;
 
 /// Something that is done once per method, with its types at hand.
 pub trait Visitor {
@@ -139,6 +140,9 @@ table![
     tools::ToolsCatalog,
     tools::ToolsEffective,
     tools::ToolsInvoke,
+    usage::SessionsUsage,
+    usage::UsageCost,
+    usage::UsageStatus,
     audit::AuditList,
     cron::Wake,
 ];

@@ -92,6 +92,20 @@ pub enum SessionsCommand {
     Show(SessionsShowArgs),
     /// Begin one anew: the next message starts without what was said before.
     Reset(SessionsResetArgs),
+    /// Show what answers took: tokens and dollars by day, model and conversation.
+    Usage(SessionsUsageArgs),
+}
+
+/// `openclaw sessions usage`.
+#[derive(Debug, Clone, Args)]
+pub struct SessionsUsageArgs {
+    /// How far back: 7d, 30d, 90d, 1y or all.
+    #[arg(long, value_name = "TIME", default_value = "30d",
+          value_parser = clap::builder::PossibleValuesParser::new(["7d", "30d", "90d", "1y", "all"]))]
+    pub range: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
 }
 
 /// `openclaw sessions list`.

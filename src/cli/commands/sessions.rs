@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use openclaw_protocol::methods::chat::{ChatHistory, ChatHistoryResult};
 use openclaw_protocol::methods::session_changes::{SessionsReset, SessionsResetResult};
 use openclaw_protocol::methods::sessions::{SessionsList, SessionsListResult};
+use openclaw_protocol::methods::usage::{SessionsUsage, SessionsUsageResult};
 use openclaw_protocol::{Method, Scope};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use crate::cli::connect::{Wanted, open};
 use crate::cli::environment::Environment;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
-use crate::cli::render::sessions as render;
+use crate::cli::render::{sessions as render, usage as render_usage};
 
 pub(crate) async fn run(
     command: &SessionsCommand,
@@ -58,6 +59,19 @@ pub(crate) async fn run(
                 args.read.form.json,
                 output,
                 |reset: &SessionsResetResult| render::reset(&reset.key),
+            )?;
+        }
+        SessionsCommand::Usage(args) => {
+            let params = json!({
+                "range": args.range, "agentScope": "all", "groupBy": "family", "mode": "gateway", "limit": 10,
+            });
+            let ask = Ask::<SessionsUsage>::new(Scope::Read, params);
+            let answer = ask.of(&args.read, environment).await?;
+            super::show(
+                &answer,
+                args.read.form.json,
+                output,
+                |usage: &SessionsUsageResult| render_usage::text(usage, &style),
             )?;
         }
     }

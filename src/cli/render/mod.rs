@@ -17,6 +17,7 @@ pub mod status;
 pub mod table;
 pub mod text;
 pub mod time;
+pub mod usage;
 
 /// How an answer may look.
 #[derive(Debug, Clone, Copy)]

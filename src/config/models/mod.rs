@@ -102,8 +102,29 @@ pub struct Model {
     pub reasoning: bool,
     /// What it reads.
     pub input: Vec<Input>,
+    /// What its tokens cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// Headers for it alone.
     pub headers: BTreeMap<String, SecretInput>,
+}
+
+/// `models.providers.<id>.models[].cost`: dollars for a million tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Cost {
+    /// Tokens read.
+    #[schemars(range(min = 0))]
+    pub input: f64,
+    /// Tokens written.
+    #[schemars(range(min = 0))]
+    pub output: f64,
+    /// Tokens read from the provider's cache.
+    #[schemars(range(min = 0))]
+    pub cache_read: f64,
+    /// Tokens written to it.
+    #[schemars(range(min = 0))]
+    pub cache_write: f64,
 }
 
 /// What a model reads.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use openclaw_actors::agent::model::catalog::{self, Known};
 use openclaw_actors::agent::model::{ApiKind, Endpoint, Takes};
+use openclaw_actors::usage::Price;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::ModelConfigError;
 use super::{
-    AuthProfiles, CatalogMode, Credential, Input, Model, ModelApi, Provider, ProviderAuth,
+    AuthProfiles, CatalogMode, Cost, Credential, Input, Model, ModelApi, Provider, ProviderAuth,
 };
 use crate::config::agents::ModelChoice;
 use crate::config::place::{push_index, push_key};
@@ -46,6 +47,8 @@ pub struct ResolvedModel {
     pub timeout: Option<Duration>,
     /// What it can be shown.
     pub takes: Takes,
+    /// What its tokens cost, where that is configured.
+    pub price: Option<Price>,
 }
 
 /// Whether nothing about models is configured at all: only then a local model or the echo may answer.
@@ -127,6 +130,7 @@ pub fn resolve(
             .or(target.provider.max_tokens),
         timeout: target.provider.timeout_seconds.map(Duration::from_secs),
         takes: takes(model, api, &address),
+        price: model.and_then(|model| model.cost).map(price),
         endpoint: Endpoint {
             provider: target.id,
             api,
@@ -360,6 +364,15 @@ fn takes(model: Option<&Model>, api: ApiKind, address: &str) -> Takes {
         images: input.contains(&Input::Image),
         documents: input.contains(&Input::Document)
             || (input.contains(&Input::Image) && Takes::usually(api, address).documents),
+    }
+}
+
+const fn price(cost: Cost) -> Price {
+    Price {
+        input: cost.input,
+        output: cost.output,
+        cache_read: cost.cache_read,
+        cache_write: cost.cache_write,
     }
 }
 

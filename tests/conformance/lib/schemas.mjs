@@ -93,6 +93,8 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
   "chat.startup",
   "sessions.subscribe",
   "sessions.unsubscribe",
+  "usage.cost",
+  "usage.status",
 ]);
 
 /** Methods whose result has no schema in the package. */
@@ -101,6 +103,9 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "cron.remove",
   "cron.run",
   "wake",
+  "sessions.usage",
+  "usage.cost",
+  "usage.status",
   "exec.approval.request",
   "exec.approval.list",
   "exec.approval.get",

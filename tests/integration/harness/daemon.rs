@@ -112,6 +112,7 @@ pub(crate) fn resolved(model: &Model, name: &str) -> ResolvedModel {
         max_output_tokens: None,
         timeout: None,
         takes: Takes::ALL,
+        price: None,
     }
 }
 
