@@ -75,8 +75,13 @@ impl AgentRunner {
         ctx.spawn(keeping.into_actor(self).map(move |kept, act, ctx| {
             match kept {
                 Ok(Ok(parts)) => then(act, reply, parts, ctx),
-                Ok(Err(error)) => reply.error(error),
+                Ok(Err(error)) => {
+                    // It holds the key, which is free when the refusal is heard.
+                    drop(then);
+                    reply.error(error);
+                }
                 Err(error) => {
+                    drop(then);
                     tracing::error!(%error, "storing files failed");
                     reply.error(ErrorShape::unavailable(
                         "storing the files failed; try again",

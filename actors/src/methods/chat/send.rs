@@ -27,6 +27,8 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             .as_ref()
             .is_some_and(|attachments| !attachments.is_empty());
         if params.message.trim().is_empty() && !has_files {
+            // Before the refusal: whoever hears of it may use the key again.
+            drop(guard);
             return call
                 .reply
                 .error(ErrorShape::invalid("message or attachment required"));
