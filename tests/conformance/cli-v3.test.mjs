@@ -93,6 +93,21 @@ runFlows("openclaw 2026.1.30", {
         await node.close();
       }
     },
+    "cron add, list, run and rm": async (c) => {
+      const cron = async (...args) => {
+        const result = await c.cli.run(["cron", ...args, "--url", c.daemon.url, "--token", c.daemon.token]);
+        assert.equal(result.code, 0, result.stdout + result.stderr);
+        return result.stdout;
+      };
+      const name = nonce("job");
+      const what = ["--at", "20m", "--session", "main", "--system-event", "the tea is ready", "--wake", "now"];
+      const added = jsonOf(await cron("add", "--name", name, ...what, "--json"));
+      assert.equal(added.schedule.kind, "at");
+      assert.match(await cron("list"), new RegExp(added.id));
+      assert.equal(jsonOf(await cron("run", added.id, "--force")).ok, true);
+      await cron("rm", added.id, "--json");
+      assert.doesNotMatch(await cron("list"), new RegExp(added.id));
+    },
     "devices list": async (c) => {
       const deviceId = await (c.paired ??= pairDevice(c));
       const args = ["devices", "list", "--json", "--url", c.daemon.url, "--token", c.daemon.token];

@@ -177,6 +177,35 @@ runFlows("openclaw 2026.9.6", {
         assert.equal(rowOf((await list()).paired, nodeId), undefined);
       });
     },
+    "cron add, list, run, runs, status and rm": async (c) => {
+      const cron = async (...args) => jsonOf((await ok(c.blank, ["cron", ...args, "--json", ...remoteArgs(c)])).stdout);
+      const name = nonce("job");
+      const schedule = ["--cron", "0 9 * * 1-5", "--tz", "Europe/Zurich"];
+      const added = await cron("add", "--name", name, ...schedule, "--session", "isolated", "--message", "go");
+      assert.equal(added.name, name);
+      const listed = (await cron("list")).jobs.find((job) => job.id === added.id);
+      assert.deepEqual(
+        [listed.schedule.expr, listed.schedule.tz, listed.payload.message],
+        ["0 9 * * 1-5", "Europe/Zurich", "go"],
+      );
+      const wait = ["--wait", "--wait-timeout", "60s", "--poll-interval", "500ms"];
+      const { stdout } = await ok(c.blank, ["cron", "run", added.id, ...wait, ...remoteArgs(c)]);
+      const ran = jsonOf(stdout);
+      assert.equal(ran.status, "ok");
+      assert.match(ran.run.summary, new RegExp(c.reply));
+      const runs = jsonOf((await ok(c.blank, ["cron", "runs", "--id", added.id, ...remoteArgs(c)])).stdout);
+      assert.deepEqual(
+        runs.entries.map((run) => run.runId),
+        [ran.runId],
+      );
+      assert.equal((await cron("status")).jobs, 1);
+      await cron("rm", added.id);
+      assert.equal((await cron("status")).jobs, 0);
+    },
+    "system event": async (c) => {
+      const text = nonce("bell");
+      await ok(c.blank, ["system", "event", "--text", text, "--mode", "now", "--json", ...remoteArgs(c)]);
+    },
     dashboard: async (c) => {
       const before = c.daemon.log.errors.length;
       const { stdout } = await ok(c.local, ["dashboard", "--no-open", "--json"]);
