@@ -268,6 +268,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 sessions: sessions.clone(),
                 reader: store.reader().clone(),
                 views: views.clone(),
+                gateway: gateway.clone(),
                 approvals: approvals.clone(),
                 web: Arc::new(LazyLock::new(web::Client::new)),
             }),

@@ -81,6 +81,20 @@ impl Line {
         drop(owner.try_send(call));
     }
 
+    /// Asks whoever owns the method. Whether the caller may is not asked again: whoever uses this has
+    /// decided it.
+    pub(crate) fn route<M: Method>(&mut self, params: M::Params) {
+        self.asked += 1;
+        let caller = Arc::clone(&self.caller);
+        let call = Call::<M> {
+            params,
+            reply: Reply::new(self.asked.to_string(), Arc::clone(&caller), &self.gateway),
+            caller,
+        };
+        // A full mailbox drops the call, which answers for itself.
+        let _ = self.gateway.route(Box::new(call));
+    }
+
     /// The next answer to the last request.
     pub(crate) async fn next(&mut self) -> Result<Value, ErrorShape> {
         loop {

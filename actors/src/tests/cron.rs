@@ -302,3 +302,61 @@ fn wake_tells_the_main_session_and_jobs_take_an_admin() {
         );
     });
 }
+
+#[test]
+fn an_agent_makes_reminders_for_owners_and_their_runs_may_do_less() {
+    paused(async {
+        let (world, mut peer) = start().await;
+        let at = world.core.clock.now().plus(Duration::from_mins(20)).wire();
+        let invoke = |args: Value| json!({"name": "cron", "args": args});
+        let job = json!({"schedule": {"kind": "at", "atMs": at}, "payload": {"kind": "systemEvent", "text": "the tea is ready"}});
+        let add = invoke(json!({"action": "add", "job": job}));
+        let added = peer.ask("tools.invoke", &add).await["payload"].clone();
+        assert_eq!(added["ok"], true, "{added}");
+        let made = &added["output"]["details"];
+        assert_eq!(
+            (&made["name"], &made["agentId"]),
+            (&json!("the tea is ready"), &json!("main"))
+        );
+        assert_eq!(
+            (&made["sessionTarget"], &made["deleteAfterRun"]),
+            (&json!("main"), &json!(true))
+        );
+        let id = &made["id"];
+        let stored = crate::cron::load(world.store.reader()).unwrap();
+        let scopes = stored.get(id.as_str().unwrap()).unwrap().scopes;
+        assert!(scopes.grants(Scope::Write) && !scopes.grants(Scope::Admin));
+        let listed = peer
+            .ask("tools.invoke", &invoke(json!({"action": "list"})))
+            .await["payload"]
+            .clone();
+        assert_eq!(listed["output"]["details"]["total"], 1, "{listed}");
+        let patch = invoke(
+            json!({"action": "update", "id": id, "patch": {"name": "tea", "agentId": "other"}}),
+        );
+        let patched = peer.ask("tools.invoke", &patch).await["payload"].clone();
+        assert_eq!(patched["output"]["details"]["name"], "tea", "{patched}");
+        for (args, problem) in [
+            (
+                json!({"action": "add", "job": {"schedule": {"kind": "at"}, "payload": {"kind": "systemEvent", "text": "x"}}}),
+                "/schedule/at",
+            ),
+            (json!({"action": "remove"}), "`id` is missing"),
+            (json!({"action": "run", "id": "nobody"}), "not found"),
+        ] {
+            let failed = peer.ask("tools.invoke", &invoke(args)).await["payload"].clone();
+            let message = failed["error"]["message"].as_str().unwrap();
+            assert!(message.contains(problem), "{message}");
+        }
+        let end = finished(&mut peer).await;
+        assert_eq!(end["summary"], "done: the tea is ready");
+        // Nobody else's run has it.
+        let who = Who {
+            scopes: Scopes::of(&[Scope::Write]),
+            ..Who::admin()
+        };
+        let mut writer = Peer::connect(&world.core, &world.worker(), &who).await;
+        let refused = writer.ask("tools.invoke", &add).await["payload"].clone();
+        assert_eq!(refused["error"]["code"], "not_found");
+    });
+}

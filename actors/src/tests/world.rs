@@ -276,6 +276,7 @@ fn owners(
                 sessions: sessions.clone(),
                 reader: store.reader().clone(),
                 views: views.clone(),
+                gateway: gateway.clone(),
                 approvals: approvals.clone(),
                 web: Arc::new(LazyLock::new(|| Err("a test reads no web".into()))),
             })

@@ -6,6 +6,7 @@
 //! inventory is computed from the caller that began the run, never from what the model says.
 
 mod call;
+mod cron;
 mod edit;
 mod exec;
 mod policy;
@@ -32,6 +33,7 @@ pub use policy::{Group, Layer, Policy, Profile};
 use super::model::{PromptImage, ToolDefinition};
 use crate::approvals::Approvals;
 use crate::call::Caller;
+use crate::gateway::GatewayPort;
 use crate::sessions::Sessions;
 use crate::settings::{AgentSettings, Settings};
 use crate::store::StoreReader;
@@ -48,6 +50,8 @@ pub enum Risk {
     Change,
     /// Runs programs.
     Exec,
+    /// Changes what the gateway does by itself from then on.
+    Owner,
 }
 
 impl Risk {
@@ -56,7 +60,7 @@ impl Risk {
         match self {
             Self::Read | Self::Network => "low",
             Self::Change => "medium",
-            Self::Exec => "high",
+            Self::Exec | Self::Owner => "high",
         }
     }
 
@@ -65,6 +69,7 @@ impl Risk {
         match self {
             Self::Read => Scope::Read,
             Self::Network | Self::Change | Self::Exec => Scope::Write,
+            Self::Owner => Scope::Admin,
         }
     }
 
@@ -144,6 +149,8 @@ pub struct ToolDeps {
     pub reader: StoreReader,
     /// Published snapshots.
     pub views: Views,
+    /// The way to other owners.
+    pub gateway: GatewayPort,
     /// What may run on this host.
     pub approvals: Addr<Approvals>,
     /// Reads the web, and nothing of this host or its networks. Made by the first call.
@@ -260,6 +267,7 @@ impl Toolbox {
             Arc::new(write::Write),
             Arc::new(edit::Edit),
             Arc::new(exec::Exec),
+            Arc::new(cron::Cron),
             Arc::new(web_fetch::WebFetch),
             Arc::new(sessions_list::SessionsList),
             Arc::new(sessions_history::SessionsHistory),

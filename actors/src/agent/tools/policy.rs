@@ -11,17 +11,20 @@ pub enum Group {
     Web,
     /// Conversations.
     Sessions,
+    /// What runs by the clock.
+    Automation,
     /// Tools of MCP servers.
     Mcp,
 }
 
 impl Group {
     /// Every group, in the order in which lists show them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Files,
         Self::Runtime,
         Self::Web,
         Self::Sessions,
+        Self::Automation,
         Self::Mcp,
     ];
 
@@ -32,6 +35,7 @@ impl Group {
             Self::Runtime => "runtime",
             Self::Web => "web",
             Self::Sessions => "sessions",
+            Self::Automation => "automation",
             Self::Mcp => "mcp",
         }
     }
@@ -43,6 +47,7 @@ impl Group {
             Self::Runtime => "Runtime",
             Self::Web => "Web",
             Self::Sessions => "Sessions",
+            Self::Automation => "Automation",
             Self::Mcp => "MCP",
         }
     }
@@ -92,7 +97,7 @@ impl Profile {
             Self::Minimal => false,
             Self::Coding => matches!(
                 group,
-                Group::Files | Group::Runtime | Group::Web | Group::Sessions
+                Group::Files | Group::Runtime | Group::Web | Group::Sessions | Group::Automation
             ),
             Self::Messaging => matches!(group, Group::Sessions),
             Self::Full => true,

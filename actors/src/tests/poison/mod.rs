@@ -8,7 +8,7 @@ use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Context, Handler};
 use futures_util::FutureExt as _;
 use openclaw_protocol::Method;
-use openclaw_protocol::methods::{approvals, chat, device, logs, sessions, system};
+use openclaw_protocol::methods::{approvals, chat, cron, device, logs, sessions, system};
 use serde_json::{Value, json};
 
 use crate::call::{Call, Reply};
@@ -330,6 +330,48 @@ fn what_waits_for_a_yes_outlives_panics_of_its_owner_and_no_number_of_them_is_fa
         assert_eq!(answer["payload"]["decision"], "allow-once", "{answer}");
         let late = peer.ask("exec.approval.resolve", &params).await;
         assert_eq!(late["error"]["details"]["reason"], "APPROVAL_NOT_FOUND");
+        assert!(world.watch.until_fatal().now_or_never().is_none());
+    });
+}
+
+#[test]
+fn a_request_that_panics_in_the_scheduler_fails_alone() {
+    paused(fails_alone(
+        "scheduler",
+        "cron.list",
+        &json!({}),
+        |world, peer| {
+            let (owner, params) = (&world.owners.scheduler, json!({}));
+            detour::<cron::CronList, _>(peer, world, owner, &params);
+        },
+    ));
+}
+
+#[test]
+fn jobs_and_their_runs_outlive_panics_of_the_scheduler() {
+    paused(async {
+        let (world, mut peer) = busy().await;
+        let job = json!({
+            "name": "look", "schedule": {"kind": "every", "everyMs": 60_000},
+            "sessionTarget": "isolated", "wakeMode": "now",
+            "payload": {"kind": "agentTurn", "message": "one two three four five six"},
+        });
+        let job = peer.ask("cron.add", &job).await["payload"].clone();
+        let begun = peer.ask("cron.run", &json!({"id": job["id"]})).await["payload"].clone();
+        assert_eq!(begun["enqueued"], true, "{begun}");
+        for _ in 0..4 {
+            let poisoned = world.owners.scheduler.send(Poison(PoisonKind::Panic));
+            assert!(poisoned.await.is_err());
+        }
+        // The run that was under way, then the one of the clock.
+        for run in 0..2 {
+            let fits =
+                |frame: &Value| is_event(frame, "cron") && frame["payload"]["action"] == "finished";
+            let frames = peer.until(fits).await;
+            let end = &frames.last().unwrap()["payload"];
+            assert_eq!(end["status"], "ok", "{end}");
+            assert_eq!(run == 0, end["runId"] == begun["runId"], "{end}");
+        }
         assert!(world.watch.until_fatal().now_or_never().is_none());
     });
 }
