@@ -200,3 +200,61 @@ async fn where_nothing_is_refused_the_oldest_share_a_run() {
     }
     assert_eq!(model.journal().len(), 2);
 }
+
+#[tokio::test]
+async fn a_steering_message_is_heard_with_the_results_of_tools() {
+    let mut model = Model::start().await;
+    let daemon = Daemon::start(Plan::with_model(&model));
+    let mut client = daemon.client().await;
+    client
+        .call("chat.send", with_mode("first", "k1", "steer"))
+        .await;
+    let ask = model.asked().await;
+    for (text, run, mode) in [
+        ("rather that", "k2", "steer"),
+        ("in a run of its own", "k3", "followup"),
+        ("behind that", "k4", "steer"),
+    ] {
+        client.call("chat.send", with_mode(text, run, mode)).await;
+    }
+    settled(&mut client).await;
+    ask.call("sessions_list", &json!({})).await;
+    let mut ask = model.asked().await;
+    let roles = |ask: &crate::harness::model::Ask| -> Vec<String> {
+        ask.conversation()
+            .into_iter()
+            .map(|(role, _)| role)
+            .collect()
+    };
+    assert_eq!(roles(&ask), ["user", "assistant", "tool", "user"]);
+    assert_eq!(ask.prompt, "rather that");
+    let waiting = client
+        .call("chat.history", json!({ "sessionKey": "main" }))
+        .await;
+    assert_eq!(waiting["pendingInputs"]["total"], 2, "{waiting}");
+    ask.text("as you like").await;
+    ask.done().await;
+    let end = client.chat("k1", "final").await;
+    assert_eq!(end["message"]["content"][0]["text"], "as you like");
+    let taken_in = client.chat("k2", "final").await;
+    assert!(taken_in.get("message").is_none(), "{taken_in}");
+    for run in ["k1", "k2"] {
+        let ended = client.call("agent.wait", json!({ "runId": run })).await;
+        assert_eq!(ended["status"], "ok", "{ended}");
+    }
+    // Later runs see it where it was heard.
+    let mut ask = model.asked().await;
+    assert_eq!(
+        roles(&ask),
+        ["user", "assistant", "tool", "user", "assistant", "user"]
+    );
+    assert_eq!(ask.conversation()[3].1, "rather that");
+    assert_eq!(ask.prompt, "in a run of its own");
+    ask.text("three").await;
+    ask.done().await;
+    client.chat("k3", "final").await;
+    let mut ask = model.asked().await;
+    ask.text("four").await;
+    ask.done().await;
+    client.chat("k4", "final").await;
+}

@@ -42,7 +42,7 @@ fn stored_end(own: Option<&Value>, end: &End, answered_twice: bool) -> Stored {
 
 /// Commits the end, then tells everyone.
 pub(super) async fn finish(
-    turn: Turn,
+    mut turn: Turn,
     deps: RunnerDeps,
     emitter: &Emitter,
     started_at: u64,
@@ -71,6 +71,10 @@ pub(super) async fn finish(
     for row in &mut end.cut_off {
         row.meta.get_or_insert_default().run_id = Some(turn.run_id.to_string());
     }
+    if let Some(row) = &mut end.row {
+        turn.steering.mark(row);
+    }
+    turn.joined.extend(turn.steering.duties());
     let stored = stored_end(turn.stored.as_ref(), &end, turn.reply.is_some());
     let committed = commit_patiently(&turn, &deps, &end, &stored).await;
     let Turn {

@@ -21,6 +21,7 @@ pub mod prompt;
 mod rounds;
 pub mod run;
 pub mod state;
+mod steer;
 mod system;
 mod take;
 pub mod tools;
@@ -53,6 +54,7 @@ use crate::views::Views;
 use intake::Intake;
 use run::{Finished, StopCause, Turn};
 use state::RunnerState;
+use steer::Steering;
 use tools::{Origin, Toolbox};
 
 /// What the runner works with.
@@ -274,6 +276,7 @@ impl AgentRunner {
                 timeout,
                 queue_mode: queue_mode.or(appended.queue_mode).unwrap_or(queue.mode),
                 joined: Vec::new(),
+                steering: Steering::default(),
                 stored,
                 text,
                 open_calls: Arc::default(),

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::attached::{self, Files};
 use super::model::{PromptImage, PromptMessage, PromptPart, PromptRole, ToolCall, ToolResult};
+use super::steer;
 use crate::media::Reference;
 
 /// Key of a stored call under which its provider's signature is kept.
@@ -31,24 +32,37 @@ pub fn turns(rows: Vec<Message>, asked: u64, from: u64) -> Vec<(u64, Message)> {
         .filter(|row| row.role == MessageRole::User)
         .filter_map(|row| place(row).and_then(|(seq, run)| Some((run?, seq))))
         .collect();
-    let mut turns: Vec<((u64, u64), Message)> = rows
+    let turn_of = |run: Option<&String>, seq| match run.map(|run| questions.get(run).copied()) {
+        Some(Some(turn)) => Some(turn),
+        Some(None) if from > 1 => None,
+        _ => Some(seq),
+    };
+    // What a model heard in the middle of a run stands there, before the row that it wrote next.
+    let mut heard: HashMap<u64, (Option<u64>, u64)> = HashMap::new();
+    for row in &rows {
+        if let Some((at, run)) = place(row) {
+            let turn = turn_of(run.as_ref(), at);
+            heard.extend(steer::heard(row).map(|seq| (seq, (turn, at))));
+        }
+    }
+    let mut turns: Vec<((u64, u64, bool, u64), Message)> = rows
         .into_iter()
         .filter_map(|row| {
             let (seq, run) = place(&row)?;
             if row.meta.as_ref()?.command == Some(true) {
                 return None;
             }
-            let turn = match run.map(|run| questions.get(&run).copied()) {
-                Some(Some(turn)) => turn,
-                Some(None) if from > 1 && row.role != MessageRole::User => return None,
-                _ => seq,
+            let (turn, at) = match heard.get(&seq) {
+                Some((turn, at)) => ((*turn)?, *at),
+                None if row.role == MessageRole::User => (seq, seq),
+                None => (turn_of(run.as_ref(), seq)?, seq),
             };
             let seen = turn >= from && (turn < asked || seq == asked);
-            seen.then_some(((turn, seq), row))
+            seen.then_some(((turn, at, at == seq, seq), row))
         })
         .collect();
     turns.sort_by_key(|(place, _)| *place);
-    let numbered = turns.into_iter().map(|((turn, _), row)| (turn, row));
+    let numbered = turns.into_iter().map(|((turn, ..), row)| (turn, row));
     numbered.collect()
 }
 
@@ -201,6 +215,35 @@ mod tests {
             .collect();
         let expected = [(2, "second"), (2, "two"), (3, "third")];
         assert_eq!(kept, expected.map(|(turn, text)| (turn, text.to_owned())));
+    }
+
+    #[test]
+    fn what_steered_a_run_stands_where_its_model_heard_it() {
+        let mut heard = row(6, MessageRole::Assistant, "as you say", Some("a"));
+        let meta = heard.meta.get_or_insert_default();
+        meta.other
+            .insert("steered".into(), serde_json::json!([3, 5]));
+        let rows = || {
+            vec![
+                row(1, MessageRole::User, "go", Some("a")),
+                calls(2, &["x"]),
+                row(3, MessageRole::User, "not there", Some("b")),
+                answer_to(4, "x"),
+                row(5, MessageRole::User, "here", Some("c")),
+                heard.clone(),
+                row(7, MessageRole::User, "next", Some("d")),
+            ]
+        };
+        let places = |from| -> Vec<(u64, u64)> {
+            let rows = turns(rows(), 7, from);
+            let seq = |row: &Message| row.meta.as_ref().and_then(|meta| meta.seq).unwrap();
+            rows.iter().map(|(turn, row)| (*turn, seq(row))).collect()
+        };
+        assert_eq!(
+            places(1),
+            [(1, 1), (1, 2), (1, 4), (1, 3), (1, 5), (1, 6), (7, 7)]
+        );
+        assert_eq!(places(7), [(7, 7)], "it goes with its run");
     }
 
     fn calls(seq: u64, ids: &[&str]) -> Message {

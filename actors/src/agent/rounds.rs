@@ -136,6 +136,9 @@ impl<'a> Job<'a> {
                 .push(PromptMessage::of(PromptRole::Assistant, spoken));
             let results = self.results(calls, round >= MAX_ROUNDS).await?;
             ask.conversation.push(PromptMessage::results(results));
+            if round < MAX_ROUNDS {
+                ask.conversation.extend(self.steered().await?);
+            }
         }
         unreachable!("the rounds are counted without end")
     }
@@ -162,9 +165,12 @@ impl<'a> Job<'a> {
         };
         self.begun.set(true);
         self.open_calls(|list| list.extend(calls.iter().map(open)));
+        self.turn.steering.mark(&mut row);
         let stored = self.append(row).await;
         if stored.is_err() {
             self.open_calls(Vec::clear);
+        } else {
+            self.turn.steering.noted();
         }
         stored
     }

@@ -23,6 +23,7 @@ use super::generate::{Answer, Ask, NoAnswer, Source};
 use super::model::ErrorKind;
 use super::prompt;
 use super::rounds::{Job, OpenCall};
+use super::steer::Steering;
 use super::system;
 use super::tools::Origin;
 use crate::call::Reply;
@@ -80,6 +81,8 @@ pub struct Turn {
     pub queue_mode: QueueMode,
     /// Earlier messages that this run answers too.
     pub joined: Vec<Joined>,
+    /// Later messages that this run took in.
+    pub steering: Steering,
     /// See [`super::Incoming::stored`].
     pub stored: Option<Value>,
     /// The text so far, shared with readers.
@@ -96,6 +99,8 @@ pub struct Joined {
     pub serial: u64,
     /// The request's idempotency key.
     pub run_id: Arc<str>,
+    /// Number of its message.
+    pub(super) user_seq: u64,
     pub(super) guard: KeyGuard,
     pub(super) reply: Option<Reply<Agent>>,
     pub(super) stored: Option<Value>,
@@ -104,16 +109,28 @@ pub struct Joined {
 impl Turn {
     /// Answers the messages of an earlier turn together with its own.
     pub fn join(&mut self, earlier: Self) {
-        let mut joined = earlier.joined;
-        joined.push(Joined {
-            serial: earlier.serial,
-            run_id: earlier.run_id,
-            guard: earlier.guard,
-            reply: earlier.reply,
-            stored: earlier.stored,
-        });
+        let mut joined = earlier.into_joined();
         joined.append(&mut self.joined);
         self.joined = joined;
+    }
+
+    /// This message and those that it carries, for another run that answers them.
+    pub(super) fn into_joined(self) -> Vec<Joined> {
+        let mut joined = self.joined;
+        joined.push(Joined {
+            serial: self.serial,
+            run_id: self.run_id,
+            user_seq: self.user_seq,
+            guard: self.guard,
+            reply: self.reply,
+            stored: self.stored,
+        });
+        joined
+    }
+
+    /// Whether it may be heard in the middle of a run.
+    pub(super) fn steers(&self) -> bool {
+        self.queue_mode == QueueMode::Steer && self.timeout.is_none() && self.extra_system.is_none()
     }
 
     /// The gateway is stopping: the keys stay accepted, and the next start calls them interrupted.
@@ -167,12 +184,14 @@ pub struct Ended {
 /// Runs a turn to its end, whatever happens: a lane must never wait for a run that is gone.
 pub async fn drive_safely(turn: Turn, deps: RunnerDeps) -> Finished {
     let (run_id, clock) = (turn.run_id.to_string(), Arc::clone(&deps.clock));
-    let joined: Vec<(u64, Arc<str>)> = turn
+    let steering = turn.steering.clone();
+    let mut joined: Vec<(u64, Arc<str>)> = turn
         .joined
         .iter()
         .map(|joined| (joined.serial, Arc::clone(&joined.run_id)))
         .collect();
     let driven = AssertUnwindSafe(drive(turn, deps)).catch_unwind().await;
+    joined.extend(steering.ids());
     let ended = driven.unwrap_or_else(|_| {
         let now = u64::try_from(clock.now().get()).unwrap_or_default();
         tracing::error!(run_id, "the end of a run panicked; its result is lost");

@@ -189,6 +189,20 @@ impl RunnerState {
         gathered
     }
 
+    /// Takes the messages that wait next in a lane for the run `carrier`, which answers them too.
+    pub fn take_in(&mut self, carrier: u64, key: &str, may: impl Fn(&Turn) -> bool) -> Vec<Turn> {
+        let taken = self.lanes.take_while(key, may);
+        for turn in &taken {
+            let joined = turn.joined.iter().map(|joined| joined.serial);
+            for serial in joined.chain([turn.serial]) {
+                if let Some(run) = self.runs.get_mut(&serial) {
+                    run.carrier = Some(carrier);
+                }
+            }
+        }
+        taken
+    }
+
     fn join(&mut self, earlier: Turn, mut later: Turn) -> Turn {
         later.join(earlier);
         for joined in &later.joined {

@@ -163,6 +163,16 @@ impl Ask {
             .await;
     }
 
+    /// Calls a tool, and ends the answer.
+    pub(crate) async fn call(mut self, name: &str, arguments: &Value) {
+        let call = json!({ "index": 0, "id": "call_1", "type": "function", "function": { "name": name, "arguments": arguments.to_string() } });
+        self.chunk(json!({ "id": "c", "object": "chat.completion.chunk", "model": "m1", "choices": [{ "index": 0, "delta": { "tool_calls": [call] }, "finish_reason": null }] }))
+            .await;
+        self.chunk(json!({ "id": "c", "object": "chat.completion.chunk", "model": "m1", "choices": [{ "index": 0, "delta": {}, "finish_reason": "tool_calls" }] }))
+            .await;
+        self.write("data: [DONE]\n\n").await;
+    }
+
     /// Ends the answer.
     pub(crate) async fn done(mut self) {
         self.chunk(json!({ "id": "c", "object": "chat.completion.chunk", "model": "m1", "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] }))
