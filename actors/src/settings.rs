@@ -11,6 +11,7 @@ use openclaw_protocol::methods::common::ModelDefaults;
 use openclaw_protocol::methods::models::ModelChoice;
 use serde_json::Value;
 
+use crate::agent::model::thinking::Thinking;
 use crate::agent::model::{Endpoint, Takes};
 use crate::agent::tools::Policy;
 use crate::dedupe::state::Bounds;
@@ -144,6 +145,8 @@ pub struct AgentSettings {
     pub row: AgentSummary,
     /// Which model answers.
     pub model: ModelPlan,
+    /// How much its models think where nobody chose it; what they find right when unset.
+    pub thinking: Option<Thinking>,
     /// What every run of it begins with.
     pub system_prompt: Option<String>,
     /// The folder that its files are in, and its tools work in.
@@ -275,6 +278,7 @@ pub mod testing {
                     thinking_default: None,
                 },
                 model: ModelPlan::Unconfigured,
+                thinking: None,
                 system_prompt: None,
                 workspace: None,
                 tools: Policy::default(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
+use openclaw_actors::agent::model::thinking::Thinking;
 use openclaw_actors::dedupe::state::Bounds;
 use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
 use openclaw_actors::limiter::failures::RateLimit;
@@ -182,6 +183,8 @@ fn agent(
         .primary
         .clone()
         .unwrap_or_else(|| "openclaw/echo".to_owned());
+    let thinking = entry.thinking_default.or(defaults.thinking_default);
+    let thinking = thinking.map(Into::into);
     AgentSettings {
         id: id.to_owned(),
         row: AgentSummary {
@@ -202,9 +205,10 @@ fn agent(
                 primary,
                 fallbacks: (!chosen.fallbacks.is_empty()).then(|| chosen.fallbacks.clone()),
             },
-            thinking_default: None,
+            thinking_default: thinking.map(|level: Thinking| level.name().to_owned()),
         },
         model: plan(loaded, env, profiles, id),
+        thinking,
         system_prompt: defaults.additional_system_prompt.clone(),
         workspace: Some(workspace(loaded, id, entry)),
         tools: config.tools.policy(&entry.tools),

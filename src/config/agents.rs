@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use openclaw_actors::agent::model::thinking::Thinking as Level;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -256,6 +257,21 @@ pub enum Thinking {
     Adaptive,
     Max,
     Ultra,
+}
+
+impl From<Thinking> for Level {
+    fn from(thinking: Thinking) -> Self {
+        match thinking {
+            Thinking::Off => Self::Off,
+            Thinking::Minimal => Self::Minimal,
+            Thinking::Low => Self::Low,
+            Thinking::Medium => Self::Medium,
+            Thinking::High => Self::High,
+            Thinking::Xhigh => Self::Xhigh,
+            Thinking::Adaptive => Self::Adaptive,
+            Thinking::Max | Thinking::Ultra => Self::Max,
+        }
+    }
 }
 
 #[cfg(test)]

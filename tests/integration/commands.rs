@@ -168,7 +168,69 @@ async fn agent_gets_the_answer_of_a_command_as_its_result() {
     assert_eq!(
         names,
         [
-            "help", "status", "stop", "new", "reset", "compact", "model", "queue"
+            "help", "status", "stop", "new", "reset", "compact", "model", "think", "queue"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_session_says_how_much_its_model_thinks() {
+    let mut model = Model::start().await;
+    let daemon = Daemon::start(Plan::with_model(&model));
+    let mut client = daemon.client().await;
+    let effort = async |model: &mut Model, client: &mut Socket, params: Value| {
+        let run = params["idempotencyKey"].as_str().expect("a run").to_owned();
+        client.call("chat.send", params).await;
+        let mut ask = model.asked().await;
+        let told = ask.body["reasoning_effort"].clone();
+        ask.text("ok").await;
+        ask.done().await;
+        client.chat(&run, "final").await;
+        told
+    };
+    let plain = effort(&mut model, &mut client, message("main", "hi", "k1")).await;
+    assert_eq!(
+        plain,
+        Value::Null,
+        "nothing is said where nothing is chosen"
+    );
+    client
+        .call("chat.send", message("main", "/think high", "k2"))
+        .await;
+    let told = client.chat("k2", "final").await;
+    assert!(
+        told.to_string().contains("Thinking of this session: high."),
+        "{told}"
+    );
+    let chosen = effort(&mut model, &mut client, message("main", "hi", "k3")).await;
+    assert_eq!(chosen, "high");
+    let mut own = message("main", "hi", "k4");
+    own["thinking"] = "low".into();
+    assert_eq!(effort(&mut model, &mut client, own).await, "low");
+    let history = client
+        .call("chat.history", json!({ "sessionKey": "main" }))
+        .await;
+    assert_eq!(history["thinkingLevel"], "high");
+
+    let patch = |level: Value| json!({ "key": "main", "thinkingLevel": level });
+    let refused = client.refused("sessions.patch", patch("deep".into())).await;
+    assert!(
+        refused["message"].to_string().contains("/thinkingLevel"),
+        "{refused}"
+    );
+    let patched = client.call("sessions.patch", patch("xhigh".into())).await;
+    assert_eq!(patched["entry"]["thinkingLevel"], "xhigh");
+    // A model that cannot be told is asked without.
+    client.call("chat.send", message("main", "hi", "k5")).await;
+    let ask = model.asked().await;
+    assert_eq!(ask.body["reasoning_effort"], "xhigh");
+    let problem = "Unsupported value: 'reasoning_effort' does not support 'xhigh' with this model.";
+    ask.fail("400 Bad Request", "", problem).await;
+    let mut ask = model.asked().await;
+    assert_eq!(ask.body["reasoning_effort"], Value::Null);
+    ask.text("ok").await;
+    ask.done().await;
+    client.chat("k5", "final").await;
+    let patched = client.call("sessions.patch", patch(Value::Null)).await;
+    assert_eq!(patched["entry"]["thinkingLevel"], Value::Null);
 }

@@ -175,6 +175,7 @@ async fn commit_patiently(
                 session_id: Arc::clone(&turn.session_id),
                 last_seq: 0,
                 model: None,
+                thinking: None,
                 queue_mode: None,
                 events: Vec::new(),
             });

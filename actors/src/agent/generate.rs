@@ -6,6 +6,7 @@ use openclaw_protocol::methods::message::Usage as WireUsage;
 
 use super::echo;
 use super::model::retry::{Attempt, RetryPolicy, Verdict};
+use super::model::thinking::Thinking;
 use super::model::{
     self, Fault, ModelError, ModelRequest, ModelTimeouts, PromptMessage, Takes, ToolCall,
     ToolDefinition, budget, ollama,
@@ -32,6 +33,8 @@ pub struct Ask<'a> {
     pub conversation: Vec<PromptMessage>,
     /// The tools that the model may call.
     pub tools: Vec<ToolDefinition>,
+    /// How much the model thinks; what it finds right when unset.
+    pub thinking: Option<Thinking>,
     /// Most tokens of a request, where the model takes less than it says.
     pub room: Option<u64>,
     /// The HTTP client, or why there is none.
@@ -250,7 +253,15 @@ async fn ask_once(
     page: Page<'_>,
 ) -> Result<Taken, Failed> {
     let mut request = request(ask, model);
-    let stream = match model::stream(http, request.clone()).await {
+    let mut first = model::stream(http, request.clone()).await;
+    if let Err(error) = &first
+        && refuses_thinking(&error.fault)
+        && request.thinking.take().is_some()
+    {
+        tracing::warn!(model = %model.model, "this model cannot be told how much to think; asking it without that");
+        first = model::stream(http, request.clone()).await;
+    }
+    let stream = match first {
         Err(error) if refuses_tools(&error.fault) && !request.tools.is_empty() => {
             tracing::warn!(model = %model.model, "this model takes no tools; asking it without them");
             request.tools = Vec::new();
@@ -278,6 +289,7 @@ fn request(ask: &Ask<'_>, model: &ResolvedModel) -> ModelRequest {
     budget::shrink(&mut request.messages, share);
     withhold(&mut request.messages, model.takes);
     request.max_output_tokens = model.max_output_tokens;
+    request.thinking = ask.thinking;
     request.context_window = u32::try_from(model.context_tokens).ok();
     request.timeouts = timeouts(model, ask.deadline);
     request
@@ -286,6 +298,17 @@ fn request(ask: &Ask<'_>, model: &ResolvedModel) -> ModelRequest {
 /// Whether a model cannot be given tools at all; small local ones say so in these words.
 fn refuses_tools(fault: &Fault) -> bool {
     matches!(fault, Fault::BadRequest { detail, .. } if detail.contains("does not support tools"))
+}
+
+/// Whether a model refuses to be told how much to think. Each server has its own words for it.
+fn refuses_thinking(fault: &Fault) -> bool {
+    let Fault::BadRequest { detail, .. } = fault else {
+        return false;
+    };
+    let detail = detail.to_lowercase();
+    ["think", "reasoning", "effort"]
+        .iter()
+        .any(|word| detail.contains(word))
 }
 
 /// Whether a model refuses what was shown to it. Each server has its own words for it.

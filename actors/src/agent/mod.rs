@@ -213,6 +213,7 @@ impl AgentRunner {
             Ok(op) => op,
             Err(error) => return reply.error(crate::methods::store_error(&error)),
         };
+        let thinking = model::thinking::noted(&incoming.row);
         let draft = Draft {
             key: Arc::clone(&incoming.session.canonical),
             agent_id: incoming.session.agent.clone(),
@@ -268,6 +269,7 @@ impl AgentRunner {
                 session,
                 session_id: appended.session_id,
                 model: appended.model,
+                thinking: thinking.or(appended.thinking),
                 user_seq: appended.last_seq,
                 guard,
                 origin,

@@ -21,6 +21,7 @@ use super::end::Outcome;
 use super::finish::finish;
 use super::generate::{Answer, Ask, NoAnswer, Source};
 use super::model::ErrorKind;
+use super::model::thinking::Thinking;
 use super::prompt;
 use super::rounds::{Job, OpenCall};
 use super::steer::Steering;
@@ -75,6 +76,8 @@ pub struct Turn {
     pub extra_system: Option<String>,
     /// The model that was chosen for the session when the message came.
     pub model: Option<String>,
+    /// How much it thinks: what the message says, else what was chosen for the session then.
+    pub thinking: Option<Thinking>,
     /// The run's own time limit.
     pub timeout: Option<Duration>,
     /// What becomes of it while another run of its session is under way.
@@ -294,6 +297,7 @@ async fn generate(
         summary: None,
         conversation: Vec::new(),
         tools: job.definitions(),
+        thinking: turn.thinking.or(agent.thinking),
         room: None,
         http: &deps.http,
         ollama: deps.ollama.clone(),

@@ -5,6 +5,8 @@ use openclaw_protocol::Scope;
 use openclaw_protocol::methods::chat::{ChatCommand, QueueMode};
 use openclaw_protocol::methods::commands::{CommandArg, CommandArgChoice, CommandArgKind};
 
+use crate::agent::model::thinking::Thinking;
+
 /// What a command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
@@ -20,6 +22,8 @@ pub enum Name {
     Status,
     /// Shows or chooses the model.
     Model,
+    /// Shows or chooses how much the model thinks.
+    Think,
     /// Shows or chooses what becomes of a message that comes during a run.
     Queue,
     /// Lists the commands.
@@ -97,6 +101,17 @@ pub const ALL: &[Spec] = &[
         category: "options",
         description: "Show or choose the model of this session; `default` gives the agent's own back",
         argument: Some(("model", "provider/model, an alias, or default")),
+    },
+    Spec {
+        name: Name::Think,
+        words: &["think", "thinking", "t"],
+        scope: Scope::Write,
+        category: "options",
+        description: "Show or choose how much the model thinks in this session; `default` gives the agent's own back",
+        argument: Some((
+            "level",
+            "off, minimal, low, medium, high, xhigh, adaptive, max or default",
+        )),
     },
     Spec {
         name: Name::Queue,
@@ -177,6 +192,22 @@ pub fn queue_mode(written: &str) -> Result<Option<QueueMode>, String> {
 }
 
 impl Spec {
+    fn choices(&self) -> Option<Vec<CommandArgChoice>> {
+        let words: Vec<&str> = match self.name {
+            Name::Queue => vec!["steer", "followup", "collect", "interrupt", "default"],
+            Name::Think => {
+                let levels = Thinking::ALL.map(Thinking::name);
+                levels.into_iter().chain(["default"]).collect()
+            }
+            _ => return None,
+        };
+        let choice = |word: &str| CommandArgChoice {
+            value: word.to_owned(),
+            label: word.to_owned(),
+        };
+        Some(words.into_iter().map(choice).collect())
+    }
+
     fn row(&self, with_args: bool) -> ChatCommand {
         let argument = self.argument.filter(|_| with_args);
         ChatCommand {
@@ -193,23 +224,12 @@ impl Spec {
                     description: description.to_owned(),
                     kind: CommandArgKind::String,
                     required: Some(false),
-                    choices: (self.name == Name::Queue).then(modes),
+                    choices: self.choices(),
                     dynamic: (self.name == Name::Model).then_some(true),
                 }]
             }),
         }
     }
-}
-
-fn modes() -> Vec<CommandArgChoice> {
-    let choice = |mode: &&str| CommandArgChoice {
-        value: (*mode).to_owned(),
-        label: (*mode).to_owned(),
-    };
-    ["steer", "followup", "collect", "interrupt", "default"]
-        .iter()
-        .map(choice)
-        .collect()
 }
 
 #[cfg(test)]

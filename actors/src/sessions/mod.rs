@@ -26,6 +26,7 @@ use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::methods::message::MessageRole;
 use openclaw_protocol::methods::sessions::SessionRow;
 
+use crate::agent::model::thinking::Thinking;
 use crate::clock::{Millis, SharedClock, SharedEntropy};
 use crate::event::{Audience, Class, EventOut, PlainV4};
 use crate::gateway::GatewayPort;
@@ -179,6 +180,8 @@ pub struct Appended {
     pub last_seq: u64,
     /// The model that was chosen for the session.
     pub model: Option<String>,
+    /// How much models think, where somebody chose it for the session.
+    pub thinking: Option<Thinking>,
     /// What becomes of a message that comes during a run, where the session has its own mode.
     pub queue_mode: Option<QueueMode>,
     /// What listeners have to be told, after the asking owner's own reply.
@@ -238,6 +241,7 @@ impl Sessions {
         let (deps, key) = (self.deps.clone(), Arc::clone(key));
         Box::pin(async move {
             let model = record.as_ref().and_then(|record| record.model.clone());
+            let thinking = record.as_ref().and_then(|record| record.thinking);
             let queue_mode = record.as_ref().and_then(|record| record.queue_mode);
             deps.settle(record, commit.await)?;
             let last_seq = rows.last().map_or(0, |(seq, _)| *seq);
@@ -246,6 +250,7 @@ impl Sessions {
                 session_id,
                 last_seq,
                 model,
+                thinking,
                 queue_mode,
                 events,
             })

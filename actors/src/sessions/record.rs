@@ -9,6 +9,7 @@ use openclaw_protocol::methods::sessions::{SessionKind, SessionRow, SessionStatu
 use serde::{Deserialize, Serialize};
 
 use super::compact::Compacted;
+use crate::agent::model::thinking::Thinking;
 use crate::media;
 use crate::store::{Op, StoreError, Table, keys};
 
@@ -52,6 +53,9 @@ pub struct Record {
     /// The model that a person chose for it, `provider/model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// How much models think in it, as a person chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
     /// From where on models see its transcript as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compacted: Option<Compacted>,
@@ -202,6 +206,7 @@ impl Record {
                 .or_else(|| last.and_then(|run| run.provider.clone()))
                 .or_else(|| defaults.model_provider.clone()),
             context_tokens: defaults.context_tokens,
+            thinking_level: self.thinking.map(|level| level.name().to_owned()),
             queue_mode: self.queue_mode,
             ..SessionRow::default()
         }

@@ -209,6 +209,7 @@ impl Index {
             last_run: None,
             model: None,
             compacted: None,
+            thinking: None,
             queue_mode: None,
             archived: false,
             pinned: false,

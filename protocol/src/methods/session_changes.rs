@@ -57,6 +57,14 @@ pub struct SessionsPatchParams {
     )]
     #[schemars(with = "Nullable<String>")]
     pub model: Option<Nullable<String>>,
+    /// How much models think in it: off, minimal, low, medium, high, xhigh, adaptive or max.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Nullable<String>")]
+    pub thinking_level: Option<Nullable<String>>,
     /// Whether lists leave it out unless asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,

@@ -19,6 +19,7 @@ use openclaw_protocol::{ErrorShape, Method};
 use serde_json::json;
 
 use super::emit::ChatBody;
+use super::model::thinking::Thinking;
 use super::run::Ended;
 use super::{AgentRunner, Incoming, echo};
 use crate::call::Reply;
@@ -30,7 +31,7 @@ use crate::sessions::change::{Apply, BeginAnew, Change, Changed, RowOf};
 use crate::sessions::keys::SessionKey;
 use crate::sessions::state::Draft;
 use crate::sessions::{Append, Appended};
-use words::{Facts, choose, models_text, queue_text};
+use words::{Facts, choose, models_text, queue_text, thinking_text};
 
 /// Model name of the gateway's own answers.
 const MODEL: &str = "gateway-command";
@@ -119,6 +120,7 @@ impl AgentRunner {
             Name::Status => self.status(session),
             Name::Compact => self.shorten(session, rest),
             Name::Model => self.model(session, rest),
+            Name::Think => self.think(session, rest),
             Name::Queue => self.queue(session, rest),
         }
     }
@@ -204,6 +206,38 @@ impl AgentRunner {
             text,
             Box::new(move |_, record| {
                 record.model = chosen;
+                Ok(())
+            }),
+        )
+    }
+
+    fn think(&self, session: &SessionKey, rest: &str) -> Doing {
+        let settings = self.deps.views.settings.load();
+        let agent = settings.agent(&session.agent);
+        let configured = agent.and_then(|agent| agent.thinking);
+        if rest.is_empty() {
+            let asked = self
+                .deps
+                .sessions
+                .send(RowOf(Arc::clone(&session.canonical)));
+            return Box::pin(async move {
+                let known = asked.await.map_err(|_| restarting())?;
+                let own = known.and_then(|(_, record)| record.thinking);
+                Ok(thinking_text(own, configured).into())
+            });
+        }
+        let level = match rest {
+            "default" | "reset" => None,
+            written => match Thinking::read(written) {
+                Ok(level) => Some(level),
+                Err(problem) => return now(problem),
+            },
+        };
+        self.change(
+            session,
+            thinking_text(level, configured),
+            Box::new(move |_, record| {
+                record.thinking = level;
                 Ok(())
             }),
         )

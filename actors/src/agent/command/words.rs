@@ -3,6 +3,7 @@
 use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::methods::sessions::SessionRow;
 
+use crate::agent::model::thinking::Thinking;
 use crate::sessions::keys::SessionKey;
 use crate::sessions::record::Record;
 use crate::settings::Settings;
@@ -64,6 +65,14 @@ pub(super) fn queue_text(own: Option<QueueMode>, configured: QueueMode) -> Strin
     match own {
         Some(mode) => format!("Queue mode of this session: {}.", name_of(mode)),
         None => format!("Queue mode: {} (as configured).", name_of(configured)),
+    }
+}
+
+pub(super) fn thinking_text(own: Option<Thinking>, configured: Option<Thinking>) -> String {
+    match (own, configured) {
+        (Some(level), _) => format!("Thinking of this session: {}.", level.name()),
+        (None, Some(level)) => format!("Thinking: {} (as configured).", level.name()),
+        (None, None) => "Thinking: as the model finds right.".into(),
     }
 }
 

@@ -274,6 +274,7 @@ impl Compaction<'_> {
             summary: None,
             conversation: Vec::new(),
             tools: Vec::new(),
+            thinking: None,
             room: None,
             http: &self.deps.http,
             ollama: self.deps.ollama.clone(),

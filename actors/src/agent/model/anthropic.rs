@@ -13,7 +13,7 @@ use super::request::{
     StopReason, ToolResult,
 };
 use super::transport::{Call, key_header};
-use super::{url, vendor};
+use super::{thinking, url, vendor};
 
 const VERSION: &str = "2023-06-01";
 /// The API insists on a limit; every current model takes this one.
@@ -36,6 +36,7 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
         let tool = |tool: &super::ToolDefinition| json!({"name": tool.name, "description": tool.description, "input_schema": tool.parameters});
         body["tools"] = request.tools.iter().map(tool).collect();
     }
+    thinking::anthropic(request, &mut body, DEFAULT_MAX_TOKENS);
     let name = HeaderName::from_static("x-api-key");
     let mut headers = key_header(endpoint.api_key.as_ref(), name, "")?;
     headers.insert("anthropic-version", HeaderValue::from_static(VERSION));

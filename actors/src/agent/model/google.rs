@@ -13,7 +13,7 @@ use super::request::{
     StopReason, Usage,
 };
 use super::transport::{Call, key_header};
-use super::{url, vendor};
+use super::{thinking, url, vendor};
 
 /// Builds the call. The key goes into a header: addresses end up in logs.
 pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
@@ -31,6 +31,7 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
     if let Some(limit) = request.max_output_tokens {
         body["generationConfig"] = json!({"maxOutputTokens": limit});
     }
+    thinking::google(request, &mut body);
     let name = HeaderName::from_static("x-goog-api-key");
     let headers = key_header(endpoint.api_key.as_ref(), name, "")?;
     let address = address(&endpoint.base_url, &request.model)?;

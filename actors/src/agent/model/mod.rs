@@ -31,6 +31,7 @@ pub mod retry;
 mod sse;
 #[cfg(test)]
 mod tests;
+pub mod thinking;
 #[cfg(test)]
 mod tool_tests;
 mod transport;

@@ -10,7 +10,7 @@ use super::decode::{Decode, Progress, Tail, parse, push_text, push_thinking};
 use super::error::Fault;
 use super::request::{ModelEvent, ModelRequest, PromptMessage, PromptRole, StopReason, Usage};
 use super::transport::{Call, bearer};
-use super::{url, vendor};
+use super::{thinking, url, vendor};
 
 /// Where Ollama listens unless it is told otherwise.
 pub const DEFAULT_BASE_URL: &str = "http://127.0.0.1:11434";
@@ -39,6 +39,7 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
     if !request.tools.is_empty() {
         body["tools"] = super::openai::tools(&request.tools);
     }
+    thinking::ollama(request, &mut body);
     let address = address(&endpoint.base_url, "chat")?;
     Ok(Call::new(address, body, endpoint, bearer(endpoint)?)?.json_lines())
 }

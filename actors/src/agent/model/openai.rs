@@ -12,7 +12,7 @@ use super::request::{
     ToolDefinition, Usage,
 };
 use super::transport::{Call, bearer};
-use super::{url, vendor};
+use super::{thinking, url, vendor};
 
 /// Builds the call.
 pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
@@ -47,6 +47,7 @@ pub(super) fn call(request: &ModelRequest) -> Result<Call, Fault> {
         };
         body[name] = json!(limit);
     }
+    thinking::openai(request, &mut body);
     Call::new(address, body, endpoint, bearer(endpoint)?)
 }
 

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::thinking::Thinking;
+
 /// The wire format that an endpoint speaks, as `models.providers.<id>.api` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ApiKind {
@@ -111,6 +113,8 @@ pub struct ModelRequest {
     /// The context window to ask for, in tokens. Only Ollama needs to be told: it cuts off at a few
     /// thousand otherwise, without a word.
     pub context_window: Option<u32>,
+    /// How much it thinks; what the provider finds right when `None`.
+    pub thinking: Option<Thinking>,
     /// How long each phase may take.
     pub timeouts: ModelTimeouts,
 }
@@ -126,6 +130,7 @@ impl ModelRequest {
             tools: Vec::new(),
             max_output_tokens: None,
             context_window: None,
+            thinking: None,
             timeouts: ModelTimeouts::default(),
         }
     }

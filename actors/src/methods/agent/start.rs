@@ -9,6 +9,7 @@ use openclaw_protocol::methods::agent::{AckStatus, Agent, AgentAck};
 use openclaw_protocol::methods::chat::QueueMode;
 use openclaw_protocol::methods::message::{Message, MessageRole};
 
+use crate::agent::model::thinking;
 use crate::agent::tools::Origin;
 use crate::agent::{AgentRunner, Incoming};
 use crate::dedupe::Admitted;
@@ -48,6 +49,7 @@ impl Handler<Admitted<Agent>> for AgentRunner {
         let mut row = Message::text(MessageRole::User, params.message, now);
         row.idempotency_key = Some(run_id.to_string());
         row.meta.get_or_insert_default().run_id = Some(run_id.to_string());
+        thinking::note(&mut row, params.thinking.as_deref());
         let ack = AgentAck {
             run_id: run_id.to_string(),
             status: AckStatus::Accepted,

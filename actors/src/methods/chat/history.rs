@@ -121,7 +121,7 @@ impl LookedUp {
             session_key: written,
             session_id: Some(record.session_id.to_string()),
             messages,
-            thinking_level: None,
+            thinking_level: record.thinking.map(|level| level.name().to_owned()),
             pending_inputs: Some(pending_inputs),
             has_more: Some(next_offset.is_some()),
             next_offset: next_offset.into(),

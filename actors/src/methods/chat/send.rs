@@ -10,6 +10,7 @@ use openclaw_protocol::methods::chat::{
 };
 use openclaw_protocol::methods::message::{Message, MessageRole};
 
+use crate::agent::model::thinking;
 use crate::agent::tools::Origin;
 use crate::agent::{AgentRunner, Incoming};
 use crate::commands;
@@ -57,6 +58,7 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
         let mut row = spoken(params.message, now);
         row.idempotency_key = Some(run_id.to_string());
         row.meta.get_or_insert_default().run_id = Some(run_id.to_string());
+        thinking::note(&mut row, params.thinking.as_deref());
         let ack = ChatSendResult::Run(ChatRunAck {
             run_id: run_id.to_string(),
             status: ChatRunStatus::Started,

@@ -7,6 +7,7 @@ use openclaw_protocol::methods::session_changes::{
     ResolvedModelName, SessionsPatch, SessionsPatchParams, SessionsPatchResult,
 };
 
+use crate::agent::model::thinking::Thinking;
 use crate::call::Call;
 use crate::sessions::change::{Change, Changed};
 use crate::sessions::state::{Index, Record};
@@ -88,6 +89,11 @@ fn apply(
             known_model(settings, model).map_err(refused)?;
         }
         record.model.clone_from(model);
+    }
+    if let Some(Nullable(level)) = &params.thinking_level {
+        let level = level.as_deref().map(Thinking::read).transpose();
+        let level = level.map_err(|problem| refused(format!("at /thinkingLevel: {problem}")))?;
+        record.thinking = level;
     }
     record.archived = params.archived.unwrap_or(record.archived);
     record.pinned = params.pinned.unwrap_or(record.pinned);
