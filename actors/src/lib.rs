@@ -20,6 +20,7 @@ pub mod health;
 pub mod kept;
 pub mod limiter;
 pub mod logs;
+pub mod mcp;
 pub mod media;
 pub mod methods;
 pub mod network;

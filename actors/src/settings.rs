@@ -15,6 +15,7 @@ use crate::agent::model::thinking::Thinking;
 use crate::agent::model::{Endpoint, Takes};
 use crate::agent::tools::Policy;
 use crate::dedupe::state::Bounds;
+use crate::mcp::ServerSettings;
 use crate::media::Limits;
 use crate::node::policy::CommandPolicy;
 use crate::pairing::reach::Reach;
@@ -65,6 +66,8 @@ pub struct Settings {
     pub http: HttpEndpoints,
     /// How large files may be that come with messages.
     pub attachments: Limits,
+    /// The MCP servers whose tools agents may call, by name.
+    pub mcp: BTreeMap<String, ServerSettings>,
 }
 
 /// Jobs that run by the clock.
@@ -306,6 +309,7 @@ pub mod testing {
             reach: crate::pairing::reach::Reach::default(),
             http: super::HttpEndpoints::default(),
             attachments: super::Limits::default(),
+            mcp: BTreeMap::new(),
         }
     }
 }

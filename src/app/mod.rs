@@ -36,6 +36,7 @@ use openclaw_actors::kept::Kept;
 use openclaw_actors::limiter::Limiter;
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::logs::Logs;
+use openclaw_actors::mcp::Http;
 use openclaw_actors::media::Blobs;
 use openclaw_actors::network::{Network, NetworkDeps, NetworkPort, Sources};
 use openclaw_actors::node::invoke::InvokeDeps;
@@ -249,6 +250,9 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             watch: watch.clone(),
         },
     );
+    let http: Http = Arc::new(LazyLock::new(|| {
+        http_client().map_err(|error| error.to_string())
+    }));
     let runner = supervise::<AgentRunner>(
         &threads.agents,
         policy,
@@ -260,9 +264,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             views: views.clone(),
             reader: store.reader().clone(),
             store: store.clone(),
-            http: Arc::new(LazyLock::new(|| {
-                http_client().map_err(|error| error.to_string())
-            })),
+            http: Arc::clone(&http),
             ollama: setup.ollama,
             tools: Toolbox::new(ToolDeps {
                 sessions: sessions.clone(),
@@ -270,6 +272,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 views: views.clone(),
                 gateway: gateway.clone(),
                 approvals: approvals.clone(),
+                http,
                 web: Arc::new(LazyLock::new(web::Client::new)),
             }),
             media: media.clone(),

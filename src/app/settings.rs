@@ -96,6 +96,7 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             chat_completions: config.gateway.http.endpoints.chat_completions.enabled,
             responses: config.gateway.http.endpoints.responses.enabled,
         },
+        mcp: config.mcp.settings(&loaded.paths),
         attachments: defaults
             .media_max_mb
             .map_or_else(Limits::default, Limits::megabytes),

@@ -29,7 +29,6 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "hooks",
     "identity",
     "imessage",
-    "mcp",
     "media",
     "memory",
     "meta",
@@ -232,6 +231,15 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "agents.entries.*.tts",
     "agents.entries.*.utilityModel",
     "agents.entries.*.verboseDefault",
+    // mcp
+    "mcp.apps",
+    "mcp.sessionIdleTtlMs",
+    "mcp.servers.*.clientCert",
+    "mcp.servers.*.clientKey",
+    "mcp.servers.*.codex",
+    "mcp.servers.*.oauth",
+    "mcp.servers.*.sslVerify",
+    "mcp.servers.*.supportsParallelToolCalls",
     // models
     "models.bedrockDiscovery",
     "models.pricing",

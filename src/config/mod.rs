@@ -24,6 +24,7 @@ mod known;
 mod layers;
 mod load;
 pub mod logging;
+pub mod mcp;
 pub mod messages;
 pub mod models;
 mod parse;
@@ -89,6 +90,8 @@ pub struct Config {
     pub auth: CredentialOrder,
     /// Which tools agents may use.
     pub tools: tools::Tools,
+    /// Servers whose tools agents may call.
+    pub mcp: mcp::Mcp,
 }
 
 /// `auth`: metadata of credential profiles; the credentials are in `auth-profiles.json`.

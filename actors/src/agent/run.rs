@@ -290,6 +290,7 @@ async fn generate(
             .is_none_or(|row| row.plain_text() != "poison: run"),
         "poisoned run"
     );
+    deps.tools.prepare(&settings).await;
     let job = Job::new(turn, deps, emitter, &settings, agent);
     let mut ask = Ask {
         plan: settings.plan(agent, turn.model.as_deref()),

@@ -278,6 +278,7 @@ fn owners(
                 views: views.clone(),
                 gateway: gateway.clone(),
                 approvals: approvals.clone(),
+                http: Arc::new(LazyLock::new(|| Err("a test asks nobody".into()))),
                 web: Arc::new(LazyLock::new(|| Err("a test reads no web".into()))),
             })
             .with(super::tools::fakes()),

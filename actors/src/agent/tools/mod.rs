@@ -24,6 +24,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix::Addr;
+use arc_swap::ArcSwap;
 use openclaw_protocol::{Scope, Scopes};
 use serde_json::Value;
 
@@ -34,6 +35,7 @@ use super::model::{PromptImage, ToolDefinition};
 use crate::approvals::Approvals;
 use crate::call::Caller;
 use crate::gateway::GatewayPort;
+use crate::mcp::Pool;
 use crate::sessions::Sessions;
 use crate::settings::{AgentSettings, Settings};
 use crate::store::StoreReader;
@@ -153,6 +155,8 @@ pub struct ToolDeps {
     pub gateway: GatewayPort,
     /// What may run on this host.
     pub approvals: Addr<Approvals>,
+    /// The HTTP client of models and MCP servers, or why there is none.
+    pub http: Arc<LazyLock<Result<reqwest::Client, String>>>,
     /// Reads the web, and nothing of this host or its networks. Made by the first call.
     pub web: Arc<LazyLock<Result<web::Client, String>>>,
 }
@@ -257,6 +261,9 @@ fn arguments<T: serde::de::DeserializeOwned>(arguments: Value) -> Result<T, Tool
 pub struct Toolbox {
     builtin: Arc<Vec<Arc<dyn Tool>>>,
     deps: ToolDeps,
+    servers: Pool,
+    /// What the MCP servers had when they were asked last.
+    known: Arc<ArcSwap<Vec<Arc<dyn Tool>>>>,
 }
 
 impl Toolbox {
@@ -274,7 +281,9 @@ impl Toolbox {
         ];
         Self {
             builtin: Arc::new(builtin),
+            servers: Pool::new(Arc::clone(&deps.http)),
             deps,
+            known: Arc::default(),
         }
     }
 
@@ -291,19 +300,31 @@ impl Toolbox {
         &self.deps
     }
 
-    /// Every tool that exists, whoever may use it.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Tool>> {
-        self.builtin.iter()
+    /// Every tool that exists, whoever may use it. Those of MCP servers are there once a run asked
+    /// for them.
+    pub fn all(&self) -> Vec<Arc<dyn Tool>> {
+        let known = self.known.load();
+        self.builtin.iter().chain(known.iter()).cloned().collect()
+    }
+
+    /// Sees that the configured MCP servers are up, and knows their tools; costs nothing where there
+    /// are none.
+    pub async fn prepare(&self, settings: &Settings) {
+        if settings.mcp.is_empty() && self.known.load().is_empty() {
+            return;
+        }
+        let tools = self.servers.tools(&settings.mcp).await;
+        self.known.store(Arc::new(tools));
     }
 
     /// The tools that an agent has for a caller.
     pub fn inventory(&self, agent: &AgentSettings, scopes: Scopes) -> Vec<Arc<dyn Tool>> {
         self.all()
+            .into_iter()
             .filter(|tool| {
                 let tool = tool.descriptor();
                 scopes.grants(tool.risk.scope()) && agent.tools.permits(&tool.name, tool.group)
             })
-            .cloned()
             .collect()
     }
 }

@@ -33,7 +33,7 @@ fn profile(profile: Profile) -> ToolProfileRow {
 }
 
 fn groups(tools: &Toolbox) -> Vec<CatalogGroup> {
-    let all: Vec<Descriptor> = tools.all().map(|tool| tool.descriptor()).collect();
+    let all: Vec<Descriptor> = tools.all().iter().map(|tool| tool.descriptor()).collect();
     let group = |group: Group| {
         let tools: Vec<CatalogTool> = all
             .iter()
