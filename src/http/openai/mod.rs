@@ -129,11 +129,13 @@ async fn models(request: HttpRequest, state: web::Data<HttpState>) -> HttpRespon
         .into_iter()
         .chain(agents.map(|id| format!("openclaw/{id}")));
     let rows: Vec<Value> = ids.map(row).collect();
+    // OpenAI's own client writes the slash of `openclaw/AGENT` as `%2F`, which the router leaves as it is.
     let wanted = request.match_info().get("id").unwrap_or_default();
+    let wanted = wanted.replace("%2F", "/").replace("%2f", "/");
     if wanted.is_empty() {
         return HttpResponse::Ok().json(json!({ "object": "list", "data": rows }));
     }
-    match rows.into_iter().find(|row| row["id"] == *wanted) {
+    match rows.into_iter().find(|row| row["id"] == wanted) {
         Some(row) => HttpResponse::Ok().json(row),
         None => HttpResponse::NotFound().json(json!({ "error": {
             "message": format!("there is no model {wanted}; GET /v1/models lists them"),
