@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use futures_util::stream;
+use openclaw_protocol::methods::cron::CronStatusName;
 use openclaw_protocol::{Scope, Scopes};
 use serde_json::{Value, json};
 
 use super::peer::{Peer, Who, is_event};
 use super::world::{Setup, World, paused};
 use crate::agent::model::{ModelEvent, ModelStream, StopReason};
+use crate::cron::job::Ended;
 use crate::settings::ModelPlan;
+use crate::store::Table;
 
 fn script(newest: &str) -> ModelStream {
     let events = vec![
@@ -358,5 +361,68 @@ fn an_agent_makes_reminders_for_owners_and_their_runs_may_do_less() {
         let mut writer = Peer::connect(&world.core, &world.worker(), &who).await;
         let refused = writer.ask("tools.invoke", &add).await["payload"].clone();
         assert_eq!(refused["error"]["code"], "not_found");
+    });
+}
+
+/// Takes its time, so that a restart can fall into it.
+fn slow(newest: &str) -> ModelStream {
+    let text = format!("done: {newest}");
+    ModelStream::from_stream(stream::unfold(0, move |step| {
+        let text = text.clone();
+        async move {
+            let event = match step {
+                0 => {
+                    tokio::time::sleep(Duration::from_millis(400)).await;
+                    ModelEvent::Text(text)
+                }
+                1 => ModelEvent::Stop(StopReason::EndTurn),
+                _ => return None,
+            };
+            Some((Ok(event), step + 1))
+        }
+    }))
+}
+
+#[test]
+fn fifty_restarts_around_its_slots_neither_repeat_nor_forget_one() {
+    paused(async {
+        let plan = || Setup::here(ModelPlan::Scripted(slow));
+        let mut world = plan().start().await;
+        let clock = world.core.clock.clone();
+        let mut peer = Peer::connect(&world.core, &world.worker(), &Who::admin()).await;
+        let job = peer.ask("cron.add", &every(60)).await["payload"].clone();
+        drop(peer);
+        let first = i64::try_from(job["nextRunAtMs"].as_u64().unwrap()).unwrap();
+        for restart in 0..50_i64 {
+            // Another moment each time: from a second before a slot over its run to a second behind it.
+            let moment = first + restart * 60_000 - 1_000 + restart * 40;
+            let wait = u64::try_from(moment - clock.now().0).unwrap();
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let medium = world.stop().await;
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            let setup = Setup {
+                clock: clock.clone(),
+                ..plan().on(&medium)
+            };
+            world = setup.start().await;
+        }
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let all = &[][..]..&[][..];
+        let rows: Vec<(Vec<u8>, Ended)> = world
+            .store
+            .reader()
+            .range_json(Table::CronRuns, all, usize::MAX, false)
+            .unwrap();
+        let mut slots: Vec<i64> = rows.iter().map(|(_, row)| row.slot.unwrap().0).collect();
+        slots.sort_unstable();
+        let now = clock.now().0;
+        let expected: Vec<i64> = (first..=now).step_by(60_000).collect();
+        assert_eq!(slots, expected);
+        let good = |row: &Ended| row.outcome.status == CronStatusName::Ok;
+        let cut = rows.iter().filter(|(_, row)| !good(row)).count();
+        assert!(
+            (5..20).contains(&cut),
+            "{cut} runs were cut off by a restart"
+        );
     });
 }
