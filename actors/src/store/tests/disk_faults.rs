@@ -178,7 +178,9 @@ async fn readers_see_every_acknowledged_row_or_an_error_while_the_file_is_reopen
             );
             std::thread::spawn(move || {
                 let (mut read, mut refused) = (0u64, 0u64);
-                while !stop.load(Ordering::Acquire) {
+                loop {
+                    // Asked before the last reading, which so sees every row, also on a machine that starves threads.
+                    let last = stop.load(Ordering::Acquire);
                     let expected = acknowledged.load(Ordering::Acquire);
                     match reader.count(Table::Sends) {
                         Ok(found) => assert!(found >= expected, "{found} rows of {expected}"),
@@ -188,8 +190,10 @@ async fn readers_see_every_acknowledged_row_or_an_error_while_the_file_is_reopen
                         }
                     }
                     read += 1;
+                    if last {
+                        break (read, refused);
+                    }
                 }
-                (read, refused)
             })
         })
         .collect();
@@ -216,6 +220,5 @@ async fn readers_see_every_acknowledged_row_or_an_error_while_the_file_is_reopen
     for reader in readers {
         let (read, refused) = reader.join().unwrap();
         println!("reads {read}, refused while reopening {refused}");
-        assert!(read > 0);
     }
 }
