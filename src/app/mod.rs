@@ -233,6 +233,12 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             entropy: Arc::clone(&entropy),
         },
     );
+    let invoke = InvokeDeps {
+        views: views.clone(),
+        approvals: approvals.clone(),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    };
     let nodes = supervise::<Nodes>(
         &threads.core,
         policy,
@@ -240,12 +246,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         NodesDeps {
             state: Kept::default(),
             store: store.clone(),
-            invoke: InvokeDeps {
-                views: views.clone(),
-                approvals: approvals.clone(),
-                clock: Arc::clone(&clock),
-                entropy: Arc::clone(&entropy),
-            },
+            invoke: invoke.clone(),
             place: threads.core.clone(),
             watch: watch.clone(),
         },
@@ -273,6 +274,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 gateway: gateway.clone(),
                 approvals: approvals.clone(),
                 http,
+                nodes: invoke,
                 web: Arc::new(LazyLock::new(web::Client::new)),
             }),
             media: media.clone(),

@@ -24,6 +24,7 @@ mod lockout;
 mod models;
 mod modes;
 mod namespaces;
+mod node_commands;
 mod node_invoke;
 mod nodes;
 mod openai;

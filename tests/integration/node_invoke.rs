@@ -564,3 +564,78 @@ async fn two_hundred_nodes_answer_at_once_out_of_order_and_twice() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_agent_uses_nodes_within_what_its_caller_may() {
+    let daemon = Daemon::start(Plan::default());
+    let offers = ["camera.snap", "door.open", "system.run"];
+    let (mut owner, device, mut node) = approved(&daemon, 4, &offers).await;
+    let use_nodes = |args: Value| json!({ "name": "nodes", "args": args, "sessionKey": "main" });
+    let list = owner
+        .call("tools.invoke", use_nodes(json!({ "action": "list" })))
+        .await;
+    let listed = &list["output"]["details"]["nodes"][0];
+    assert_eq!(listed["id"], device.id.as_str(), "{list}");
+    assert_eq!(listed["commands"], json!(offers));
+    let args = json!({ "action": "invoke", "node": "attic", "command": "camera.snap", "params": { "facing": "back" } });
+    let id = owner.ask("tools.invoke", use_nodes(args)).await;
+    let request = asked(&mut node).await;
+    assert_eq!(request["paramsJSON"], "{\"facing\":\"back\"}");
+    let photo = json!({ "format": "jpg", "base64": "AAEC", "width": 1 });
+    node.call("node.invoke.result", result(&device, &request, &photo))
+        .await;
+    let answer = owner.answer(&id).await;
+    let content = &answer["payload"]["output"]["content"];
+    assert_eq!(
+        content[1],
+        json!({ "type": "image", "mimeType": "image/jpeg", "data": "AAEC" }),
+        "{answer}"
+    );
+    assert!(
+        !content[0]["text"].as_str().unwrap().contains("AAEC"),
+        "{answer}"
+    );
+    // Programs wait for a yes, which an agent's may remember.
+    let args =
+        json!({ "action": "invoke", "command": "system.run", "params": { "command": ["ls"] } });
+    let id = owner.ask("tools.invoke", use_nodes(args)).await;
+    let waiting = owner
+        .until(|frame| frame["event"] == "exec.approval.requested")
+        .await["payload"]
+        .clone();
+    assert_eq!(waiting["request"]["agentId"], "main");
+    assert_eq!(
+        waiting["request"]["allowedDecisions"]
+            .as_array()
+            .map(Vec::len),
+        Some(3)
+    );
+    owner
+        .call(
+            "exec.approval.resolve",
+            json!({ "id": waiting["id"], "decision": "allow-once" }),
+        )
+        .await;
+    let request = asked(&mut node).await;
+    node.call(
+        "node.invoke.result",
+        result(&device, &request, &json!({ "exitCode": 0 })),
+    )
+    .await;
+    assert_eq!(owner.answer(&id).await["payload"]["ok"], true);
+
+    let mut writer = daemon.socket().await;
+    let mut params = connect_params(4);
+    params["scopes"] = json!(["operator.write"]);
+    writer.hello(params).await;
+    let args = json!({ "action": "invoke", "node": "attic", "command": "door.open" });
+    let answer = writer.call("tools.invoke", use_nodes(args)).await;
+    assert_eq!(answer["ok"], false);
+    assert!(
+        answer["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("operator.admin"),
+        "{answer}"
+    );
+}

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::actor::{Begin, Cancel, Dispatch, Node};
 use super::invokes::{Answer, Waiting};
 use super::state::LiveNode;
-use super::system_run::{NodeProgram, runs_programs};
+use super::system_run::{NodeProgram, PREPARE, runs_programs};
 use super::{effective, refusal};
 use crate::approvals::state::Decision;
 use crate::approvals::{self, Approvals, Ask, Withdraw};
@@ -25,6 +25,8 @@ use crate::views::Views;
 
 /// Largest frame that a node is sent, bytes: what nodes take.
 const MAX_FRAME: usize = 25 << 20;
+/// How long the node may take to say what exactly it would run.
+const PLAN: Duration = Duration::from_secs(15);
 /// How long a person may take to decide about a program.
 const DECIDE: Duration = Duration::from_mins(2);
 
@@ -99,12 +101,23 @@ impl InvokeDeps {
     ///
     /// Why it is not carried out.
     pub async fn place(&self, by: &By, what: Invocation) -> Result<Placed, ErrorShape> {
-        self.target(by, &what)?;
-        let params = self.approved(by, &what).await?;
+        let node = self.target(by, &what)?;
+        if !runs_programs(&what.command) {
+            return self.reserve(node, what).await;
+        }
+        let params = self.approved(by, &node, &what).await?;
         // A decision takes a while: is it still in effect?
         let node = self.target(by, &what)?;
+        let what = Invocation {
+            params: Some(params),
+            ..what
+        };
+        self.reserve(node, what).await
+    }
+
+    async fn reserve(&self, node: Arc<LiveNode>, what: Invocation) -> Result<Placed, ErrorShape> {
         let actor = node.actor.clone().ok_or_else(refusal::left)?;
-        let params_json = params.as_ref().map(Value::to_string);
+        let params_json = what.params.as_ref().map(Value::to_string);
         let size = params_json.as_ref().map_or(0, String::len);
         let (tell, told) = oneshot::channel();
         let id = self.entropy.uuid().to_string();
@@ -196,12 +209,20 @@ impl InvokeDeps {
         Ok(Arc::clone(node))
     }
 
-    /// What the node is sent: the parameters as they came, or those of an approved program.
-    async fn approved(&self, by: &By, what: &Invocation) -> Result<Option<Value>, ErrorShape> {
-        if !runs_programs(&what.command) {
-            return Ok(what.params.clone());
+    /// What the node is sent to run a program that was approved.
+    async fn approved(
+        &self,
+        by: &By,
+        node: &Arc<LiveNode>,
+        what: &Invocation,
+    ) -> Result<Value, ErrorShape> {
+        let mut program = NodeProgram::of(what.params.as_ref())?;
+        let prepares = effective(&self.views, &what.node)
+            .is_some_and(|surface| surface.commands.contains(PREPARE));
+        if prepares {
+            let plan = self.plan(by, node, what, &program).await?;
+            program = program.planned(plan)?;
         }
-        let program = NodeProgram::of(what.params.as_ref())?;
         let mut request = program.request(&what.node);
         request.agent_id.clone_from(&by.agent);
         request.session_key.clone_from(&by.session);
@@ -214,7 +235,35 @@ impl InvokeDeps {
             wait: DECIDE,
         };
         self.ask(ask).await?;
-        Ok(Some(program.approved(self.entropy.uuid().to_string())))
+        Ok(program.approved(self.entropy.uuid().to_string()))
+    }
+
+    /// What exactly the node would run, in its own words.
+    async fn plan(
+        &self,
+        by: &By,
+        node: &Arc<LiveNode>,
+        what: &Invocation,
+        program: &NodeProgram,
+    ) -> Result<Value, ErrorShape> {
+        let prepare = Invocation {
+            node: what.node.clone(),
+            command: PREPARE.to_owned(),
+            params: Some(program.prepare()),
+            timeout: PLAN,
+            key: self.entropy.uuid().to_string(),
+            progress: None,
+        };
+        let placed = self.reserve(Arc::clone(node), prepare).await?;
+        match self.carry_out(placed).await.0 {
+            Answer::Done(given) => Ok(given.decoded()["plan"].take()),
+            Answer::Failed { code, message } => Err(refusal::node_error(
+                code.as_deref(),
+                message.as_deref(),
+                false,
+                by.generation,
+            )),
+        }
     }
 
     async fn ask(&self, ask: Ask) -> Result<(), ErrorShape> {

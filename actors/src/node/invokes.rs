@@ -37,6 +37,16 @@ pub enum Given {
     Value(Value),
 }
 
+impl Given {
+    /// The value; null where there is none.
+    pub fn decoded(self) -> Value {
+        match self {
+            Self::Value(value) => value,
+            Self::Text(text) => serde_json::from_str(&text).unwrap_or_default(),
+        }
+    }
+}
+
 impl Answer {
     /// A failure that the gateway found.
     pub fn failed(code: &str, message: impl Into<String>) -> Self {

@@ -33,6 +33,22 @@ pub fn list(views: &Views, caller: &Caller) -> Vec<NodeRow> {
     rows
 }
 
+/// Every node as an agent sees it: what is in effect, and nothing that waits.
+pub fn brief(views: &Views) -> Vec<NodeRow> {
+    let (nodes, trust) = (views.nodes.load(), views.node_trust.load());
+    let settings = views.settings.load();
+    let live = nodes.iter().map(|(id, _)| id);
+    let ids: BTreeSet<&str> = live.chain(trust.keys().map(|id| &**id)).collect();
+    let known = |id: &str| Known {
+        live: nodes.get(id).map(AsRef::as_ref),
+        trust: trust.get(id).map(AsRef::as_ref),
+        left: nodes.left_at(id),
+    };
+    ids.into_iter()
+        .map(|id| row(id, &known(id), &settings.nodes).without_pending())
+        .collect()
+}
+
 /// The row of one node.
 pub fn find(views: &Views, caller: &Caller, id: &str) -> Option<NodeRow> {
     let (nodes, trust) = (views.nodes.load(), views.node_trust.load());

@@ -1,7 +1,9 @@
 //! `system.run`: a program on a node, behind the same exec approvals as programs of this host.
 //!
 //! What is shown and approved is what the node is sent: its arguments, folder and variables, bound to
-//! that one node. A caller's own word that something was approved is left out.
+//! that one node; where the node can say what exactly it would run, that plan, with the digest of a
+//! script. The node keeps to the plan, or refuses. A caller's own word that something was approved is
+//! left out.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +16,9 @@ use crate::approvals::plan::hex;
 
 /// The command.
 const NAME: &str = "system.run";
+/// The command by which a node says what exactly it would run: the program's own file, and of a script
+/// its content.
+pub const PREPARE: &str = "system.run.prepare";
 /// Most variables.
 const MAX_VARIABLES: usize = 128;
 /// What else of the parameters the node is sent.
@@ -38,6 +43,8 @@ pub struct NodeProgram {
     cwd: Option<String>,
     env: BTreeMap<String, String>,
     passed: Map<String, Value>,
+    /// What the node said it would run.
+    plan: Option<Value>,
 }
 
 impl NodeProgram {
@@ -90,7 +97,55 @@ impl NodeProgram {
             cwd,
             env,
             passed,
+            plan: None,
         })
+    }
+
+    /// What the node is asked for its plan with.
+    pub fn prepare(&self) -> Value {
+        let mut params = json!({ "command": self.argv });
+        if let Some(cwd) = &self.cwd {
+            params["cwd"] = json!(cwd);
+        }
+        if !self.env.is_empty() {
+            params["env"] = json!(self.env);
+        }
+        for key in ["agentId", "sessionKey"] {
+            if let Some(value) = self.passed.get(key) {
+                params[key] = value.clone();
+            }
+        }
+        params
+    }
+
+    /// The program as the node would run it. Its plan may name the program's file; the arguments are
+    /// those that were asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the plan is none, or for something else.
+    pub fn planned(mut self, plan: Value) -> Result<Self, ErrorShape> {
+        let argv = plan["argv"].as_array().map(|words| {
+            let text = |word: &Value| word.as_str().map(str::to_owned);
+            words.iter().map(text).collect::<Option<Vec<String>>>()
+        });
+        let Some(argv) = argv.flatten().filter(|argv| !argv.is_empty()) else {
+            return Err(ErrorShape::unavailable(
+                "the node did not say what it would run; nothing was run",
+            ));
+        };
+        if argv[1..] != self.argv[1..] {
+            return Err(ErrorShape::unavailable(format!(
+                "the node would run something else ({}); nothing was run",
+                shown(&argv)
+            )));
+        }
+        if let Some(cwd) = plan["cwd"].as_str() {
+            self.cwd = Some(cwd.to_owned());
+        }
+        self.argv = argv;
+        self.plan = Some(plan);
+        Ok(self)
     }
 
     /// The digest of all of it, with the node that it is for.
@@ -111,6 +166,9 @@ impl NodeProgram {
         for (name, value) in &self.env {
             add(b'n', name);
             add(b'v', value);
+        }
+        if let Some(plan) = &self.plan {
+            add(b'p', &plan.to_string());
         }
         hex(&digest.finalize())
     }
@@ -134,6 +192,20 @@ impl NodeProgram {
     pub fn approved(self, run_id: String) -> Value {
         let mut params = self.passed;
         params.insert("command".into(), self.argv.into());
+        if let Some(plan) = self.plan {
+            // The node compares these with its plan.
+            for (key, name) in [
+                ("agentId", "agentId"),
+                ("sessionKey", "sessionKey"),
+                ("rawCommand", "commandText"),
+            ] {
+                params.remove(key);
+                if let Some(text) = plan[name].as_str() {
+                    params.insert(key.to_owned(), text.into());
+                }
+            }
+            params.insert("systemRunPlan".into(), plan);
+        }
         if let Some(cwd) = self.cwd {
             params.insert("cwd".into(), cwd.into());
         }
@@ -193,6 +265,37 @@ mod tests {
                 "runId": "run", "approved": true, "approvalDecision": "allow-once",
             })
         );
+    }
+
+    #[test]
+    fn the_plan_of_a_node_is_bound_and_is_for_what_was_asked() {
+        let asked = program(&json!({"command": ["sh", "job.sh"], "agentId": "main"}));
+        assert_eq!(
+            asked.prepare(),
+            json!({"command": ["sh", "job.sh"], "agentId": "main"})
+        );
+        let plan = json!({
+            "argv": ["/bin/sh", "job.sh"], "cwd": "/home", "commandText": "/bin/sh job.sh",
+            "mutableFileOperand": {"sha256": "one"},
+        });
+        let planned = asked.clone().planned(plan.clone()).unwrap();
+        assert_eq!(planned.request("n").command, "/bin/sh job.sh");
+        assert_eq!(planned.request("n").cwd.as_deref(), Some("/home"));
+        let mut other = plan.clone();
+        other["mutableFileOperand"]["sha256"] = json!("two");
+        let changed = asked.clone().planned(other).unwrap();
+        assert_ne!(changed.digest("n"), planned.digest("n"));
+        let sent = planned.approved("run".into());
+        assert_eq!(sent["systemRunPlan"], plan);
+        assert_eq!(sent["rawCommand"], "/bin/sh job.sh");
+        assert!(sent["agentId"].is_null(), "{sent}");
+        for plan in [
+            json!({}),
+            json!({"argv": ["rm", "-rf", "/"]}),
+            json!({"argv": [1]}),
+        ] {
+            assert!(asked.clone().planned(plan).is_err());
+        }
     }
 
     #[test]

@@ -240,6 +240,12 @@ fn owners(
             entropy: Arc::clone(&entropy),
         },
     );
+    let invoke = InvokeDeps {
+        views: views.clone(),
+        approvals: approvals.clone(),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(&entropy),
+    };
     let nodes = supervise::<Nodes>(
         &threads.core,
         policy,
@@ -247,12 +253,7 @@ fn owners(
         NodesDeps {
             state: Kept::default(),
             store: store.clone(),
-            invoke: InvokeDeps {
-                views: views.clone(),
-                approvals: approvals.clone(),
-                clock: Arc::clone(clock),
-                entropy: Arc::clone(&entropy),
-            },
+            invoke: invoke.clone(),
             place: threads.core.clone(),
             watch: watch.clone(),
         },
@@ -279,6 +280,7 @@ fn owners(
                 gateway: gateway.clone(),
                 approvals: approvals.clone(),
                 http: Arc::new(LazyLock::new(|| Err("a test asks nobody".into()))),
+                nodes: invoke,
                 web: Arc::new(LazyLock::new(|| Err("a test reads no web".into()))),
             })
             .with(super::tools::fakes()),

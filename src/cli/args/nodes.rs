@@ -2,7 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::{DecideArgs, ReadArgs};
+use super::{
+    CameraCommand, CanvasCommand, DecideArgs, LocationCommand, NodeInvokeArgs, NodeNotifyArgs,
+    NodeRunArgs, ReadArgs, ScreenCommand,
+};
 
 /// `openclaw nodes`.
 #[derive(Debug, Clone, Args)]
@@ -30,6 +33,24 @@ pub enum NodesCommand {
     Rename(NodeRenameArgs),
     /// Forget a node: its approval, its tokens and its connection end at once.
     Remove(NodeArgs),
+    /// Have a node carry out any of its commands.
+    Invoke(NodeInvokeArgs),
+    /// Run a program on a node, after your yes.
+    Run(NodeRunArgs),
+    /// Show a notification on a node.
+    Notify(NodeNotifyArgs),
+    /// Use the cameras of a node.
+    #[command(subcommand)]
+    Camera(CameraCommand),
+    /// Use the screen of a node.
+    #[command(subcommand)]
+    Screen(ScreenCommand),
+    /// Ask where a node is.
+    #[command(subcommand)]
+    Location(LocationCommand),
+    /// Use the canvas of a node.
+    #[command(subcommand)]
+    Canvas(CanvasCommand),
 }
 
 /// `openclaw nodes approve`.

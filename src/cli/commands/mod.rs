@@ -11,6 +11,8 @@ pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod models;
+mod node_use;
+mod node_yes;
 pub(crate) mod nodes;
 pub(crate) mod sessions;
 pub(crate) mod setup_code;

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::devices::{needs_admin, wanted};
+use super::node_use::Use;
 use crate::cli::args::{DecideArgs, NodeApproveArgs, NodeArgs, NodesCommand, ReadArgs};
 use crate::cli::connect::open;
 use crate::cli::environment::Environment;
@@ -29,6 +30,10 @@ pub(crate) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
+    if let Some(using) = Use::of(command)? {
+        using.carry_out(environment, output).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     match command {
         NodesCommand::List(args) => list(args, environment, output).await?,
         NodesCommand::Pending(args) => pending(args, environment, output).await?,
@@ -50,6 +55,13 @@ pub(crate) async fn run(
             let said = |done: &NodePairRemoveResult| format!("removed {}\n", short(&done.node_id));
             super::show(&answer, args.read.form.json, output, said)?;
         }
+        NodesCommand::Invoke(_)
+        | NodesCommand::Run(_)
+        | NodesCommand::Notify(_)
+        | NodesCommand::Camera(_)
+        | NodesCommand::Screen(_)
+        | NodesCommand::Location(_)
+        | NodesCommand::Canvas(_) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -213,7 +225,7 @@ async fn decide(
     answer.map_err(|error| Failure::request(&error, target))
 }
 
-async fn resolve(
+pub(super) async fn resolve(
     connection: &Connection,
     target: &Target,
     wanted: &str,

@@ -22,39 +22,53 @@ export async function newCli(generation, config = {}) {
   return {
     home,
     stateDir,
+    /** Starts a command that goes on until it is stopped. */
+    start(args, { env = {} } = {}) {
+      const child = spawn(process.execPath, [ENTRY[generation], ...args], {
+        cwd: home.path,
+        env: {
+          PATH: process.env.PATH,
+          HOME: home.path,
+          TMPDIR: temp,
+          LANG: "C.UTF-8",
+          NO_COLOR: "1",
+          CI: "1",
+          OPENCLAW_STATE_DIR: stateDir,
+          OPENCLAW_NO_RESPAWN: "1",
+          ...env,
+        },
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let output = "";
+      child.stdout.on("data", (data) => (output += data));
+      child.stderr.on("data", (data) => (output += data));
+      const ended = new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal })));
+      return {
+        child,
+        ended,
+        output: () => output,
+        stop() {
+          if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+          return ended;
+        },
+      };
+    },
     /**
      * Runs one command to its end. A command that takes longer than `limitMs` is ended and counts as failed.
      * @returns {Promise<{code: number|null, stdout: string, stderr: string, ms: number}>}
      */
-    run(args, { env = {}, limitMs = 180_000 } = {}) {
+    async run(args, { env, limitMs = 180_000 } = {}) {
       const started = Date.now();
-      return new Promise((resolve, reject) => {
-        const child = spawn(process.execPath, [ENTRY[generation], ...args], {
-          cwd: home.path,
-          env: {
-            PATH: process.env.PATH,
-            HOME: home.path,
-            TMPDIR: temp,
-            LANG: "C.UTF-8",
-            NO_COLOR: "1",
-            CI: "1",
-            OPENCLAW_STATE_DIR: stateDir,
-            OPENCLAW_NO_RESPAWN: "1",
-            ...env,
-          },
-          stdio: ["ignore", "pipe", "pipe"],
-        });
-        let stdout = "";
-        let stderr = "";
-        child.stdout.on("data", (data) => (stdout += data));
-        child.stderr.on("data", (data) => (stderr += data));
-        const limit = setTimeout(() => child.kill("SIGKILL"), limitMs);
-        child.on("error", reject);
-        child.on("close", (code) => {
-          clearTimeout(limit);
-          resolve({ code, stdout, stderr, ms: Date.now() - started });
-        });
-      });
+      const running = this.start(args, { env });
+      let stdout = "";
+      let stderr = "";
+      running.child.stdout.on("data", (data) => (stdout += data));
+      running.child.stderr.on("data", (data) => (stderr += data));
+      const limit = setTimeout(() => running.child.kill("SIGKILL"), limitMs);
+      const failed = new Promise((_, reject) => running.child.on("error", reject));
+      const { code } = await Promise.race([running.ended, failed]);
+      clearTimeout(limit);
+      return { code, stdout, stderr, ms: Date.now() - started };
     },
     remove: () => home.remove(),
   };

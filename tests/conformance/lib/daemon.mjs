@@ -42,16 +42,17 @@ function gatewayCommand() {
 
 /**
  * Starts a daemon and waits until it is ready.
- * @param {{config?: object, log?: FrameLog, state?: {path: string}}} options `state`: a folder to start in again
+ * @param {{config?: object, log?: FrameLog, state?: {path: string}, port?: number, tap?: object}} options
+ *   `state`: a folder to start in again; `port` and `tap`: where the one before was found, for clients that come back
  */
-export async function startDaemon({ config = {}, log = new FrameLog(), state } = {}) {
+export async function startDaemon({ config = {}, log = new FrameLog(), state, port: known, tap } = {}) {
   const owned = state === undefined;
   const folder = state ?? (await tempFolder("daemon"));
   const stateDir = path.join(folder.path, "state");
   const token = nonce("token");
   await mkdir(stateDir, { recursive: true });
   const file = path.join(stateDir, "openclaw.json");
-  const port = await freePort();
+  const port = known ?? (await freePort());
   if (!existsSync(file)) {
     const gateway = { mode: "local", auth: { mode: "token", token } };
     await writeFile(file, JSON.stringify({ ...config, gateway: { ...gateway, ...config.gateway } }, null, 2));
@@ -103,7 +104,7 @@ export async function startDaemon({ config = {}, log = new FrameLog(), state } =
   };
   try {
     await ready(port, exited);
-    daemon.tap = await startTap(port, log);
+    daemon.tap = tap ?? (await startTap(port, log));
     daemon.port = daemon.tap.port;
     daemon.url = `ws://127.0.0.1:${daemon.port}`;
   } catch (error) {

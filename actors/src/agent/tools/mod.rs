@@ -9,6 +9,7 @@ mod call;
 mod cron;
 mod edit;
 mod exec;
+mod nodes;
 mod policy;
 mod read;
 mod sessions_history;
@@ -36,6 +37,7 @@ use crate::approvals::Approvals;
 use crate::call::Caller;
 use crate::gateway::GatewayPort;
 use crate::mcp::Pool;
+use crate::node::invoke::InvokeDeps;
 use crate::sessions::Sessions;
 use crate::settings::{AgentSettings, Settings};
 use crate::store::StoreReader;
@@ -157,6 +159,8 @@ pub struct ToolDeps {
     pub approvals: Addr<Approvals>,
     /// The HTTP client of models and MCP servers, or why there is none.
     pub http: Arc<LazyLock<Result<reqwest::Client, String>>>,
+    /// How nodes are asked.
+    pub nodes: InvokeDeps,
     /// Reads the web, and nothing of this host or its networks. Made by the first call.
     pub web: Arc<LazyLock<Result<web::Client, String>>>,
 }
@@ -278,6 +282,7 @@ impl Toolbox {
             Arc::new(web_fetch::WebFetch),
             Arc::new(sessions_list::SessionsList),
             Arc::new(sessions_history::SessionsHistory),
+            Arc::new(nodes::Nodes),
         ];
         Self {
             builtin: Arc::new(builtin),

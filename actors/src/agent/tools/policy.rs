@@ -13,18 +13,21 @@ pub enum Group {
     Sessions,
     /// What runs by the clock.
     Automation,
+    /// Paired devices.
+    Nodes,
     /// Tools of MCP servers.
     Mcp,
 }
 
 impl Group {
     /// Every group, in the order in which lists show them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Files,
         Self::Runtime,
         Self::Web,
         Self::Sessions,
         Self::Automation,
+        Self::Nodes,
         Self::Mcp,
     ];
 
@@ -36,6 +39,7 @@ impl Group {
             Self::Web => "web",
             Self::Sessions => "sessions",
             Self::Automation => "automation",
+            Self::Nodes => "nodes",
             Self::Mcp => "mcp",
         }
     }
@@ -48,6 +52,7 @@ impl Group {
             Self::Web => "Web",
             Self::Sessions => "Sessions",
             Self::Automation => "Automation",
+            Self::Nodes => "Nodes",
             Self::Mcp => "MCP",
         }
     }

@@ -1,0 +1,83 @@
+//! The yes that a program on a node needs, asked and given on this command line.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use openclaw_client::{Client, Event, Events};
+use openclaw_protocol::Method as _;
+use openclaw_protocol::events::EXEC_APPROVAL_REQUESTED;
+use openclaw_protocol::methods::approvals::{ExecApprovalResolve, PendingExecApproval};
+use serde_json::json;
+
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::render::text::plain;
+use crate::cli::target::Target;
+
+/// The yes that a program needs, where this command line may give it.
+pub(super) struct Yes<'a> {
+    pub(super) node: &'a str,
+    pub(super) said: bool,
+    pub(super) client: &'a Client,
+    pub(super) target: &'a Target,
+    pub(super) output: &'a Output,
+}
+
+impl Yes<'_> {
+    /// Answers what the gateway asks about the program; ends only when that fails.
+    pub(super) async fn watch(self, mut events: Events) -> Failure {
+        loop {
+            match events.next().await {
+                Some(Event::Message(event)) if event.name == EXEC_APPROVAL_REQUESTED => {
+                    let asked: Option<PendingExecApproval> =
+                        serde_json::from_value(event.payload).ok();
+                    let own = |asked: &PendingExecApproval| {
+                        asked.request.node_id.as_deref() == Some(self.node)
+                    };
+                    if let Some(asked) = asked.filter(own)
+                        && let Err(failure) = self.decide(&asked).await
+                    {
+                        return failure;
+                    }
+                }
+                Some(_) => {}
+                // The request learns of it too.
+                None => std::future::pending::<()>().await,
+            }
+        }
+    }
+
+    async fn decide(&self, asked: &PendingExecApproval) -> Result<(), Failure> {
+        let request = &asked.request;
+        let mut what = plain(&request.command);
+        if let Some(cwd) = &request.cwd {
+            what = format!("{what} (in {})", plain(cwd));
+        }
+        let yes = if self.said {
+            true
+        } else if std::io::stdin().is_terminal() {
+            self.output.note(&format!("run on this node: {what} [y/N]"));
+            tokio::task::spawn_blocking(typed_yes)
+                .await
+                .unwrap_or(false)
+        } else {
+            self.output.note(&format!(
+                "waiting for an owner's yes: {what} (the approvals page, or run this with --yes)"
+            ));
+            return Ok(());
+        };
+        let decision = if yes { "allow-once" } else { "deny" };
+        let params = json!({ "id": asked.id, "decision": decision });
+        self.client
+            .request_value(ExecApprovalResolve::NAME, &params)
+            .await
+            .map(|_| ())
+            .map_err(|error| Failure::request(&error, self.target))
+    }
+}
+
+fn typed_yes() -> bool {
+    let mut line = String::new();
+    // Without a line there is no yes.
+    let read = std::io::stdin().lock().read_line(&mut line);
+    read.is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
+}
