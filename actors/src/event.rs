@@ -251,15 +251,18 @@ impl Head {
         &self.bytes
     }
 
-    /// Writes what differs per connection: the session key as its client wrote it, and `seq`.
-    pub fn write_tail(&self, session_key: Option<&str>, seq: u64, out: &mut Vec<u8>) {
+    /// Writes what differs per connection: the session key as its client wrote it, and `seq` where it
+    /// is a broadcast.
+    pub fn write_tail(&self, session_key: Option<&str>, seq: Option<u64>, out: &mut Vec<u8>) {
         if self.open_for_session_key {
             out.extend_from_slice(br#","sessionKey":"#);
             write_json_string(out, session_key.unwrap_or_default());
             out.push(b'}');
         }
-        out.extend_from_slice(br#","seq":"#);
-        out.extend_from_slice(seq.to_string().as_bytes());
+        if let Some(seq) = seq {
+            out.extend_from_slice(br#","seq":"#);
+            out.extend_from_slice(seq.to_string().as_bytes());
+        }
         out.push(b'}');
     }
 }
@@ -304,7 +307,7 @@ mod tests {
     fn frame(event: &Event, generation: Generation, form: Form, key: Option<&str>) -> Value {
         let head = event.head(generation, form).unwrap();
         let mut bytes = head.bytes().to_vec();
-        head.write_tail(key, 7, &mut bytes);
+        head.write_tail(key, Some(7), &mut bytes);
         serde_json::from_slice(&bytes).unwrap()
     }
 

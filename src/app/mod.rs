@@ -246,6 +246,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         NodesDeps {
             state: Kept::default(),
             store: store.clone(),
+            gateway: gateway.clone(),
             invoke: invoke.clone(),
             place: threads.core.clone(),
             watch: watch.clone(),

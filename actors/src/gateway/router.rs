@@ -3,8 +3,8 @@
 use actix::Addr;
 use openclaw_protocol::methods::{
     agent, agents, approvals, artifacts, audit, channels, chat, commands, config, cron, device,
-    device_scopes, device_setup, logs, messaging, models, node, node_invoke, session_changes,
-    session_search, session_starts, sessions, system, tools, usage,
+    device_scopes, device_setup, logs, messaging, models, node, node_invoke, node_side,
+    session_changes, session_search, session_starts, sessions, system, tools, usage,
 };
 
 use super::table::Table;
@@ -114,6 +114,18 @@ pub fn dispatch() -> Dispatch {
         .routed::<cron::CronRemove>()
         .routed::<cron::CronRun>()
         .routed::<cron::Wake>()
+        .routed::<node_side::NodeEvent>()
+        .routed::<node_side::NodePendingAck>()
+        .routed::<node_side::NodePendingDrain>()
+        .routed::<node_side::NodePendingEnqueue>()
+        .routed::<node_side::NodePendingPull>()
+        .routed::<node_side::NodePluginSurfaceRefresh>()
+        .routed::<node_side::NodePluginToolsUpdate>()
+        .routed::<node_side::NodeRunnerInventoryUpdate>()
+        .routed::<node_side::NodeSkillsUpdate>()
+        .routed::<node_side::SkillsBins>()
+        .routed::<node_side::VoicewakeGet>()
+        .routed::<node_side::VoicewakeSet>()
 }
 
 /// The owners of routed methods.
@@ -235,6 +247,18 @@ pub fn table(owners: &Owners) -> Table {
         .on::<cron::CronRemove>(scheduler.clone())
         .on::<cron::CronRun>(scheduler.clone())
         .on::<cron::Wake>(scheduler.clone())
+        .on::<node_side::NodeEvent>(nodes.clone())
+        .on::<node_side::NodePendingAck>(nodes.clone())
+        .on::<node_side::NodePendingDrain>(nodes.clone())
+        .on::<node_side::NodePendingEnqueue>(nodes.clone())
+        .on::<node_side::NodePendingPull>(nodes.clone())
+        .on::<node_side::NodePluginSurfaceRefresh>(nodes.clone())
+        .on::<node_side::NodePluginToolsUpdate>(nodes.clone())
+        .on::<node_side::NodeRunnerInventoryUpdate>(nodes.clone())
+        .on::<node_side::NodeSkillsUpdate>(nodes.clone())
+        .on::<node_side::SkillsBins>(nodes.clone())
+        .on::<node_side::VoicewakeGet>(nodes.clone())
+        .on::<node_side::VoicewakeSet>(nodes.clone())
 }
 
 /// The events that this gateway emits.
@@ -261,6 +285,7 @@ pub const EVENTS: &[&str] = &[
     "session.operation",
     "shutdown",
     "tick",
+    "voicewake.changed",
 ];
 
 /// Contracts beyond methods and events.

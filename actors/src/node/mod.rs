@@ -15,6 +15,7 @@
 pub mod actor;
 pub mod invoke;
 pub mod invokes;
+pub mod pending;
 pub mod policy;
 pub mod refusal;
 pub mod rows;
@@ -29,7 +30,9 @@ use std::sync::Arc;
 use actix::{Actor, Context, Handler};
 use openclaw_protocol::Role;
 use openclaw_protocol::connect::ConnectParams;
+use openclaw_protocol::events::VOICEWAKE_CHANGED;
 
+use crate::gateway::GatewayPort;
 use crate::kept::Kept;
 use crate::placement::Place;
 use crate::presence::{Joined, Left};
@@ -76,8 +79,10 @@ impl Declaration {
 pub struct NodesDeps {
     /// The nodes; survive a rebuild.
     pub state: Kept<LiveNodes>,
-    /// The store, for the keys and results of invocations.
+    /// The store: keys and results of invocations, what waits for nodes, what wakes them.
     pub store: StoreHandle,
+    /// The way to the Gateway.
+    pub gateway: GatewayPort,
     /// What invocations work with.
     pub invoke: InvokeDeps,
     /// Where the actors of nodes run.
@@ -151,6 +156,10 @@ impl Handler<Joined> for Nodes {
             .state
             .with(|nodes| nodes.joined(&caller, Some(actor), now));
         self.publish();
+        match self.voicewake() {
+            Ok(words) => caller.tell(VOICEWAKE_CHANGED, &words),
+            Err(error) => tracing::debug!(%error, "a node is not told what wakes it"),
+        }
         let Some(older) = older else { return };
         self.retire(&older);
         let older = &older.caller;

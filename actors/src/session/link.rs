@@ -324,7 +324,12 @@ impl Link {
         let Some(head) = event.head(caller.generation, form) else {
             return Delivery::NotForIt;
         };
-        listening.seq += 1;
+        // What a node follows is for it alone, and has no place in an order.
+        let targeted = caller.role == Role::Node && event.audience != Audience::Everyone;
+        if !targeted {
+            listening.seq += 1;
+        }
+        let seq = (!targeted).then_some(listening.seq);
         if let Class::EndOfRun(run) = &event.class {
             listening.whole.retain(|(other, _)| other != run);
         }
@@ -349,7 +354,7 @@ impl Link {
             .session()
             .map(|key| listening.aliases.get(key).unwrap_or(key));
         let mut tail = Vec::with_capacity(32);
-        head.write_tail(key.map(|key| &**key), listening.seq, &mut tail);
+        head.write_tail(key.map(|key| &**key), seq, &mut tail);
         drop(listening);
         self.write_text(&[head.bytes(), &tail]);
         Delivery::Written
@@ -362,7 +367,8 @@ impl Listening {
             return true;
         }
         if caller.role != Role::Operator {
-            return false;
+            // A node follows the conversations that it subscribed to, which takes an owner's approval.
+            return matches!(audience, Audience::Session(key) if self.sessions.contains(key));
         }
         match audience {
             Audience::Everyone => true,

@@ -34,11 +34,13 @@ pub enum Table {
     CronRuns,
     /// What answers took: rows by (time, session id, sequence number).
     Usage,
+    /// What waits for nodes, and the words that wake them.
+    Nodes,
 }
 
 impl Table {
     /// Every table, in the order in which a commit opens them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Devices,
         Self::PairingPending,
@@ -53,6 +55,7 @@ impl Table {
         Self::Cron,
         Self::CronRuns,
         Self::Usage,
+        Self::Nodes,
     ];
 
     /// The name in the file. It is part of the format: never rename one.
@@ -72,6 +75,7 @@ impl Table {
             Self::Cron => "cron",
             Self::CronRuns => "cron_runs",
             Self::Usage => "usage",
+            Self::Nodes => "nodes",
         }
     }
 

@@ -253,6 +253,7 @@ fn owners(
         NodesDeps {
             state: Kept::default(),
             store: store.clone(),
+            gateway: gateway.clone(),
             invoke: invoke.clone(),
             place: threads.core.clone(),
             watch: watch.clone(),

@@ -10,6 +10,7 @@ use crate::methods::approvals::PendingExecApproval;
 use crate::methods::device::PairRequest;
 use crate::methods::device_setup::SetupCompletion;
 use crate::methods::node::NodePairRequest;
+use crate::methods::node_side::Voicewake;
 use crate::methods::system::{HealthSummary, HeartbeatEvent};
 use crate::scope::{Scope, Scopes};
 use crate::{Generation, Role};
@@ -34,7 +35,7 @@ pub use device::{
 };
 pub use node::{
     NODE_INVOKE_CANCEL, NODE_INVOKE_REQUEST, NODE_PAIR_REQUESTED, NODE_PAIR_RESOLVED,
-    NodeInvokeCancelEvent, NodeInvokeRequestEvent, NodePairResolvedEvent,
+    NodeInvokeCancelEvent, NodeInvokeRequestEvent, NodePairResolvedEvent, VOICEWAKE_CHANGED,
 };
 pub use sessions::{
     SESSION_OPERATION, SESSIONS_CHANGED, SessionOperationEvent, SessionsChangedEvent,
@@ -159,6 +160,7 @@ pub static ALL: &[EventSpec] = &[
     EventSpec::of::<SessionOperationEvent>(SESSION_OPERATION, READ, Droppable::Always).since_v4(),
     EventSpec::of::<ShutdownEvent>(SHUTDOWN, Gate::None, Droppable::Never),
     EventSpec::of::<TickEvent>(TICK, Gate::None, Droppable::Never),
+    EventSpec::of::<Voicewake>(VOICEWAKE_CHANGED, READ, Droppable::Always),
 ];
 
 /// The row of an event.

@@ -8,6 +8,9 @@ pub const NODE_PAIR_REQUESTED: &str = "node.pair.requested";
 /// Name of the event.
 pub const NODE_PAIR_RESOLVED: &str = "node.pair.resolved";
 
+/// Name of the event; its payload is [`crate::methods::node_side::Voicewake`]. Nodes get it too, each for
+/// itself.
+pub const VOICEWAKE_CHANGED: &str = "voicewake.changed";
 /// Name of the event.
 pub const NODE_INVOKE_REQUEST: &str = "node.invoke.request";
 /// Name of the event.

@@ -25,6 +25,7 @@ pub mod messaging;
 pub mod models;
 pub mod node;
 pub mod node_invoke;
+pub mod node_side;
 pub mod session_changes;
 pub mod session_row;
 pub mod session_search;
@@ -108,6 +109,7 @@ table![
     models::ModelsList,
     models::ModelsProbe,
     node::NodeDescribe,
+    node_side::NodeEvent,
     node_invoke::NodeInvoke,
     node_invoke::NodeInvokeProgress,
     node_invoke::NodeInvokeResult,
@@ -116,7 +118,15 @@ table![
     node::NodePairList,
     node::NodePairReject,
     node::NodePairRemove,
+    node_side::NodePendingAck,
+    node_side::NodePendingDrain,
+    node_side::NodePendingEnqueue,
+    node_side::NodePendingPull,
+    node_side::NodePluginSurfaceRefresh,
+    node_side::NodePluginToolsUpdate,
     node::NodeRename,
+    node_side::NodeRunnerInventoryUpdate,
+    node_side::NodeSkillsUpdate,
     messaging::Send,
     session_changes::SessionsAbort,
     session_changes::SessionsCompact,
@@ -134,15 +144,18 @@ table![
     session_starts::SessionsSend,
     sessions::SessionsSubscribe,
     sessions::SessionsUnsubscribe,
+    usage::SessionsUsage,
+    node_side::SkillsBins,
     system::Status,
     system::SystemEvent,
     system::SystemPresence,
     tools::ToolsCatalog,
     tools::ToolsEffective,
     tools::ToolsInvoke,
-    usage::SessionsUsage,
+    audit::AuditList,
     usage::UsageCost,
     usage::UsageStatus,
-    audit::AuditList,
+    node_side::VoicewakeGet,
+    node_side::VoicewakeSet,
     cron::Wake,
 ];

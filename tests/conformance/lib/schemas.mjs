@@ -91,10 +91,15 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
   "last-heartbeat",
   "gateway.identity.get",
   "chat.startup",
+  "node.pending.pull",
+  "node.pluginSurface.refresh",
+  "node.runnerInventory.update",
   "sessions.subscribe",
   "sessions.unsubscribe",
   "usage.cost",
   "usage.status",
+  "voicewake.get",
+  "voicewake.set",
 ]);
 
 /** Methods whose result has no schema in the package. */
@@ -145,6 +150,14 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "node.invoke",
   "node.invoke.progress",
   "node.invoke.result",
+  "node.pending.ack",
+  "node.pending.pull",
+  "node.pluginSurface.refresh",
+  "node.pluginTools.update",
+  "node.runnerInventory.update",
+  "node.skills.update",
+  "voicewake.get",
+  "voicewake.set",
   "node.list",
   "node.describe",
   "node.rename",
@@ -182,6 +195,7 @@ export const EVENTS_WITHOUT_SCHEMA = new Set([
   "sessions.changed",
   "session.message",
   "node.invoke.cancel",
+  "voicewake.changed",
   "node.pair.requested",
   "node.pair.resolved",
 ]);

@@ -170,7 +170,7 @@ impl World {
             if let HubItem::Event(event) = &item {
                 let head = event.head(Generation::V4, Form::Normal).unwrap();
                 let mut bytes = head.bytes().to_vec();
-                head.write_tail(None, 1, &mut bytes);
+                head.write_tail(None, Some(1), &mut bytes);
                 let mut frame: Value = serde_json::from_slice(&bytes).unwrap();
                 self.events
                     .push((event.name.to_owned(), frame["payload"].take()));

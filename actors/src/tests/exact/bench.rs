@@ -364,11 +364,13 @@ impl Bench {
             }
             Queued::Event(told) => {
                 for client in clients.filter(|client| client.joined && client.wants(&told)) {
-                    client.seq += 1;
+                    let targeted = client.is_targeted(&told);
+                    client.seq += u64::from(!targeted);
                     if told.droppable && client.is_slow() {
                         counts.dropped += 1;
                     } else {
-                        let expected = Expected::Event(client.seq, told.clone(), client.key(&told));
+                        let seq = (!targeted).then_some(client.seq);
+                        let expected = Expected::Event(seq, told.clone(), client.key(&told));
                         client.foresee(expected, counts);
                     }
                 }

@@ -34,8 +34,8 @@ pub(super) struct Told {
 pub(super) enum Expected {
     Hello,
     Reply(u64),
-    /// With its `seq` and, for a run, the session key as this client is to see it.
-    Event(u64, Told, Option<Arc<str>>),
+    /// With its `seq`, which a node's own have not, and, for a run, the session key as this client is to see it.
+    Event(Option<u64>, Told, Option<Arc<str>>),
     Close,
 }
 /// One socket's life.
@@ -122,7 +122,11 @@ impl Client {
             return false;
         }
         if *role == Role::Node {
-            return told.audience == Audience::Everyone;
+            return match &told.audience {
+                Audience::Everyone => true,
+                Audience::Session(key) => self.sessions.contains(key),
+                _ => false,
+            };
         }
         let read = scopes.grants(Scope::Read);
         match &told.audience {
@@ -134,6 +138,11 @@ impl Client {
             // No client of this bench shows tools.
             Audience::SessionTools(_) => false,
         }
+    }
+
+    /// What a node follows is for it alone, and has no place in an order.
+    pub(super) fn is_targeted(&self, told: &Told) -> bool {
+        self.caller.role == Role::Node && told.audience != Audience::Everyone
     }
 
     pub(super) fn check(&mut self, frame: &Wire, counts: &mut Counts) {
