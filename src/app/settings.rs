@@ -198,10 +198,7 @@ fn agent(
                 avatar: identity.avatar,
                 avatar_url: None,
             }),
-            workspace: entry
-                .workspace
-                .clone()
-                .or_else(|| defaults.workspace.clone()),
+            workspace: Some(workspace(loaded, id, entry).display().to_string()),
             model: AgentModel {
                 primary,
                 fallbacks: (!chosen.fallbacks.is_empty()).then(|| chosen.fallbacks.clone()),

@@ -22,7 +22,7 @@ mod rounds;
 pub mod run;
 pub mod state;
 mod steer;
-mod system;
+pub(crate) mod system;
 mod take;
 pub mod tools;
 

@@ -1,15 +1,21 @@
-//! `agents.list` and `agent.identity.get`.
+//! `agents.*` and `agent.identity.get`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{EmptyParams, MAX_ID, MAX_SESSION_KEY};
+use super::common::{EmptyParams, MAX_ID, MAX_MESSAGE, MAX_SESSION_KEY};
 use crate::method::Access;
 use crate::scope::Scope;
 
 crate::methods! {
     /// The configured agents.
     AgentsList => "agents.list", Access::Operator(Scope::Read), read, EmptyParams => AgentsListResult;
+    /// The files of an agent's workspace that are part of its runs.
+    AgentsFilesList => "agents.files.list", Access::Operator(Scope::Read), read, AgentsFilesListParams => AgentsFilesListResult;
+    /// One of them, with its text.
+    AgentsFilesGet => "agents.files.get", Access::Operator(Scope::Read), read, AgentsFilesGetParams => AgentsFilesGetResult;
+    /// Writes one of them.
+    AgentsFilesSet => "agents.files.set", Access::Operator(Scope::Admin), effect, AgentsFilesSetParams => AgentsFilesSetResult;
     /// Name and face of an agent.
     AgentIdentityGet => "agent.identity.get", Access::Operator(Scope::Read), read, AgentIdentityParams => AgentIdentityResult;
 }
@@ -154,4 +160,99 @@ pub enum AvatarStatus {
     Remote,
     /// A data URL.
     Data,
+}
+
+/// Parameters of `agents.files.list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentsFilesListParams {
+    /// The agent.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub agent_id: String,
+}
+
+/// The files of an agent's workspace that are part of its runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentsFilesListResult {
+    /// The agent.
+    pub agent_id: String,
+    /// Its workspace.
+    pub workspace: String,
+    /// The files, also those that are not there yet.
+    pub files: Vec<AgentFile>,
+}
+
+/// One file of a workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentFile {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub path: String,
+    /// Whether it is not there.
+    pub missing: bool,
+    /// Bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Last change, milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at_ms: Option<u64>,
+    /// Its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
+/// Parameters of `agents.files.get`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentsFilesGetParams {
+    /// The agent.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub agent_id: String,
+    /// The file, one of `agents.files.list`.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub name: String,
+}
+
+/// One file with its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentsFilesGetResult {
+    /// The agent.
+    pub agent_id: String,
+    /// Its workspace.
+    pub workspace: String,
+    /// The file.
+    pub file: AgentFile,
+}
+
+/// Parameters of `agents.files.set`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AgentsFilesSetParams {
+    /// The agent.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub agent_id: String,
+    /// The file, one of `agents.files.list`.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub name: String,
+    /// All of its text.
+    #[schemars(length(max = MAX_MESSAGE))]
+    pub content: String,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentsFilesSetResult {
+    /// Always true.
+    pub ok: bool,
+    /// The agent.
+    pub agent_id: String,
+    /// Its workspace.
+    pub workspace: String,
+    /// The file.
+    pub file: AgentFile,
 }

@@ -1,4 +1,5 @@
-//! `agents.list` and `agent.identity.get`.
+//! `agents.*` and `agent.identity.get`.
 
+mod files;
 mod identity;
 pub(crate) mod list;
