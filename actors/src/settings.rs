@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::methods::agents::AgentSummary;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use crate::agent::model::thinking::Thinking;
 use crate::agent::model::{Endpoint, Takes};
 use crate::agent::tools::Policy;
+use crate::channel::settings::ChannelsSettings;
 use crate::dedupe::state::Bounds;
 use crate::mcp::ServerSettings;
 use crate::media::Limits;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub attachments: Limits,
     /// The MCP servers whose tools agents may call, by name.
     pub mcp: BTreeMap<String, ServerSettings>,
+    /// The accounts on channels.
+    pub channels: Arc<ChannelsSettings>,
 }
 
 /// Jobs that run by the clock.
@@ -310,6 +314,7 @@ pub mod testing {
             http: super::HttpEndpoints::default(),
             attachments: super::Limits::default(),
             mcp: BTreeMap::new(),
+            channels: std::sync::Arc::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use openclaw_protocol::methods::system::{ConfigState, HealthSummary};
 use openclaw_protocol::presence::PresenceEntry;
 
 use crate::audit::AuditPort;
+use crate::channel::account::Board;
 use crate::clock::SharedClock;
 use crate::gate::GateSettings;
 use crate::health;
@@ -111,6 +112,8 @@ pub struct Views {
     pub config: Published<ConfigState>,
     /// What the limits refused, delayed and dropped. Written by whoever meets a bound.
     pub counts: Arc<Counts>,
+    /// How the accounts on channels are. Owner: channels; each account's row: its provider.
+    pub channels: Published<Board>,
     /// This host's networks. Owner: network.
     pub surroundings: Published<Surroundings>,
     /// Where this gateway lives.
@@ -138,6 +141,7 @@ impl Views {
             auth_epoch: AuthEpoch::default(),
             config: Published::new(ConfigState::default()),
             counts: Arc::default(),
+            channels: Published::new(Board::default()),
             surroundings: Published::new(Surroundings::default()),
             places: Arc::new(places),
         };

@@ -21,6 +21,10 @@ use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
 use openclaw_actors::approvals::state::State as ApprovalsState;
 use openclaw_actors::approvals::{Approvals, ApprovalsDeps};
 use openclaw_actors::audit::{Audit, AuditDeps};
+use openclaw_actors::channel::World;
+use openclaw_actors::channel::pairing::Desk;
+use openclaw_actors::channel::provider::Shared as ChannelsShared;
+use openclaw_actors::channel::supervisor::{Channels, ChannelsDeps, Close as CloseChannels};
 use openclaw_actors::clock::{SharedClock, SharedEntropy};
 use openclaw_actors::config::state::{Current, Fingerprint};
 use openclaw_actors::config::{CannotChange, ConfigActor, ConfigDeps, ConfigSource, Reload};
@@ -274,7 +278,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 views: views.clone(),
                 gateway: gateway.clone(),
                 approvals: approvals.clone(),
-                http,
+                http: Arc::clone(&http),
                 nodes: invoke,
                 web: Arc::new(LazyLock::new(web::Client::new)),
             }),
@@ -332,6 +336,32 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             Arc::clone(&entropy),
         ),
     );
+    let on_threads = threads.clone();
+    let channels = supervise::<Channels>(
+        &threads.work,
+        policy,
+        &watch,
+        ChannelsDeps {
+            shared: ChannelsShared {
+                desk: Desk::new(Arc::clone(&clock), Arc::clone(&entropy)),
+                store: store.clone(),
+                views: views.clone(),
+                runner: runner.clone().recipient(),
+                dedupe: dedupe.clone().recipient(),
+                world: World { http },
+                clock: Arc::clone(&clock),
+                entropy: Arc::clone(&entropy),
+            },
+            accounts: Kept::default(),
+            turn: Arc::default(),
+            watch: watch.clone(),
+            place: Arc::new(LazyLock::new(Box::new(move || {
+                on_threads
+                    .extra("channels")
+                    .map_err(|error| error.to_string())
+            }))),
+        },
+    );
     let network_deps = NetworkDeps::new(setup.network, views.clone(), Arc::clone(&clock));
     let network = NetworkPort::new(
         supervise::<Network>(&threads.work, policy, &watch, network_deps.clone()),
@@ -351,6 +381,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             gateway: gateway.clone(),
             pairing: pairing.clone().recipient(),
             commands: pairing.clone().recipient(),
+            channels: channels.clone().recipient(),
         },
     );
     let logs = supervise::<Logs>(&threads.work, policy, &watch, views.clone());
@@ -399,6 +430,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         audit,
         config,
         scheduler,
+        channels,
         nodes: nodes.clone(),
     };
     table.store(Arc::new(router::table(&owners)));
@@ -479,6 +511,9 @@ impl Running {
         // Each step has its own limit: what hangs must not keep a half-alive gateway up.
         let drained = self.owners.runner.send(Drain { limit: drain });
         within("draining runs", drain + Duration::from_secs(10), drained).await;
+        let flush = Duration::from_secs(5).min(drain);
+        let closed = self.owners.channels.send(CloseChannels { flush });
+        within("closing channels", flush + Duration::from_secs(12), closed).await;
         let close = CloseAll {
             code: 1012,
             reason: "service restart",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use crate::config::agents::AgentEntry;
 use crate::config::auth::ResolvedAuth;
 use crate::config::bindings;
+use crate::config::channels;
 use crate::config::gateway::{AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TrustedProxy};
 use crate::config::messages::Drop;
 use crate::config::models::{
@@ -100,6 +102,7 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         attachments: defaults
             .media_max_mb
             .map_or_else(Limits::default, Limits::megabytes),
+        channels: Arc::new(channels::settings(loaded, env)),
     }
 }
 

@@ -60,6 +60,16 @@ pub fn main() -> ExitCode {
         Command::Nodes(args) => {
             block_on(commands::nodes::run(&args.command, &environment, &output))
         }
+        Command::Channels(args) => block_on(commands::channels::run(
+            &args.command,
+            &environment,
+            &output,
+        )),
+        Command::Pairing(args) => block_on(commands::channels::pairing(
+            &args.command,
+            &environment,
+            &output,
+        )),
         Command::Qr(args) => block_on(commands::setup_code::run(
             &args.into(),
             &environment,

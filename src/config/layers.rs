@@ -33,6 +33,8 @@ pub struct Flags {
     pub auth_mode: Option<String>,
     /// `--profile`.
     pub profile: Option<String>,
+    /// `--adopt-channels`.
+    pub adopt_channels: bool,
 }
 
 impl fmt::Debug for Flags {
@@ -44,6 +46,7 @@ impl fmt::Debug for Flags {
             password,
             auth_mode,
             profile,
+            adopt_channels,
         } = self;
         out.debug_struct("Flags")
             .field("port", port)
@@ -52,6 +55,7 @@ impl fmt::Debug for Flags {
             .field("password", &password.as_ref().map(|_| SENTINEL))
             .field("auth_mode", auth_mode)
             .field("profile", profile)
+            .field("adopt_channels", adopt_channels)
             .finish()
     }
 }

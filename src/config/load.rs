@@ -90,7 +90,7 @@ fn load_from(request: &LoadRequest<'_>, text: Option<&str>) -> Result<Loaded, Co
         included: file.included,
         own_token: own_token(&paths)?,
         paths,
-        switches: switches(&env),
+        switches: switches(&env, request.flags),
     })
 }
 
@@ -231,6 +231,7 @@ fn sort_missing(missing: Vec<Missing>, unused_places: &[String]) -> (Vec<Issue>,
     for Missing { path, name, whole } in missing {
         let secret = path.starts_with("gateway.auth.")
             || path.starts_with("gateway.remote.")
+            || (path.starts_with("channels.") && path.ends_with("oken"))
             || (path.starts_with("models.providers.")
                 && (path.ends_with(".apiKey") || path.contains(".headers.")));
         if unused_places.iter().any(|place| is_within(&path, place)) {
@@ -308,12 +309,14 @@ fn own_token(paths: &StatePaths) -> Result<Option<SecretString>, ConfigError> {
         .map(SecretString::from))
 }
 
-fn switches(env: &Environment<'_>) -> Switches {
+fn switches(env: &Environment<'_>, flags: &super::Flags) -> Switches {
     let on = |name: &str| {
         env.get(name)
             .is_some_and(|value| !matches!(value.trim(), "0" | "false" | "no" | "off"))
     };
     Switches {
         allow_multi_gateway: on("OPENCLAW_ALLOW_MULTI_GATEWAY"),
+        skip_channels: on("OPENCLAW_SKIP_CHANNELS"),
+        adopt_channels: flags.adopt_channels,
     }
 }

@@ -11,6 +11,7 @@
 pub mod agents;
 pub mod auth;
 pub mod bindings;
+pub mod channels;
 mod checks;
 pub mod cron;
 pub mod edit;
@@ -92,6 +93,10 @@ pub struct Config {
     pub tools: tools::Tools,
     /// Servers whose tools agents may call.
     pub mcp: mcp::Mcp,
+    /// Conversations on other platforms.
+    pub channels: channels::Channels,
+    /// Who may give commands.
+    pub commands: channels::Commands,
 }
 
 /// `auth`: metadata of credential profiles; the credentials are in `auth-profiles.json`.
@@ -147,6 +152,10 @@ pub struct Loaded {
 pub struct Switches {
     /// `OPENCLAW_ALLOW_MULTI_GATEWAY`: a second gateway on this host may start.
     pub allow_multi_gateway: bool,
+    /// `OPENCLAW_SKIP_CHANNELS`: no channel is started by itself.
+    pub skip_channels: bool,
+    /// `--adopt-channels`: channels that another gateway ran are started.
+    pub adopt_channels: bool,
 }
 
 /// Shows the settings alone: values and text hold secrets.
@@ -219,6 +228,7 @@ impl Config {
             .into_iter()
             .filter_map(|(path, input)| Some((path.to_owned(), input.as_mut()?)))
             .collect();
+        inputs.extend(self.channels.secret_inputs());
         for (id, provider) in &mut self.models.providers {
             let base = place::push_key("models.providers", id);
             inputs.extend(

@@ -6,6 +6,7 @@ mod agent;
 mod attachments;
 mod attacks;
 mod audit;
+mod channels;
 mod chat;
 mod commands;
 mod compaction;

@@ -14,6 +14,7 @@ use openclaw_protocol::methods::sessions::SessionStatus;
 use openclaw_protocol::{ErrorCode, ErrorShape};
 use serde_json::{Value, json};
 
+use super::delivery::Said;
 use super::generate::{Answer, NoAnswer};
 use super::model::ErrorKind;
 use super::rounds;
@@ -42,6 +43,8 @@ pub(super) struct End {
     pub(super) chat: ChatState,
     pub(super) answer: Answer,
     pub(super) stop_reason: Option<String>,
+    /// What the model said.
+    text: String,
 }
 
 impl End {
@@ -78,6 +81,20 @@ impl End {
                 let message = "the run failed inside the gateway; the log has the place. Other runs are not affected; send the message again";
                 Self::failed(turn, message, ChatErrorKind::Unknown, None, text, ended_at)
             }
+        }
+    }
+
+    /// What is said of it where it was asked for.
+    pub(super) fn said(&self) -> Said<'_> {
+        if let Some(error) = &self.error {
+            return Said::Failed(&error.message);
+        }
+        match &self.stop_reason {
+            Some(reason) => Said::Stopped {
+                reason,
+                text: &self.text,
+            },
+            None => Said::Text(&self.text),
         }
     }
 
@@ -135,6 +152,7 @@ impl End {
             cut_off: Vec::new(),
             answer,
             stop_reason: None,
+            text: text.to_owned(),
         }
     }
 
@@ -193,6 +211,7 @@ impl End {
             cut_off: Vec::new(),
             answer,
             stop_reason: Some(reason.to_owned()),
+            text: text.to_owned(),
         }
     }
 
@@ -243,6 +262,7 @@ impl End {
             cut_off: Vec::new(),
             answer: Answer::default(),
             stop_reason: None,
+            text: String::new(),
         }
     }
 }

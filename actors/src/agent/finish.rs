@@ -11,10 +11,11 @@ use openclaw_protocol::methods::agent::{Agent, AgentFinal, RunStatus};
 use serde_json::{Value, json};
 
 use super::RunnerDeps;
+use super::delivery;
 use super::emit::Emitter;
 use super::end::{End, Outcome};
 use super::rounds;
-use super::run::{Ended, Turn};
+use super::run::{Ended, StopCause, Turn};
 use crate::call::Reply;
 use crate::clock::Millis;
 use crate::dedupe::state::Stored;
@@ -77,6 +78,7 @@ pub(super) async fn finish(
     turn.joined.extend(turn.steering.duties());
     let stored = stored_end(turn.stored.as_ref(), &end, turn.reply.is_some());
     let committed = commit_patiently(&turn, &deps, &end, &stored).await;
+    let places = turn.places();
     let Turn {
         guard,
         reply,
@@ -95,6 +97,10 @@ pub(super) async fn finish(
     match committed {
         Ok(appended) => {
             guard.finished();
+            let over = end.stop_reason.as_deref() != Some(StopCause::Shutdown.as_str());
+            for place in places {
+                place.committed(over);
+            }
             emitter.pass_on(appended.events);
             emitter.lifecycle(end.lifecycle);
             let told = end.chat.without_message();
@@ -194,7 +200,9 @@ async fn commit(
         .guard
         .finish(stored.clone(), now)
         .map_err(|error| crate::methods::store_error(&error))?;
-    let mut ops = vec![op];
+    let mut ops = delivery::ops(&turn.places(), end.said(), now)
+        .map_err(|error| crate::methods::store_error(&error))?;
+    ops.push(op);
     for joined in &turn.joined {
         let own = joined.guard.finish(
             stored_end(joined.stored.as_ref(), end, joined.reply.is_some()).of_run(&joined.run_id),

@@ -9,6 +9,7 @@ mod attached;
 mod command;
 pub(crate) mod compact;
 mod context;
+pub mod delivery;
 pub mod echo;
 pub mod emit;
 mod end;
@@ -17,6 +18,7 @@ pub mod generate;
 mod intake;
 pub mod lanes;
 pub mod model;
+pub mod offer;
 pub mod prompt;
 mod rounds;
 pub mod run;
@@ -32,7 +34,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message};
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::QueueMode;
-use openclaw_protocol::{ErrorShape, Method};
+use openclaw_protocol::{ErrorShape, Method, Scope};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -51,6 +53,7 @@ use crate::store::{StoreHandle, StoreReader};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
+use delivery::Delivery;
 use intake::Intake;
 use run::{Finished, StopCause, Turn};
 use state::RunnerState;
@@ -164,6 +167,45 @@ pub(crate) struct Incoming {
     pub as_text: bool,
     /// What its key is answered with once it ended, where that is not the run's own end.
     pub stored: Option<Value>,
+    /// Where else its end is told.
+    pub delivery: Option<Arc<dyn Delivery>>,
+    /// The message is in a transcript already; its run is taken up again.
+    pub resumed: Option<Resumed>,
+}
+
+/// A message whose run an earlier process left unfinished.
+#[derive(Debug, Clone)]
+pub(crate) struct Resumed {
+    /// Its transcript.
+    pub session_id: Arc<str>,
+    /// Its number there.
+    pub user_seq: u64,
+}
+
+/// Who waits to hear that a message was accepted.
+pub(crate) trait Asked: 'static {
+    /// Whether the run's end is waited for too.
+    fn is_answered_twice(&self) -> bool;
+
+    /// Whether they may do what needs this scope.
+    fn grants(&self, scope: Scope) -> bool;
+
+    /// It was not accepted.
+    fn refuse(self, error: ErrorShape);
+}
+
+impl<M: Method> Asked for Reply<M> {
+    fn is_answered_twice(&self) -> bool {
+        M::NAME == Agent::NAME
+    }
+
+    fn grants(&self, scope: Scope) -> bool {
+        self.caller().grants(scope)
+    }
+
+    fn refuse(self, error: ErrorShape) {
+        self.error(error);
+    }
 }
 
 impl AgentRunner {
@@ -171,16 +213,16 @@ impl AgentRunner {
     ///
     /// The rest of this happens outside the actor, so that its failure cannot tear a stored message
     /// from its acknowledgement.
-    pub(crate) fn accept<M: Method>(
+    pub(crate) fn accept<A: Asked>(
         &mut self,
         mut incoming: Incoming,
-        reply: Reply<M>,
-        acknowledge: impl FnOnce(Reply<M>, &Appended) -> Option<Reply<Agent>> + 'static,
+        reply: A,
+        acknowledge: impl FnOnce(A, &Appended) -> Option<Reply<Agent>> + 'static,
         ctx: &mut Context<Self>,
     ) {
         if self.deps.state.with(|state| state.is_draining()) {
             let error = ErrorShape::unavailable("gateway restart in progress; try again");
-            return reply.error(error.retry_after(2_000));
+            return reply.refuse(error.retry_after(2_000));
         }
         if !incoming.as_text {
             let text = incoming.row.plain_text();
@@ -190,7 +232,7 @@ impl AgentRunner {
         }
         let settings = self.deps.views.settings.load();
         if self.deps.state.with(|state| state.waiting()) >= settings.max_queued {
-            return reply.error(
+            return reply.refuse(
                 ErrorShape::unavailable("too many messages wait for their run; try again")
                     .retry_after(2_000),
             );
@@ -198,7 +240,7 @@ impl AgentRunner {
         let key = &incoming.session.canonical;
         let queue = settings.queue;
         if queue.refuse && self.deps.state.with(|state| state.waiting_in(key)) >= queue.cap {
-            return reply.error(
+            return reply.refuse(
                 ErrorShape::unavailable(format!(
                     "{} messages of this session wait for their run already, which is the limit (messages.queue.cap); stop the run with /stop, or try again later",
                     queue.cap
@@ -211,14 +253,17 @@ impl AgentRunner {
             .accept(Some(&incoming.session.canonical), self.deps.clock.now())
         {
             Ok(op) => op,
-            Err(error) => return reply.error(crate::methods::store_error(&error)),
+            Err(error) => return reply.refuse(crate::methods::store_error(&error)),
         };
         let thinking = model::thinking::noted(&incoming.row);
         let draft = Draft {
             key: Arc::clone(&incoming.session.canonical),
             agent_id: incoming.session.agent.clone(),
-            messages: vec![incoming.row],
-            session_id: None,
+            messages: match &incoming.resumed {
+                Some(_) => Vec::new(),
+                None => vec![incoming.row],
+            },
+            session_id: (incoming.resumed.as_ref()).map(|resumed| Arc::clone(&resumed.session_id)),
             last_run: None,
             ops: vec![op],
         };
@@ -238,6 +283,8 @@ impl AgentRunner {
             timeout,
             queue_mode,
             stored,
+            delivery,
+            resumed,
             ..
         } = incoming;
         let (stopper, stop) = watch::channel(None);
@@ -250,9 +297,9 @@ impl AgentRunner {
         actix_rt::spawn(async move {
             let appended = match appending.await {
                 Ok(Ok(appended)) => appended,
-                Ok(Err(error)) => return reply.error(crate::methods::store_error(&error)),
+                Ok(Err(error)) => return reply.refuse(crate::methods::store_error(&error)),
                 Err(_) => {
-                    return reply.error(
+                    return reply.refuse(
                         ErrorShape::unavailable("the session index is restarting; try again")
                             .retry_after(500),
                     );
@@ -270,7 +317,7 @@ impl AgentRunner {
                 session_id: appended.session_id,
                 model: appended.model,
                 thinking: thinking.or(appended.thinking),
-                user_seq: appended.last_seq,
+                user_seq: resumed.map_or(appended.last_seq, |resumed| resumed.user_seq),
                 guard,
                 origin,
                 reply,
@@ -280,6 +327,7 @@ impl AgentRunner {
                 joined: Vec::new(),
                 steering: Steering::default(),
                 stored,
+                delivery,
                 text,
                 open_calls: Arc::default(),
                 stop,

@@ -16,6 +16,7 @@ use super::RunnerDeps;
 use super::attached;
 use super::compact::{Compaction, Trigger};
 use super::context::{self, Context};
+use super::delivery::Delivery;
 use super::emit::Emitter;
 use super::end::Outcome;
 use super::finish::finish;
@@ -88,6 +89,8 @@ pub struct Turn {
     pub steering: Steering,
     /// See [`super::Incoming::stored`].
     pub stored: Option<Value>,
+    /// See [`super::Incoming::delivery`].
+    pub delivery: Option<Arc<dyn Delivery>>,
     /// The text so far, shared with readers.
     pub text: Arc<Mutex<String>>,
     /// Calls of tools that are written down and have no result yet.
@@ -107,6 +110,7 @@ pub struct Joined {
     pub(super) guard: KeyGuard,
     pub(super) reply: Option<Reply<Agent>>,
     pub(super) stored: Option<Value>,
+    delivery: Option<Arc<dyn Delivery>>,
 }
 
 impl Turn {
@@ -127,6 +131,7 @@ impl Turn {
             guard: self.guard,
             reply: self.reply,
             stored: self.stored,
+            delivery: self.delivery,
         });
         joined
     }
@@ -142,6 +147,13 @@ impl Turn {
         for joined in self.joined {
             joined.guard.leave();
         }
+    }
+
+    /// Where its end is told beside the transcript, oldest message first.
+    pub(super) fn places(&self) -> Vec<Arc<dyn Delivery>> {
+        let joined = self.joined.iter().map(|joined| &joined.delivery);
+        let all = joined.chain([&self.delivery]);
+        all.flatten().cloned().collect()
     }
 
     /// Whether this turn and the next one in its lane may share a run.

@@ -22,6 +22,7 @@ use openclaw_protocol::methods::system::{ConfigState, HotReloadStatus};
 use openclaw_protocol::{ErrorShape, Scope};
 
 use crate::audit::{AuditRow, Kind};
+use crate::channel::supervisor::SettingsChanged;
 use crate::event::{Audience, Class, EventOut, PlainV4};
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
@@ -79,6 +80,8 @@ pub struct ConfigDeps {
     pub pairing: Recipient<AuthChanged>,
     /// Looks again at what connected nodes may ask for.
     pub commands: Recipient<CommandsChanged>,
+    /// Makes the accounts on channels what the configuration says.
+    pub channels: Recipient<SettingsChanged>,
 }
 
 /// The owner of the configuration.
@@ -306,6 +309,11 @@ impl ConfigActor {
             )]
             self.deps.commands.do_send(CommandsChanged);
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "as rare as changes of a file, and never to be lost"
+        )]
+        self.deps.channels.do_send(SettingsChanged);
         self.deps.current.with(|current| current.adopt(fingerprint));
         self.publish_status(change.needs_restart.clone());
         self.tell(&change.paths, &change.needs_restart, hash);

@@ -13,6 +13,7 @@ use super::{ConfigActor, ConfigDeps, ConfigSource, Look, MAX_DELAYS, Reload};
 use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::config::ConfigSchemaResult;
 
+use crate::channel::supervisor::SettingsChanged;
 use crate::clock::{SeededEntropy, TestClock, pass, quiet};
 use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::state::GatewayState;
@@ -114,6 +115,12 @@ impl Handler<AuthChanged> for Trust {
     }
 }
 
+impl Handler<SettingsChanged> for Trust {
+    type Result = ();
+
+    fn handle(&mut self, _: SettingsChanged, _: &mut Self::Context) {}
+}
+
 impl Handler<CommandsChanged> for Trust {
     type Result = ();
 
@@ -170,7 +177,8 @@ impl World {
             views: views.clone(),
             gateway,
             pairing: trust.clone().recipient(),
-            commands: trust.recipient(),
+            commands: trust.clone().recipient(),
+            channels: trust.recipient(),
         };
         Self {
             config: supervise::<ConfigActor>(&here, restarts, &watch, deps),

@@ -264,7 +264,77 @@ impl Handler<Settled> for Dedupe {
     }
 }
 
+/// Asks for the key of work that does not come from a client's request.
+#[derive(Message)]
+#[rtype(result = "Claimed")]
+pub struct Claim {
+    /// The key.
+    pub id: KeyId,
+    /// What the work is about.
+    pub digest: String,
+}
+
+/// What is known of such a key.
+pub enum Claimed {
+    /// It is new.
+    New(KeyGuard),
+    /// Its work is under way.
+    InFlight,
+    /// Its work came to an end, or an earlier process left it.
+    Done(Option<Stored>),
+    /// No key has a place now.
+    Full,
+}
+
+impl Handler<Claim> for Dedupe {
+    type Result = actix::MessageResult<Claim>;
+
+    fn handle(&mut self, msg: Claim, ctx: &mut Self::Context) -> Self::Result {
+        let Claim { id, digest } = msg;
+        let now = self.deps.clock.now();
+        let verdict = self.begin(&id, &digest, now);
+        let left = verdict == Verdict::New && self.answer_leftover(&id, &digest);
+        actix::MessageResult(match verdict {
+            Verdict::New if !left => Claimed::New(KeyGuard {
+                id,
+                digest,
+                session: None,
+                dedupe: actix::AsyncContext::address(ctx).recipient(),
+                progress: Progress::Admitted,
+            }),
+            Verdict::InFlight => Claimed::InFlight,
+            Verdict::Full => Claimed::Full,
+            Verdict::New | Verdict::Done | Verdict::Conflict => {
+                let row = self
+                    .deps
+                    .store
+                    .reader()
+                    .get_json::<KeyRow>(Table::Idempotency, &id.row_key());
+                Claimed::Done(row.ok().flatten().and_then(KeyRow::into_result))
+            }
+        })
+    }
+}
+
 impl Dedupe {
+    /// Begins a request's key; those that are forgotten for it go from the store, too.
+    fn begin(&self, id: &KeyId, digest: &str, now: Millis) -> Verdict {
+        let bounds = self.deps.settings.load().retention.keys;
+        let (verdict, forgotten) = self
+            .deps
+            .keys
+            .with(|keys| keys.begin(id, digest, now, bounds));
+        if !forgotten.is_empty() {
+            let ops = forgotten
+                .iter()
+                .map(|id| Op::delete(Table::Idempotency, id.row_key()))
+                .collect();
+            // A row that stays is deleted at the next start.
+            drop(actix_rt::spawn(self.deps.store.commit(ops)));
+        }
+        verdict
+    }
+
     fn admit<M: Keyed>(
         &mut self,
         call: Call<M>,
@@ -278,19 +348,7 @@ impl Dedupe {
         };
         let digest = keyed::digest::<M>(&call.params);
         let now = self.deps.clock.now();
-        let bounds = self.deps.settings.load().retention.keys;
-        let (verdict, forgotten) = self
-            .deps
-            .keys
-            .with(|keys| keys.begin(&id, &digest, now, bounds));
-        if !forgotten.is_empty() {
-            let ops = forgotten
-                .iter()
-                .map(|id| Op::delete(Table::Idempotency, id.row_key()))
-                .collect();
-            // A row that stays is deleted at the next start.
-            drop(actix_rt::spawn(self.deps.store.commit(ops)));
-        }
+        let verdict = self.begin(&id, &digest, now);
         match verdict {
             Verdict::New => {
                 if self.answer_leftover(&id, &digest) {

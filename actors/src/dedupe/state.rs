@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use crate::clock::Millis;
 use crate::store::{Op, StoreError, Table, keys, rows};
 
+/// The method of keys of messages that channels brought.
+pub const CHANNEL: &str = "channel";
+
 /// How many keys are kept, and how long: `store.retention.idempotencyKeys` and `idempotencyHours`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -320,7 +323,8 @@ pub fn recover(
             recovery
                 .ops
                 .push(id.op(&row.digest, row.session.as_deref(), Some(result), now)?);
-            if let Some(session) = row.session {
+            // What a channel brought is taken up again; its conversation has nothing to be told.
+            if let Some(session) = row.session.filter(|_| id.method != CHANNEL) {
                 recovery.interrupted.push(Interrupted {
                     run_id: id.key.clone(),
                     session,

@@ -11,6 +11,7 @@ use super::table::Table;
 use crate::agent::AgentRunner;
 use crate::approvals::Approvals;
 use crate::audit::Audit;
+use crate::channel::supervisor::Channels;
 use crate::config::ConfigActor;
 use crate::cron::Scheduler;
 use crate::dedupe::Dedupe;
@@ -41,6 +42,12 @@ pub fn dispatch() -> Dispatch {
         .routed::<config::ConfigPatch>()
         .routed::<models::ModelsProbe>()
         .snapshot::<channels::ChannelsStatus>()
+        .routed::<channels::ChannelsStart>()
+        .routed::<channels::ChannelsStop>()
+        .routed::<channels::ChannelsLogout>()
+        .routed::<channels::ChannelsPairingList>()
+        .routed::<channels::ChannelsPairingApprove>()
+        .routed::<channels::ChannelsPairingDismiss>()
         .snapshot::<node::NodeList>()
         .snapshot::<node::NodeDescribe>()
         .snapshot::<chat::ChatMetadata>()
@@ -153,6 +160,8 @@ pub struct Owners {
     pub config: Addr<ConfigActor>,
     /// Jobs that run by the clock.
     pub scheduler: Addr<Scheduler>,
+    /// The accounts on channels.
+    pub channels: Addr<Channels>,
     /// The connected nodes.
     pub nodes: Addr<Nodes>,
 }
@@ -171,6 +180,7 @@ pub fn table(owners: &Owners) -> Table {
         config: file,
         nodes,
         scheduler,
+        channels: accounts,
     } = owners;
     Table::default()
         .on::<system::SystemEvent>(presence.clone())
@@ -225,6 +235,12 @@ pub fn table(owners: &Owners) -> Table {
         .on::<config::ConfigApply>(file.clone())
         .on::<config::ConfigPatch>(file.clone())
         .on::<models::ModelsProbe>(runner.clone())
+        .on::<channels::ChannelsStart>(accounts.clone())
+        .on::<channels::ChannelsStop>(accounts.clone())
+        .on::<channels::ChannelsLogout>(accounts.clone())
+        .on::<channels::ChannelsPairingList>(accounts.clone())
+        .on::<channels::ChannelsPairingApprove>(accounts.clone())
+        .on::<channels::ChannelsPairingDismiss>(accounts.clone())
         .on::<device::DevicePairList>(pairing.clone())
         .on::<device::DevicePairApprove>(pairing.clone())
         .on::<device::DevicePairReject>(pairing.clone())

@@ -11,7 +11,9 @@ use openclaw_protocol::methods::system::{
     AgentHealth, ConfigReload, HealthPlugins, HealthSummary, HeartbeatConfig, RecentSession,
     SessionsDigest,
 };
+use serde_json::Value;
 
+use crate::channel::status as channel_status;
 use crate::clock::SharedClock;
 use crate::event::{Audience, Bump, EventOut, Plain, Ready};
 use crate::gateway::GatewayPort;
@@ -112,9 +114,19 @@ impl Health {
         if published.value().reason != reason
             || *shown != config_reload(&self.deps.views)
             || known != self.deps.views.sessions.load().count
+            || self.channels_changed(&published.value().channels)
         {
             self.refresh();
         }
+    }
+
+    fn channels_changed(&self, shown: &BTreeMap<String, Value>) -> bool {
+        let views = &self.deps.views;
+        let settings = views.settings.load();
+        if shown.is_empty() && settings.channels.accounts.is_empty() {
+            return false;
+        }
+        channel_status::health_rows(&settings.channels, &views.channels.load()).channels != *shown
     }
 
     fn refresh(&self) {
@@ -161,6 +173,7 @@ fn config_reload(views: &Views) -> Option<ConfigReload> {
 /// The snapshot of what owners publish now.
 pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary {
     let settings = views.settings.load();
+    let channels = channel_status::health_rows(&settings.channels, &views.channels.load());
     let sessions = views.sessions.load();
     let path = SESSION_STORE.to_owned();
     let recent = |agent: Option<&str>| -> Vec<RecentSession> {
@@ -201,9 +214,9 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
         duration_ms: 0,
         plugins: HealthPlugins::default(),
         config_reload: config_reload(views),
-        channels: BTreeMap::new(),
-        channel_order: Vec::new(),
-        channel_labels: BTreeMap::new(),
+        channels: channels.channels,
+        channel_order: channels.order,
+        channel_labels: channels.labels,
         heartbeat_seconds: 0,
         default_agent_id: settings.default_agent.clone(),
         agents: agents.collect(),

@@ -36,11 +36,17 @@ pub enum Table {
     Usage,
     /// What waits for nodes, and the words that wake them.
     Nodes,
+    /// Messages that channels brought, until they are answered.
+    ChannelInbox,
+    /// Where each account of a channel goes on receiving.
+    ChannelState,
+    /// Who asked to write to an account of a channel, and who may.
+    ChannelPairing,
 }
 
 impl Table {
     /// Every table, in the order in which a commit opens them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Devices,
         Self::PairingPending,
@@ -56,6 +62,9 @@ impl Table {
         Self::CronRuns,
         Self::Usage,
         Self::Nodes,
+        Self::ChannelInbox,
+        Self::ChannelState,
+        Self::ChannelPairing,
     ];
 
     /// The name in the file. It is part of the format: never rename one.
@@ -76,6 +85,9 @@ impl Table {
             Self::CronRuns => "cron_runs",
             Self::Usage => "usage",
             Self::Nodes => "nodes",
+            Self::ChannelInbox => "channel_inbox",
+            Self::ChannelState => "channel_state",
+            Self::ChannelPairing => "channel_pairing",
         }
     }
 

@@ -8,6 +8,7 @@ use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Mes
 use actix::{ResponseActFuture, WrapFuture as _};
 
 use crate::audit::read as audit;
+use crate::channel::{inbox, outbox};
 use crate::clock::{Millis, SharedClock};
 use crate::dedupe::state as dedupe;
 use crate::media::{self, Blobs};
@@ -156,6 +157,24 @@ const RULES: &[Rule] = &[
         };
         prune(reader, Table::Usage, keep, now, BATCH, |key, _| {
             usage::age(key)
+        })
+    },
+    |reader, _, now| {
+        let keep = Keep {
+            max_age: Some(inbox::REMEMBERED),
+            max_rows: None,
+        };
+        prune(reader, Table::ChannelInbox, keep, now, BATCH, |_, row| {
+            inbox::age(row)
+        })
+    },
+    |reader, _, now| {
+        let keep = Keep {
+            max_age: Some(outbox::KEPT),
+            max_rows: None,
+        };
+        prune(reader, Table::Sends, keep, now, BATCH, |_, row| {
+            outbox::age(row)
         })
     },
 ];

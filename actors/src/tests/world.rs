@@ -14,6 +14,9 @@ use crate::agent::tools::{ToolDeps, Toolbox};
 use crate::agent::{AgentRunner, RunnerDeps};
 use crate::approvals::{self, Approvals, ApprovalsDeps};
 use crate::audit::{Audit, AuditDeps};
+use crate::channel::pairing::Desk;
+use crate::channel::provider::Shared;
+use crate::channel::supervisor::{Channels, ChannelsDeps};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::config::{CannotChange, ConfigActor, ConfigDeps};
 use crate::cron::{Scheduler, SchedulerDeps};
@@ -29,7 +32,7 @@ use crate::media::Blobs;
 use crate::node::invoke::InvokeDeps;
 use crate::node::{Nodes, NodesDeps};
 use crate::pairing::{PairingDeps, PairingRegistry};
-use crate::placement::Places as Threads;
+use crate::placement::{Place, Places as Threads};
 use crate::presence::state::PresenceState;
 use crate::presence::{Presence, PresenceDeps};
 use crate::session::dispatch::Dispatch;
@@ -327,6 +330,25 @@ fn owners(
             send: dedupe.clone().recipient(),
         },
     );
+    let channels = ChannelsDeps {
+        shared: Shared {
+            desk: Desk::new(Arc::clone(clock), Arc::clone(&entropy)),
+            store: store.clone(),
+            views: views.clone(),
+            runner: runner.clone().recipient(),
+            dedupe: dedupe.clone().recipient(),
+            world: crate::channel::World {
+                http: Arc::new(LazyLock::new(|| Err("no network in this test".into()))),
+            },
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(&entropy),
+        },
+        accounts: Kept::default(),
+        turn: Arc::default(),
+        watch: watch.clone(),
+        place: Arc::new(LazyLock::new(Box::new(|| Ok(Place::here())))),
+    };
+    let channels = supervise::<Channels>(&threads.work, policy, watch, channels);
     let pairing = PairingDeps::new(
         store.clone(),
         gateway.clone(),
@@ -342,8 +364,10 @@ fn owners(
         gateway: gateway.clone(),
         pairing: pairing.clone().recipient(),
         commands: pairing.clone().recipient(),
+        channels: channels.clone().recipient(),
     };
     Owners {
+        channels,
         dedupe,
         runner,
         approvals,
@@ -400,7 +424,7 @@ pub(super) fn gateway() -> Core {
         doors: Arc::default(),
         views: views.clone(),
     };
-    let here = crate::placement::Place::here();
+    let here = Place::here();
     Core {
         gateway: GatewayPort::new(supervise(&here, RestartPolicy::CORE, &watch, deps)),
         views,

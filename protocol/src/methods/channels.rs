@@ -1,4 +1,4 @@
-//! `channels.status`.
+//! `channels.*`: the accounts on channels, and who may write to them.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,252 @@ use crate::scope::Scope;
 crate::methods! {
     /// The state of every channel and account.
     ChannelsStatus => "channels.status", Access::Operator(Scope::Read), read, ChannelsStatusParams => ChannelsStatusResult;
+    /// Starts an account.
+    ChannelsStart => "channels.start", Access::Operator(Scope::Admin), effect, ChannelParams => ChannelsStartResult;
+    /// Stops an account until it is started, or the gateway is.
+    ChannelsStop => "channels.stop", Access::Operator(Scope::Admin), effect, ChannelParams => ChannelsStopResult;
+    /// Stops an account and forgets what is kept of it.
+    ChannelsLogout => "channels.logout", Access::Operator(Scope::Admin), effect, ChannelParams => ChannelsLogoutResult;
+    /// Who asks to write to an account.
+    ChannelsPairingList => "channels.pairing.list", Access::Operator(Scope::Pairing), read, ChannelsPairingListParams => ChannelsPairingListResult;
+    /// Lets somebody write to an account.
+    ChannelsPairingApprove => "channels.pairing.approve", Access::Operator(Scope::Pairing), effect, ChannelsPairingApproveParams => ChannelsPairingApproveResult;
+    /// Forgets that somebody asked.
+    ChannelsPairingDismiss => "channels.pairing.dismiss", Access::Operator(Scope::Pairing), effect, ChannelsPairingDismissParams => ChannelsPairingDismissResult;
+}
+
+/// Which account is meant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChannelParams {
+    /// The channel.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub channel: String,
+    /// The account; the channel's default one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID))]
+    pub account_id: Option<String>,
+}
+
+/// An account was told to start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsStartResult {
+    /// The channel.
+    pub channel: String,
+    /// The account.
+    pub account_id: String,
+    /// Whether it runs now.
+    pub started: bool,
+    /// What came of it: `started`, `already-running`.
+    pub outcome: String,
+}
+
+/// An account is stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsStopResult {
+    /// The channel.
+    pub channel: String,
+    /// The account.
+    pub account_id: String,
+    /// Whether nothing of it lives any more.
+    pub stopped: bool,
+}
+
+/// An account is stopped and forgotten.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsLogoutResult {
+    /// The channel.
+    pub channel: String,
+    /// The account.
+    pub account_id: String,
+    /// Whether what was kept of it is gone.
+    pub cleared: bool,
+    /// Whether it cannot connect any more without a new login.
+    pub logged_out: bool,
+    /// Whether its secret is in the configuration or the environment still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_token: Option<bool>,
+    /// What is left to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Parameters of `channels.pairing.list`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsPairingListParams {
+    /// Only this channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub channel: Option<String>,
+    /// Only this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub account_id: Option<String>,
+}
+
+/// Who asks to write, where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsPairingListResult {
+    /// The accounts that ask strangers to pair.
+    pub accounts: Vec<PairingAccount>,
+    /// The requests that wait, oldest first.
+    pub requests: Vec<PairingRequest>,
+    /// Whether somebody may give commands anywhere.
+    pub command_owner_configured: bool,
+    /// Bounds of requests.
+    pub limits: PairingLimits,
+}
+
+/// An account that asks strangers to pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PairingAccount {
+    /// The channel.
+    pub channel: String,
+    /// Its name for people.
+    pub channel_label: String,
+    /// The account.
+    pub account_id: String,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_label: Option<String>,
+    /// Whether an approved person can be told.
+    pub notify_supported: bool,
+}
+
+/// A request that waits for its owner's word. Times are RFC 3339.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PairingRequest {
+    /// Its id; the code is for the command line.
+    pub request_id: String,
+    /// The channel.
+    pub channel: String,
+    /// Its name for people.
+    pub channel_label: String,
+    /// The account.
+    pub account_id: String,
+    /// Its name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_label: Option<String>,
+    /// Who asks, by the platform's id.
+    pub sender_id: String,
+    /// What they call themselves.
+    pub sender_label: String,
+    /// What else is known of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// When they first wrote.
+    pub created_at: String,
+    /// When they last wrote.
+    pub last_seen_at: String,
+    /// Until when it can be approved.
+    pub expires_at: String,
+    /// Whether they can be told.
+    pub notify_supported: bool,
+}
+
+/// Bounds of requests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PairingLimits {
+    /// Most that wait for one account.
+    pub pending_per_account: u32,
+    /// How long one lives, milliseconds.
+    pub ttl_ms: u64,
+}
+
+/// Parameters of `channels.pairing.approve`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChannelsPairingApproveParams {
+    /// The channel.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub channel: String,
+    /// The account.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub account_id: String,
+    /// The request's id, or the code that the stranger was told.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub request_id: String,
+    /// Tell them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<bool>,
+    /// Make them the owner of commands, if there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap_command_owner: Option<bool>,
+}
+
+/// Somebody may write.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsPairingApproveResult {
+    /// The request.
+    pub request_id: String,
+    /// Who may write.
+    pub sender_id: String,
+    /// Whether they are told.
+    pub notification: PairingNotification,
+    /// Whether they became the owner of commands.
+    pub command_owner_bootstrap: CommandOwnerBootstrap,
+}
+
+/// Whether an approved person is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairingNotification {
+    /// Nobody asked for it.
+    NotRequested,
+    /// They are.
+    Sent,
+    /// The channel cannot.
+    Unsupported,
+    /// They could not be.
+    Failed,
+}
+
+/// Whether an approved person became the owner of commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandOwnerBootstrap {
+    /// Nobody asked for it.
+    NotRequested,
+    /// They did.
+    Configured,
+    /// There is one.
+    AlreadyConfigured,
+    /// The configuration cannot be written.
+    Unavailable,
+}
+
+/// Parameters of `channels.pairing.dismiss`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChannelsPairingDismissParams {
+    /// The channel.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub channel: String,
+    /// The account.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub account_id: String,
+    /// The request.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub request_id: String,
+}
+
+/// A request is forgotten.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsPairingDismissResult {
+    /// It.
+    pub request_id: String,
+    /// Who had asked.
+    pub sender_id: String,
 }
 
 /// Parameters of `channels.status`; unknown keys are ignored.
@@ -134,4 +380,47 @@ pub struct ChannelAccount {
     /// What the platform said about itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Value>,
+    /// When the platform was last heard, whatever it said, milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_transport_activity_at: Option<u64>,
+    /// Where its secret comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_source: Option<String>,
+    /// stopped, connecting, connected, backoff or parked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Number of its newest connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// When it connects again by itself, milliseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_retry_at: Option<u64>,
+    /// Messages in that wait for their answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_inbound: Option<u64>,
+    /// Messages out that wait to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_outbound: Option<u64>,
+    /// Messages out that did not arrive, or of which nobody knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undelivered: Vec<Undelivered>,
+}
+
+/// A message out that did not arrive. It is never sent again by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Undelivered {
+    /// Names it.
+    pub id: String,
+    /// Where it was to go.
+    pub to: String,
+    /// When it was written, milliseconds since the epoch.
+    pub at: u64,
+    /// unknown (it may have arrived), refused or expired.
+    pub state: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What wrote it.
+    pub by: String,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod audit;
+mod channels;
 mod chat;
 mod cron;
 mod devices;
@@ -15,6 +16,7 @@ mod setup_code;
 mod times;
 
 pub use audit::*;
+pub use channels::*;
 pub use chat::*;
 pub use cron::*;
 pub use devices::*;
@@ -76,6 +78,10 @@ pub enum Command {
     Cron(CronArgs),
     /// List nodes, and decide which of their commands may be used.
     Nodes(NodesArgs),
+    /// Show the accounts on channels; start, stop and try them.
+    Channels(ChannelsArgs),
+    /// List and let in people who ask to write on a channel.
+    Pairing(PairingArgs),
     /// Show a QR code that pairs one phone or node, once (same as `devices setup-code`).
     Qr(QrArgs),
     /// Open the chat page, or print its address.
@@ -289,6 +295,11 @@ mod tests {
         assert!(parse("openclaw devices approve --latest").is_ok());
         assert!(parse("openclaw devices approve r --latest").is_err());
         assert!(parse("openclaw devices rotate --device d --role node --scope a b").is_ok());
+        assert!(parse("openclaw pairing approve telegram K7PM2XQD --notify").is_ok());
+        assert!(parse("openclaw pairing approve K7PM2XQD").is_ok());
+        assert!(parse("openclaw pairing approve").is_err());
+        assert!(parse("openclaw channels login --channel telegram").is_ok());
+        assert!(parse("openclaw channels stop").is_err());
         assert!(parse("openclaw nodes describe").is_err());
         assert!(parse("openclaw nodes describe attic").is_ok());
         assert!(parse("openclaw nodes describe --node attic").is_ok());

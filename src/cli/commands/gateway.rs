@@ -23,6 +23,7 @@ pub(crate) fn run(args: GatewayArgs, profile: Option<String>, output: &Output) -
             password: args.password,
             auth_mode: args.auth,
             profile,
+            adopt_channels: args.adopt_channels,
         },
     };
     // The daemon runs on when nobody reads its standard output.

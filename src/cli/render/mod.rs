@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod audit;
+pub mod channels;
 pub mod cron;
 pub mod devices;
 pub mod health;

@@ -42,10 +42,11 @@ function gatewayCommand() {
 
 /**
  * Starts a daemon and waits until it is ready.
- * @param {{config?: object, log?: FrameLog, state?: {path: string}, port?: number, tap?: object}} options
- *   `state`: a folder to start in again; `port` and `tap`: where the one before was found, for clients that come back
+ * @param {{config?: object, log?: FrameLog, state?: {path: string}, port?: number, tap?: object, channels?: boolean}} options
+ *   `state`: a folder to start in again; `port` and `tap`: where the one before was found, for clients that come back;
+ *   `channels`: whether its channels run
  */
-export async function startDaemon({ config = {}, log = new FrameLog(), state, port: known, tap } = {}) {
+export async function startDaemon({ config = {}, log = new FrameLog(), state, port: known, tap, channels = false } = {}) {
   const owned = state === undefined;
   const folder = state ?? (await tempFolder("daemon"));
   const stateDir = path.join(folder.path, "state");
@@ -68,7 +69,7 @@ export async function startDaemon({ config = {}, log = new FrameLog(), state, po
       LANG: "C.UTF-8",
       NO_COLOR: "1",
       OPENCLAW_STATE_DIR: stateDir,
-      OPENCLAW_SKIP_CHANNELS: "1",
+      ...(channels ? {} : { OPENCLAW_SKIP_CHANNELS: "1" }),
       OPENCLAW_ALLOW_MULTI_GATEWAY: "1", // other test files have theirs
     },
     stdio: ["ignore", "pipe", "pipe"],

@@ -9,6 +9,7 @@ pub(crate) mod hosts;
 pub(crate) mod http;
 pub(crate) mod model;
 pub(crate) mod socket;
+pub(crate) mod telegram;
 pub(crate) mod trust;
 
 use std::time::Duration;

@@ -9,19 +9,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
+use openclaw_protocol::ErrorShape;
 use openclaw_protocol::events::chat::ChatFinal;
 use openclaw_protocol::events::{CHAT, ChatEvent, ChatState};
 use openclaw_protocol::methods::agent::{
     Agent, AgentFinal, AgentMeta, RunMeta, RunPayload, RunResult, RunStatus,
 };
 use openclaw_protocol::methods::message::{Message, MessageRole};
-use openclaw_protocol::{ErrorShape, Method};
 use serde_json::json;
 
+use super::delivery::Said;
 use super::emit::ChatBody;
 use super::model::thinking::Thinking;
 use super::run::Ended;
-use super::{AgentRunner, Incoming, echo};
+use super::{AgentRunner, Asked, Incoming, echo};
 use crate::call::Reply;
 use crate::commands::{self, Name, Spec};
 use crate::dedupe::state::Stored;
@@ -61,17 +62,17 @@ fn restarting() -> ErrorShape {
 
 impl AgentRunner {
     /// Does what a command asks, and answers it.
-    pub(super) fn obey<M: Method>(
+    pub(super) fn obey<A: Asked>(
         &mut self,
         mut incoming: Incoming,
         spec: &'static Spec,
         rest: &str,
-        reply: Reply<M>,
-        acknowledge: impl FnOnce(Reply<M>, &Appended) -> Option<Reply<Agent>> + 'static,
+        reply: A,
+        acknowledge: impl FnOnce(A, &Appended) -> Option<Reply<Agent>> + 'static,
         ctx: &mut Context<Self>,
     ) {
-        if !reply.caller().grants(spec.scope) {
-            return reply.error(ErrorShape::missing_scope(spec.scope));
+        if !reply.grants(spec.scope) {
+            return reply.refuse(ErrorShape::missing_scope(spec.scope));
         }
         let doing = self.act(spec.name, rest, &incoming.session, ctx);
         let begins = matches!(spec.name, Name::New | Name::Reset) && !rest.is_empty();
@@ -80,7 +81,7 @@ impl AgentRunner {
             doing
                 .into_actor(self)
                 .map(move |done, act, ctx| match done {
-                    Err(error) => reply.error(error),
+                    Err(error) => reply.refuse(error),
                     Ok(done) if begins => {
                         act.deps.tell(done.event);
                         let mut row = Message::text(MessageRole::User, first, act.deps.now_ms());
@@ -271,18 +272,19 @@ impl AgentRunner {
     }
 
     /// Stores the command and its answer in one commit, acknowledges, and tells the answer.
-    fn tell<M: Method>(
+    fn tell<A: Asked>(
         &mut self,
         incoming: Incoming,
         done: Done,
-        reply: Reply<M>,
-        acknowledge: impl FnOnce(Reply<M>, &Appended) -> Option<Reply<Agent>> + 'static,
+        reply: A,
+        acknowledge: impl FnOnce(A, &Appended) -> Option<Reply<Agent>> + 'static,
     ) {
         let Incoming {
             run_id,
             session,
             mut row,
             mut guard,
+            delivery,
             ..
         } = incoming;
         let at = self.deps.now_ms();
@@ -297,7 +299,7 @@ impl AgentRunner {
         let end = final_answer(&run_id, &answer);
         let stored = Stored {
             ok: true,
-            payload: if M::NAME == Agent::NAME {
+            payload: if reply.is_answered_twice() {
                 serde_json::to_value(&end).ok()
             } else {
                 Some(json!({ "runId": *run_id, "status": "ok" }))
@@ -309,9 +311,16 @@ impl AgentRunner {
         let ops = guard
             .accept(Some(&session.canonical), now)
             .and_then(|_| guard.finish(stored, now));
-        let op = match ops {
-            Ok(op) => op,
-            Err(error) => return reply.error(store_error(&error)),
+        let told = delivery.as_ref().map_or_else(
+            || Ok(Vec::new()),
+            |delivery| delivery.ops(Some(Said::Text(&answer.plain_text())), now),
+        );
+        let ops = match ops.and_then(|op| Ok((op, told?))) {
+            Ok((op, mut told)) => {
+                told.push(op);
+                told
+            }
+            Err(error) => return reply.refuse(store_error(&error)),
         };
         let appending = self.deps.sessions.send(Append {
             draft: Draft {
@@ -320,7 +329,7 @@ impl AgentRunner {
                 session_id: None,
                 messages: vec![row, answer.clone()],
                 last_run: None,
-                ops: vec![op],
+                ops,
             },
             run_id: Some(run_id.to_string()),
             reason: "command",
@@ -329,10 +338,13 @@ impl AgentRunner {
         actix_rt::spawn(async move {
             let mut appended = match injected::stored(appending).await {
                 Ok(appended) => appended,
-                Err(error) => return reply.error(error),
+                Err(error) => return reply.refuse(error),
             };
             guard.accepted();
             guard.finished();
+            if let Some(delivery) = delivery {
+                delivery.committed(true);
+            }
             let ended = Ended {
                 run_id: run_id.to_string(),
                 status: RunStatus::Ok,

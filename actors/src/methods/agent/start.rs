@@ -74,6 +74,8 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             queue_mode: Some(QueueMode::Followup),
             as_text: has_files,
             stored: None,
+            delivery: None,
+            resumed: None,
         };
         let key = Arc::clone(&incoming.session.canonical);
         self.take_in(

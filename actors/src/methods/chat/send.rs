@@ -81,6 +81,8 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             queue_mode: params.queue_mode,
             as_text,
             stored: None,
+            delivery: None,
+            resumed: None,
         };
         let key = Arc::clone(&incoming.session.canonical);
         self.take_in(

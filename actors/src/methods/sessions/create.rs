@@ -78,6 +78,8 @@ impl Handler<Admitted<SessionsCreate>> for AgentRunner {
                 queue_mode: None,
                 as_text: true,
                 stored: serde_json::to_value(&result).ok(),
+                delivery: None,
+                resumed: None,
             };
             let key = std::sync::Arc::clone(&incoming.session.canonical);
             act.take_in(

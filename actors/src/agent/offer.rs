@@ -1,0 +1,177 @@
+//! Messages that come from inside the gateway (channels), not from a client's request.
+
+use std::sync::Arc;
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
+use openclaw_protocol::methods::agent::Agent;
+use openclaw_protocol::methods::message::{Message, MessageRole};
+use openclaw_protocol::{ErrorShape, Scope, Scopes};
+use tokio::sync::oneshot;
+
+use super::delivery::Delivery;
+use super::tools::Origin;
+use super::{AgentRunner, Asked, Incoming, Resumed, RunnerDeps, prompt};
+use crate::call::Reply;
+use crate::dedupe::KeyGuard;
+use crate::sessions::ask::Find;
+use crate::sessions::keys::SessionKey;
+use crate::sessions::{Appended, history};
+use crate::store::StoreReader;
+
+/// Behind every number of a transcript.
+const LAST_SEQ: u64 = 1 << 55;
+/// Newest rows among which an unfinished run is looked for.
+const ROWS: usize = 200;
+
+/// A message for the runner.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+pub struct Offer {
+    /// Its key, which is its run's id.
+    pub guard: KeyGuard,
+    /// The same as text.
+    pub run_id: Arc<str>,
+    /// The session.
+    pub session: SessionKey,
+    /// What was written.
+    pub text: String,
+    /// Who wrote it; decides which tools its run may use.
+    pub origin: Origin,
+    /// What they may do by command.
+    pub commands: Scopes,
+    /// What the run begins with.
+    pub extra_system: Option<String>,
+    /// Where its end is told.
+    pub delivery: Arc<dyn Delivery>,
+    /// The run that an earlier process left unfinished.
+    pub resumes: Option<String>,
+    /// Told whether it was accepted.
+    pub told: oneshot::Sender<Result<(), ErrorShape>>,
+}
+
+/// Whoever offered a message.
+struct Offerer {
+    commands: Scopes,
+    told: oneshot::Sender<Result<(), ErrorShape>>,
+}
+
+impl Asked for Offerer {
+    fn is_answered_twice(&self) -> bool {
+        false
+    }
+
+    fn grants(&self, scope: Scope) -> bool {
+        self.commands.grants(scope)
+    }
+
+    fn refuse(self, error: ErrorShape) {
+        // Whoever does not wait any more offers it again.
+        let _ = self.told.send(Err(error));
+    }
+}
+
+impl Handler<Offer> for AgentRunner {
+    type Result = ();
+
+    fn handle(&mut self, msg: Offer, ctx: &mut Context<Self>) {
+        let Offer {
+            guard,
+            run_id,
+            session,
+            text,
+            origin,
+            commands,
+            extra_system,
+            delivery,
+            resumes,
+            told,
+        } = msg;
+        let mut row = Message::text(MessageRole::User, text, self.deps.clock.now().wire());
+        row.idempotency_key = Some(run_id.to_string());
+        row.meta.get_or_insert_default().run_id = Some(run_id.to_string());
+        let key = Arc::clone(&session.canonical);
+        let incoming = Incoming {
+            run_id,
+            session,
+            row,
+            origin,
+            guard,
+            extra_system,
+            timeout: None,
+            queue_mode: None,
+            // A stranger's command is text for the agent, which has no tools for them either.
+            as_text: commands == Scopes::NONE,
+            stored: None,
+            delivery: Some(delivery),
+            resumed: None,
+        };
+        let asked = Offerer { commands, told };
+        let Some(earlier) = resumes else {
+            return self.accept(incoming, asked, acknowledge, ctx);
+        };
+        let locating = locate(self.deps.clone(), key, earlier);
+        let accepting = locating.into_actor(self).map(move |found, act, ctx| {
+            let mut incoming = incoming;
+            match found {
+                Ok(Some(found)) if found.used_tools => asked.refuse(ErrorShape::invalid(
+                    "the gateway was restarted while this was being answered, and tools had been used for it; look at what they did, then ask again",
+                )),
+                Ok(found) => {
+                    incoming.resumed = found.map(|found| found.row);
+                    act.accept(incoming, asked, acknowledge, ctx);
+                }
+                Err(error) => asked.refuse(error),
+            }
+        });
+        ctx.spawn(accepting);
+    }
+}
+
+/// What an earlier process left of a run.
+struct Left {
+    row: Resumed,
+    used_tools: bool,
+}
+
+/// Finds the message of a run in the present transcript of its session; `None` when it is not there.
+async fn locate(
+    deps: RunnerDeps,
+    key: Arc<str>,
+    run_id: String,
+) -> Result<Option<Left>, ErrorShape> {
+    let restarting = || ErrorShape::unavailable("the session index is restarting; try again");
+    let record = deps.sessions.send(Find(key)).await;
+    let Some(record) = record.map_err(|_| restarting().retry_after(500))? else {
+        return Ok(None);
+    };
+    let session_id = Arc::clone(&record.session_id);
+    let read = move |reader: &StoreReader| history::recent(reader, &session_id, 1..LAST_SEQ, ROWS);
+    let rows = deps.reader.offload(read).await;
+    let rows = rows.map_err(|error| crate::methods::store_error(&error))?;
+    let own =
+        |row: &&Message| row.meta.as_ref().and_then(|meta| meta.run_id.as_deref()) == Some(&run_id);
+    let of_run = || rows.iter().filter(own);
+    let asked = of_run().find(|row| row.role == MessageRole::User);
+    let Some(user_seq) = asked.and_then(|row| row.meta.as_ref()?.seq) else {
+        return Ok(None);
+    };
+    Ok(Some(Left {
+        row: Resumed {
+            session_id: record.session_id,
+            user_seq,
+        },
+        used_tools: of_run().any(|row| row.role == MessageRole::ToolResult)
+            || of_run().any(|row| row.role == MessageRole::Assistant && calls_tools(row)),
+    }))
+}
+
+fn calls_tools(row: &Message) -> bool {
+    !prompt::conversation(std::slice::from_ref(row), &super::attached::Files::new())
+        .iter()
+        .all(|message| message.calls().next().is_none())
+}
+
+fn acknowledge(asked: Offerer, _: &Appended) -> Option<Reply<Agent>> {
+    let _ = asked.told.send(Ok(()));
+    None
+}

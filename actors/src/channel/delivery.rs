@@ -1,0 +1,141 @@
+//! The end of a run on its way back to the chat that asked.
+//!
+//! **Invariant:** the answer's outbox rows and the end of the inbox row are in the commit of the run's
+//! end, so that a message is answered once or waits still.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::account::Account;
+use super::inbox::Item;
+use super::outbox::{self, Entry, Row, SendState};
+use super::text::{Split, pieces};
+use super::{ChatKind, Inbound, Target};
+use crate::agent::delivery::{Delivery, Said};
+use crate::clock::Millis;
+use crate::store::{Op, StoreError};
+
+/// An answer that means that there is nothing to say.
+const SILENT: &str = "NO_REPLY";
+
+/// Where one message is answered.
+pub(crate) struct Answer {
+    account: Arc<Account>,
+    item: Item,
+    split: Split,
+    prepared: Mutex<Option<Vec<(u64, Row)>>>,
+}
+
+impl Answer {
+    pub(crate) fn new(account: &Arc<Account>, item: Item, split: Split) -> Self {
+        Self {
+            account: Arc::clone(account),
+            item,
+            split,
+            prepared: Mutex::default(),
+        }
+    }
+
+    /// What is said in the chat.
+    fn words(&self, said: &Said<'_>) -> String {
+        match said {
+            Said::Text(text) if text.trim() == SILENT => String::new(),
+            // What it says of the configuration is for its owner.
+            Said::Failed(why)
+                if self.item.trusted && self.item.message.kind == ChatKind::Direct =>
+            {
+                format!("⚠️ {why}")
+            }
+            Said::Failed(_) => "⚠️ I could not answer; the gateway's log says why.".to_owned(),
+            Said::Stopped {
+                reason: "timeout",
+                text,
+            } => {
+                format!("{text}\n\n⚠️ The time for this answer was over.")
+            }
+            Said::Text(text) | Said::Stopped { text, .. } => (*text).to_owned(),
+        }
+    }
+
+    /// The rows of the answer; the same ones when the commit is tried again.
+    fn rows(&self, text: &str, now: Millis) -> Vec<(u64, Row)> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rows) = &*prepared {
+            return rows.clone();
+        }
+        let rows = rows(&self.account, &self.item.message, self.split, text, now);
+        *prepared = Some(rows.clone());
+        rows
+    }
+}
+
+/// The pieces of an answer, numbered.
+pub(crate) fn rows(
+    account: &Account,
+    message: &Inbound,
+    split: Split,
+    text: &str,
+    now: Millis,
+) -> Vec<(u64, Row)> {
+    let parts = pieces(text, split);
+    let seqs = account
+        .outbox
+        .with(|outbox| outbox.reserve(parts.len(), now));
+    let numbered = seqs.zip(parts).enumerate();
+    let quote = message.kind == ChatKind::Group;
+    numbered
+        .map(|(part, (seq, text))| {
+            let row = Row {
+                id: format!("{}#{part}", message.id),
+                to: message.chat.clone(),
+                text,
+                // The first part says whom it answers, where several talk.
+                reply_to: message.message_id.clone().filter(|_| quote && part == 0),
+                silent: false,
+                at: now.get(),
+                by: format!("answer to {}", message.sender.id),
+                state: SendState::Queued,
+                why: None,
+            };
+            (seq, row)
+        })
+        .collect()
+}
+
+impl Delivery for Answer {
+    fn place(&self) -> String {
+        let Target { chat, thread } = &self.item.message.chat;
+        format!("{}\0{chat}\0{thread:?}", self.account.who)
+    }
+
+    fn ops(&self, said: Option<Said<'_>>, now: Millis) -> Result<Vec<Op>, StoreError> {
+        if let Some(Said::Stopped {
+            reason: "restart", ..
+        }) = said
+        {
+            // It stays in the inbox: the next start answers it.
+            return Ok(Vec::new());
+        }
+        let mut ops = vec![self.item.done_op(&self.account.who)?];
+        if let Some(said) = said {
+            for (seq, row) in self.rows(&self.words(&said), now) {
+                ops.push(outbox::op(&self.account.who, seq, &row)?);
+            }
+        }
+        Ok(ops)
+    }
+
+    fn committed(&self, ended: bool) {
+        if !ended {
+            return;
+        }
+        let rows = self
+            .prepared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let entries = rows.into_iter().flatten();
+        self.account
+            .enqueue(entries.map(|(seq, row)| (seq, Entry::new(row))));
+        self.account.answered(self.item.seq);
+    }
+}

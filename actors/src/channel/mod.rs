@@ -1,0 +1,298 @@
+//! Channels: conversations on other platforms, one provider for each account.
+//!
+//! **Who owns what.**
+//! * [`supervisor::Channels`] owns which accounts there are and which of them are to run. It starts a
+//!   provider for each, ends it, answers `channels.*` and `send`, and follows the configuration.
+//! * [`provider::Provider`], one per (channel, account), owns the account's one live transport, the
+//!   hand-over of its inbox to the agent runner, and the delivery of its outbox. Its work is three
+//!   loops that live in the actor: dropping the actor drops the transport.
+//! * [`account::Account`] is what outlives a provider's panic: backlog, outbox, status, generation.
+//! * [`pairing::Desk`] owns who may write to an account without being in the configuration.
+//! * A channel's own folder only translates: [`ChannelSetup`] opens a [`Transport`], which receives
+//!   into a [`Link`] and sends [`Piece`]s. Retry, backoff, policy, order and durability are here.
+//!
+//! **A message in**: transport -> [`Link::take`] (policy; then inbox rows and the platform's cursor in
+//! one commit; only then may the transport move its offset) -> backlog -> key claimed -> agent runner.
+//! The end of the run is one commit with its transcript row, the outbox rows of the answer and the end
+//! of the inbox row. **A message out**: outbox row -> state `sending` committed -> platform -> receipt
+//! committed. Only what certainly did not happen is tried again; anything else is `unknown`, shown, and
+//! never sent again by itself.
+//!
+//! **When a part dies, is full or slow.** A transport that ends is started anew after a backoff, or its
+//! account is parked where only a person can help. A panic in a translator rebuilds the provider, and
+//! what it was sending goes on outside of it. A killed gateway finds every unanswered message in the
+//! inbox: those whose run had called no tool are run again, the others are answered with what happened.
+//! A full backlog holds the transport, so that the platform keeps what follows. A full outbox refuses.
+//! A store that takes no commit stops confirming. A runner that is full is asked again later.
+//!
+//! **Invariants.** At most one transport of an account lives. A platform's offset never passes a message
+//! that is not committed. What left for a platform is never sent again without a person's word.
+
+pub mod account;
+pub(crate) mod delivery;
+pub mod inbox;
+pub mod outbox;
+pub mod pairing;
+pub mod policy;
+pub mod provider;
+pub mod route;
+pub mod settings;
+pub mod state;
+pub mod status;
+pub mod supervisor;
+pub mod telegram;
+#[cfg(test)]
+mod tests;
+pub mod text;
+
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use provider::link::{Link, Refused};
+
+/// Bytes as people and keys write them.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// One account on one channel.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountRef {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// The account's id.
+    pub account: Arc<str>,
+}
+
+impl AccountRef {
+    /// `account` on `channel`.
+    pub fn new(channel: &str, account: &str) -> Self {
+        Self {
+            channel: channel.into(),
+            account: account.into(),
+        }
+    }
+
+    /// The beginning of this account's keys in a table.
+    pub(crate) fn prefix(&self) -> Vec<u8> {
+        let mut key = crate::store::keys::text(&self.channel);
+        key.extend(crate::store::keys::text(&self.account));
+        key
+    }
+
+    /// All keys of this account in a table.
+    pub(crate) fn rows(&self) -> std::ops::Range<Vec<u8>> {
+        let from = self.prefix();
+        let mut to = from.clone();
+        to.push(0xff);
+        from..to
+    }
+}
+
+impl fmt::Display for AccountRef {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{}", self.channel, self.account)
+    }
+}
+
+/// What a channel is.
+#[derive(Debug)]
+pub struct Facts {
+    /// Its id, as configuration and wire have it.
+    pub id: &'static str,
+    /// Its name for people.
+    pub label: &'static str,
+    /// A longer name.
+    pub detail_label: &'static str,
+    /// Name of its icon on Apple systems.
+    pub system_image: Option<&'static str>,
+    /// How it receives.
+    pub mode: &'static str,
+    /// Most UTF-16 units of one message, as upstream sets it.
+    pub text_limit: usize,
+    /// How a person's id is obtained, for answers to strangers.
+    pub sender_word: &'static str,
+}
+
+/// Work of a transport; it stays on its provider's thread.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What transports are opened with.
+#[derive(Clone)]
+pub struct World {
+    /// The process's one HTTP client, made by the first that needs it.
+    pub http: Arc<LazyLock<Result<reqwest::Client, String>>>,
+}
+
+/// An account as its channel needs it.
+pub trait ChannelSetup: fmt::Debug + Send + Sync {
+    /// What the channel is.
+    fn facts(&self) -> &'static Facts;
+
+    /// Tells one transport's settings from another's; holds no secret that could be read back.
+    fn fingerprint(&self) -> String;
+
+    /// Makes a transport that is not connected yet.
+    ///
+    /// # Errors
+    ///
+    /// What keeps this process from having one at all.
+    fn open(&self, world: &World) -> Result<Rc<dyn Transport>, ChannelError>;
+
+    /// Reads a recipient as a person writes it.
+    ///
+    /// # Errors
+    ///
+    /// In words, with what would be right.
+    fn target(&self, written: &str) -> Result<Target, String>;
+}
+
+/// The platform's side of an account. Only translates.
+pub trait Transport {
+    /// Connects and receives until that fails. Dropped, the connection is gone.
+    fn receive<'a>(&'a self, link: &'a Link) -> Later<'a, ChannelError>;
+
+    /// Sends one piece; gives back the platform's id of it.
+    fn send<'a>(&'a self, piece: &'a Piece) -> Later<'a, Result<String, SendFailure>>;
+
+    /// Shows that an answer is being written. Nobody waits for it, and it may fail.
+    fn typing(&self, to: &Target) {
+        let _ = to;
+    }
+}
+
+/// Why a transport ended. The class decides what becomes of the account.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChannelError {
+    /// The platform does not know who we are. Only a person can help.
+    #[error("{0}")]
+    Auth(String),
+    /// Another program uses the account.
+    #[error("{0}")]
+    Conflict(String),
+    /// The platform wants to be left alone.
+    #[error("{why}")]
+    RateLimited {
+        /// For how long.
+        delay: Duration,
+        /// In words.
+        why: String,
+    },
+    /// May be better next time.
+    #[error("{0}")]
+    Transient(String),
+}
+
+/// What became of a piece that was not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendFailure {
+    /// Certainly nothing happened; it may be tried again.
+    NotSent(ChannelError),
+    /// The platform refused it, and would again.
+    Refused(String),
+    /// It left, and nobody can say what became of it.
+    Unknown(String),
+}
+
+/// A place on a platform to which messages go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The chat.
+    pub chat: String,
+    /// The thread in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.thread {
+            Some(thread) => write!(out, "{}:topic:{thread}", self.chat),
+            None => out.write_str(&self.chat),
+        }
+    }
+}
+
+/// One message to a platform, within its limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Where to.
+    pub to: Target,
+    /// Markdown; the transport renders it.
+    pub text: String,
+    /// The message that is answered.
+    pub reply_to: Option<String>,
+    /// Without a sound.
+    pub silent: bool,
+}
+
+/// What kind of conversation a message is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChatKind {
+    /// With one person.
+    Direct,
+    /// With several.
+    Group,
+}
+
+/// Who wrote a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sender {
+    /// The platform's id of them; the only thing that trust is bound to.
+    pub id: String,
+    /// What they call themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Their handle, without `@`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+}
+
+impl Sender {
+    /// What people call them.
+    pub fn label(&self) -> &str {
+        self.name
+            .as_deref()
+            .or(self.username.as_deref())
+            .unwrap_or(&self.id)
+    }
+}
+
+/// A message from a platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inbound {
+    /// The platform's id of the delivery; the same id is the same message.
+    pub id: String,
+    /// The platform's id of the message, for answers to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// Where it was written, and where answers go.
+    pub chat: Target,
+    /// What kind of place that is.
+    pub kind: ChatKind,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// By whom.
+    pub sender: Sender,
+    /// The text.
+    pub text: String,
+    /// Whether we are named in it, or it answers one of ours.
+    #[serde(default)]
+    pub mentioned: bool,
+    /// When it was written, milliseconds since the epoch.
+    pub at: i64,
+}

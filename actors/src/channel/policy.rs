@@ -1,0 +1,302 @@
+//! Who may write to an account. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ChatKind, Inbound};
+use crate::commands;
+
+/// What becomes of direct messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DmPolicy {
+    /// A stranger gets a code that the owner approves.
+    #[default]
+    Pairing,
+    /// Only those who are named.
+    Allowlist,
+    /// Everyone.
+    Open,
+    /// Nobody.
+    Disabled,
+}
+
+impl DmPolicy {
+    /// Its name in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pairing => "pairing",
+            Self::Allowlist => "allowlist",
+            Self::Open => "open",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// What becomes of messages in groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GroupPolicy {
+    /// From everyone there.
+    Open,
+    /// From those who are named.
+    #[default]
+    Allowlist,
+    /// From nobody.
+    Disabled,
+}
+
+/// People, by the platform's ids of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AllowList {
+    everyone: bool,
+    ids: BTreeSet<String>,
+}
+
+impl AllowList {
+    /// The list in these entries; `*` is everyone, a prefix with the channel's name is dropped.
+    pub fn of<'a>(channel: &str, entries: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut list = Self::default();
+        for entry in entries {
+            match plain_id(channel, entry) {
+                "*" => list.everyone = true,
+                "" => {}
+                id => {
+                    list.ids.insert(id.to_lowercase());
+                }
+            }
+        }
+        list
+    }
+
+    /// Whether somebody is named.
+    pub fn names(&self, id: &str) -> bool {
+        self.ids.contains(&id.to_lowercase())
+    }
+
+    /// Whether somebody is meant.
+    pub fn admits(&self, id: &str) -> bool {
+        self.everyone || self.names(id)
+    }
+
+    /// Whether it names nobody at all.
+    pub fn is_empty(&self) -> bool {
+        !self.everyone && self.ids.is_empty()
+    }
+
+    /// Whether it names everyone.
+    pub const fn is_everyone(&self) -> bool {
+        self.everyone
+    }
+
+    /// Its entries.
+    pub fn entries(&self) -> Vec<String> {
+        let everyone = self.everyone.then(|| "*".to_owned());
+        everyone
+            .into_iter()
+            .chain(self.ids.iter().cloned())
+            .collect()
+    }
+}
+
+/// An id without the prefix that people write before it (`telegram:123`, `tg:123`).
+pub fn plain_id<'a>(channel: &str, entry: &'a str) -> &'a str {
+    let entry = entry.trim();
+    let short = match channel {
+        "telegram" => "tg",
+        other => other,
+    };
+    for prefix in [channel, short] {
+        if let Some((head, tail)) = entry.split_once(':')
+            && head.eq_ignore_ascii_case(prefix)
+        {
+            return tail.trim();
+        }
+    }
+    entry
+}
+
+/// The rules of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupRule {
+    /// Whether it is listened to at all; yes when unset.
+    pub enabled: Option<bool>,
+    /// Whether only messages that name us count.
+    pub require_mention: Option<bool>,
+    /// Who may write there, in place of the account's list.
+    pub allow_from: Option<AllowList>,
+    /// What becomes of messages there, in place of the account's policy.
+    pub policy: Option<GroupPolicy>,
+    /// What every run there begins with.
+    pub system_prompt: Option<String>,
+}
+
+/// Who may write to an account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// Of direct messages.
+    pub dm: DmPolicy,
+    /// People.
+    pub allow_from: AllowList,
+    /// Of groups.
+    pub group: GroupPolicy,
+    /// People in groups; `allow_from` when unset.
+    pub group_allow_from: Option<AllowList>,
+    /// Groups by id, or `*`; where there is any, no other group is listened to.
+    pub groups: BTreeMap<String, GroupRule>,
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is answered.
+    Take {
+        /// Whether its writer is named or approved: may give commands and use tools.
+        trusted: bool,
+    },
+    /// Its writer is asked to be approved; the message itself is not read.
+    Pair,
+    /// It is dropped.
+    Ignore(&'static str),
+}
+
+impl Policy {
+    /// The rule of a group, or that of all.
+    pub fn group_rule(&self, chat: &str) -> Option<&GroupRule> {
+        self.groups.get(chat).or_else(|| self.groups.get("*"))
+    }
+
+    /// What becomes of a message whose writer was approved (`paired`), or may give commands anywhere
+    /// (`owner`).
+    pub fn decide(&self, message: &Inbound, paired: bool, owner: bool) -> Verdict {
+        match message.kind {
+            ChatKind::Direct => self.direct(&message.sender.id, paired, owner),
+            ChatKind::Group => self.in_group(message, owner),
+        }
+    }
+
+    fn direct(&self, sender: &str, paired: bool, owner: bool) -> Verdict {
+        let named = self.allow_from.names(sender) || owner;
+        match self.dm {
+            DmPolicy::Disabled => Verdict::Ignore("direct messages are disabled (dmPolicy)"),
+            _ if named => Verdict::Take { trusted: true },
+            DmPolicy::Pairing if paired => Verdict::Take { trusted: true },
+            DmPolicy::Pairing => Verdict::Pair,
+            // Open is said twice, or it is a mistake.
+            DmPolicy::Open | DmPolicy::Allowlist if self.allow_from.is_everyone() => {
+                Verdict::Take { trusted: false }
+            }
+            DmPolicy::Open => {
+                Verdict::Ignore("dmPolicy is open, but allowFrom does not hold \"*\"")
+            }
+            DmPolicy::Allowlist => Verdict::Ignore("the sender is not in allowFrom"),
+        }
+    }
+
+    fn in_group(&self, message: &Inbound, owner: bool) -> Verdict {
+        let rule = self.group_rule(&message.chat.chat);
+        if rule.is_none() && !self.groups.is_empty() {
+            return Verdict::Ignore("the group is not in groups");
+        }
+        let fallback = GroupRule::default();
+        let rule = rule.unwrap_or(&fallback);
+        if rule.enabled == Some(false) {
+            return Verdict::Ignore("the group is disabled");
+        }
+        // Approvals of direct messages never count in groups.
+        let people = rule
+            .allow_from
+            .as_ref()
+            .or(self.group_allow_from.as_ref())
+            .unwrap_or(&self.allow_from);
+        let sender = &message.sender.id;
+        let trusted = people.names(sender) || owner;
+        let admitted = match rule.policy.unwrap_or(self.group) {
+            GroupPolicy::Disabled => return Verdict::Ignore("groups are disabled (groupPolicy)"),
+            GroupPolicy::Open => true,
+            GroupPolicy::Allowlist => trusted || people.admits(sender),
+        };
+        if !admitted {
+            return Verdict::Ignore("the sender is not in groupAllowFrom");
+        }
+        let command = trusted && commands::parse(&message.text).is_some();
+        if rule.require_mention != Some(false) && !message.mentioned && !command {
+            return Verdict::Ignore("the message does not name us (requireMention)");
+        }
+        Verdict::Take { trusted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::tests::message;
+
+    fn policy(dm: DmPolicy, allow: &[&str]) -> Policy {
+        Policy {
+            dm,
+            allow_from: AllowList::of("telegram", allow.iter().copied()),
+            ..Policy::default()
+        }
+    }
+
+    const YES: Verdict = Verdict::Take { trusted: true };
+    const STRANGER: Verdict = Verdict::Take { trusted: false };
+
+    #[test]
+    fn direct_messages_follow_their_policy() {
+        let dm = |policy: &Policy, paired| policy.decide(&message("7", "hi"), paired, false);
+        let ignored = |verdict| matches!(verdict, Verdict::Ignore(_));
+        assert_eq!(dm(&policy(DmPolicy::Pairing, &[]), false), Verdict::Pair);
+        assert_eq!(dm(&policy(DmPolicy::Pairing, &[]), true), YES);
+        assert_eq!(dm(&policy(DmPolicy::Pairing, &["tg:7"]), false), YES);
+        assert!(ignored(dm(&policy(DmPolicy::Allowlist, &["8"]), true)));
+        assert_eq!(dm(&policy(DmPolicy::Allowlist, &["7"]), false), YES);
+        assert!(ignored(dm(&policy(DmPolicy::Open, &[]), false)));
+        assert_eq!(dm(&policy(DmPolicy::Open, &["*"]), false), STRANGER);
+        assert!(ignored(dm(&policy(DmPolicy::Disabled, &["7"]), true)));
+        // `*` is not an approval where strangers are to be asked for.
+        assert_eq!(dm(&policy(DmPolicy::Pairing, &["*"]), false), Verdict::Pair);
+    }
+
+    #[test]
+    fn groups_are_closed_until_somebody_is_named() {
+        let mut group = message("7", "hi");
+        group.kind = ChatKind::Group;
+        group.chat.chat = "-100".into();
+        let ignored = |policy: &Policy, group: &Inbound, paired| {
+            matches!(policy.decide(group, paired, false), Verdict::Ignore(_))
+        };
+        let closed = policy(DmPolicy::Pairing, &[]);
+        group.mentioned = true;
+        assert!(
+            ignored(&closed, &group, true),
+            "a pairing is no pass into a group"
+        );
+        let named = policy(DmPolicy::Pairing, &["7"]);
+        assert_eq!(named.decide(&group, false, false), YES);
+        group.mentioned = false;
+        assert!(ignored(&named, &group, false), "it was not named");
+        group.text = "/status".into();
+        assert_eq!(
+            named.decide(&group, false, false),
+            YES,
+            "a command is meant"
+        );
+
+        let mut open = policy(DmPolicy::Pairing, &[]);
+        open.group = GroupPolicy::Open;
+        assert!(
+            ignored(&open, &group, false),
+            "a stranger's command is text"
+        );
+        open.groups.insert(
+            "*".into(),
+            GroupRule {
+                require_mention: Some(false),
+                ..GroupRule::default()
+            },
+        );
+        assert_eq!(open.decide(&group, false, false), STRANGER);
+        let other = open.groups.remove("*").unwrap();
+        open.groups.insert("-200".into(), other);
+        assert!(ignored(&open, &group, false), "only listed groups");
+    }
+}

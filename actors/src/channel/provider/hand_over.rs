@@ -1,0 +1,206 @@
+//! Hands what came in over to the agent runner, chat by chat in order.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_protocol::{ErrorShape, Scope, Scopes};
+use tokio::sync::oneshot;
+
+use super::ProviderDeps;
+use crate::agent::delivery::{Delivery as _, Said};
+use crate::agent::offer::Offer;
+use crate::agent::tools::Origin;
+use crate::channel::delivery::Answer;
+use crate::channel::inbox::{Item, MAX_AGE, Next};
+use crate::channel::{ChatKind, Inbound, Transport, route};
+use crate::clock::Millis;
+use crate::dedupe::state::{CHANNEL, KeyId};
+use crate::dedupe::{Claim, Claimed, KeyGuard};
+use crate::store::StoreError;
+
+/// Most times that a run is begun for one message; each further one follows a restart.
+const MAX_ATTEMPTS: u32 = 3;
+/// How long the runner may take to accept a message.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Before a message is offered again where nobody said when.
+const LATER: Duration = Duration::from_secs(2);
+
+/// Why a message was not handed over.
+enum Held {
+    /// It may be, after this.
+    Later(Duration),
+    /// It will not be, and the chat is told why, if anything is to be said.
+    Never(String),
+    /// It was before.
+    Settled,
+}
+
+pub(super) async fn hand_over(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>) {
+    let account = &deps.account;
+    loop {
+        let now = account.monotonic();
+        match account.inbox.with(|inbox| inbox.next(now)) {
+            Next::Offer(item) => one(&deps, &*transport, item).await,
+            Next::Wait(None) => account.inbox_wake.notified().await,
+            Next::Wait(Some(until)) => {
+                tokio::select! {
+                    () = account.inbox_wake.notified() => {}
+                    () = tokio::time::sleep(until.saturating_sub(now)) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn one(deps: &ProviderDeps, transport: &dyn Transport, item: Item) {
+    let account = &deps.account;
+    let seq = item.seq;
+    match offer(deps, &item).await {
+        Ok(()) => {
+            account.inbox.with(|inbox| inbox.accepted(seq));
+            transport.typing(&item.message.chat);
+        }
+        Err(Held::Settled) => account.inbox.with(|inbox| inbox.accepted(seq)),
+        Err(Held::Later(wait)) => later(deps, seq, wait),
+        Err(Held::Never(why)) => {
+            if let Err(error) = end(deps, item, &why).await {
+                tracing::warn!(account = %account.who, %error, "a message that cannot be answered stays for now");
+                later(deps, seq, LATER);
+            }
+        }
+    }
+}
+
+fn later(deps: &ProviderDeps, seq: u64, wait: Duration) {
+    let account = &deps.account;
+    let until = account.monotonic() + wait;
+    account.inbox.with(|inbox| inbox.later(seq, until));
+}
+
+/// Ends a message without a run.
+async fn end(deps: &ProviderDeps, item: Item, why: &str) -> Result<(), StoreError> {
+    let account = &deps.account;
+    let id = item.message.id.clone();
+    let answer = Answer::new(account, item, deps.current().split);
+    let said = (!why.is_empty()).then_some(Said::Failed(why));
+    let ops = answer.ops(said, account.now())?;
+    deps.shared.store.commit(ops).await?;
+    answer.committed(true);
+    tracing::warn!(account = %account.who, id, why, "a message was not answered by a run");
+    Ok(())
+}
+
+async fn offer(deps: &ProviderDeps, item: &Item) -> Result<(), Held> {
+    let account = &deps.account;
+    if account.now().since(Millis(item.at)) > MAX_AGE {
+        return Err(Held::Never(String::new()));
+    }
+    let (guard, run_id, resumes) = claim(deps, item).await?;
+    let settings = deps.shared.views.settings.load();
+    let (told, answered) = oneshot::channel();
+    let own = deps.current();
+    let offer = Offer {
+        guard,
+        run_id: run_id.into(),
+        session: route::session(&account.who, &item.message, &settings),
+        text: words(&item.message),
+        origin: origin(deps, item),
+        commands: commands(item),
+        extra_system: match item.message.kind {
+            ChatKind::Direct => None,
+            ChatKind::Group => {
+                let rule = own.policy.group_rule(&item.message.chat.chat);
+                rule.and_then(|rule| rule.system_prompt.clone())
+            }
+        },
+        delivery: Arc::new(Answer::new(account, item.clone(), own.split)),
+        resumes,
+        told,
+    };
+    if deps.shared.runner.try_send(offer).is_err() {
+        return Err(Held::Later(LATER));
+    }
+    match tokio::time::timeout(PATIENCE, answered).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(held(&error)),
+        // The runner failed with it; its key says what came of it.
+        Ok(Err(_)) | Err(_) => Err(Held::Later(LATER)),
+    }
+}
+
+fn held(error: &ErrorShape) -> Held {
+    if error.retryable == Some(true) {
+        let wait = error.retry_after_ms.map_or(LATER, Duration::from_millis);
+        return Held::Later(wait);
+    }
+    Held::Never(error.message.to_string())
+}
+
+/// The key of the message's next run, and the run that it takes up again.
+async fn claim(
+    deps: &ProviderDeps,
+    item: &Item,
+) -> Result<(KeyGuard, String, Option<String>), Held> {
+    let who = &deps.account.who;
+    let first = format!("{}:{}:{}", who.channel, who.account, item.message.id);
+    for attempt in 1..=MAX_ATTEMPTS {
+        let key = match attempt {
+            1 => first.clone(),
+            later => format!("{first}~{later}"),
+        };
+        let claim = Claim {
+            id: KeyId {
+                method: CHANNEL.to_owned(),
+                principal: who.to_string(),
+                key: key.clone(),
+            },
+            digest: item.message.id.clone(),
+        };
+        match deps.shared.dedupe.send(claim).await {
+            Ok(Claimed::New(guard)) => {
+                return Ok((guard, key, (attempt > 1).then_some(first)));
+            }
+            Ok(Claimed::InFlight) => return Err(Held::Settled),
+            Ok(Claimed::Done(_)) => {}
+            Ok(Claimed::Full) | Err(_) => return Err(Held::Later(LATER)),
+        }
+    }
+    Err(Held::Never(
+        "the gateway was restarted each time while it answered this; send it again if it still matters"
+            .to_owned(),
+    ))
+}
+
+/// What the agent reads. Where several talk it is said who.
+fn words(message: &Inbound) -> String {
+    match message.kind {
+        ChatKind::Direct => message.text.clone(),
+        ChatKind::Group if crate::commands::parse(&message.text).is_some() => message.text.clone(),
+        ChatKind::Group => format!("{}: {}", message.sender.label(), message.text),
+    }
+}
+
+/// What the writer may do by command.
+fn commands(item: &Item) -> Scopes {
+    if item.trusted {
+        Scopes::of(&[Scope::Read, Scope::Write, Scope::Admin])
+    } else {
+        Scopes::NONE
+    }
+}
+
+/// Whose tools the run has: those of a client that may read and write, or none.
+fn origin(deps: &ProviderDeps, item: &Item) -> Origin {
+    let scopes = if item.trusted {
+        Scopes::of(&[Scope::Read, Scope::Write])
+    } else {
+        Scopes::NONE
+    };
+    Origin {
+        scopes,
+        principal: format!("channel:{}:{}", deps.account.who, item.message.sender.id),
+        device_id: None,
+        conn_id: None,
+    }
+}

@@ -1,0 +1,233 @@
+//! What a transport is given: the way in, and what it says of itself.
+
+use std::rc::Rc;
+
+use super::ProviderDeps;
+use crate::channel::inbox::{self, Item, cursor};
+use crate::channel::outbox::{self, Entry, Row, SendState};
+use crate::channel::pairing::{Asked, Request};
+use crate::channel::policy::Verdict;
+use crate::channel::{ChannelError, Inbound};
+use crate::clock::Millis;
+use crate::store::{Op, StoreError};
+
+/// The account's side of one transport.
+pub struct Link {
+    deps: Rc<ProviderDeps>,
+    generation: u64,
+}
+
+/// A batch was not stored: the platform must keep it.
+#[derive(Debug, thiserror::Error)]
+#[error("what came in cannot be stored now, so the platform keeps it: {0}")]
+pub struct Refused(#[from] StoreError);
+
+impl From<Refused> for ChannelError {
+    fn from(refused: Refused) -> Self {
+        Self::Transient(refused.to_string())
+    }
+}
+
+/// What a batch comes to.
+#[derive(Default)]
+struct Batch {
+    ops: Vec<Op>,
+    items: Vec<Item>,
+    requests: Vec<Request>,
+    out: Vec<(u64, Row)>,
+}
+
+impl Link {
+    pub(super) fn new(deps: Rc<ProviderDeps>, generation: u64) -> Self {
+        Self { deps, generation }
+    }
+
+    /// The platform was heard, and said who we are. From here on the account counts as connected.
+    pub fn connected(&self, identity: &str) {
+        let account = &self.deps.account;
+        let at = account.monotonic();
+        let is_new = account
+            .machine
+            .with(|machine| machine.connected(self.generation, at));
+        if !is_new {
+            return;
+        }
+        let now = account.now().wire();
+        tracing::info!(account = %account.who, generation = self.generation, identity, "a channel is connected");
+        account.note(|status| {
+            status.connected_at = Some(now);
+            status.transport_at = Some(now);
+            status.probe_at = Some(now);
+            status.identity = Some(identity.to_owned());
+            status.error = None;
+        });
+        account.outbox_wake.notify_one();
+    }
+
+    /// The platform was heard, whatever it said.
+    pub fn alive(&self) {
+        let now = self.deps.account.now().wire();
+        self.deps
+            .account
+            .note(|status| status.transport_at = Some(now));
+    }
+
+    /// Where receiving goes on.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn cursor(&self) -> Result<Option<String>, ChannelError> {
+        cursor::read(self.deps.shared.store.reader(), &self.deps.account.who)
+            .map_err(|error| Refused(error).into())
+    }
+
+    /// Takes messages over. When this returns they are on the disk, together with the cursor, and only
+    /// then may the platform forget them. Waits while too many wait for their answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: none of them was taken.
+    pub async fn take(&self, messages: Vec<Inbound>, next: Option<&str>) -> Result<(), Refused> {
+        let account = &self.deps.account;
+        loop {
+            let room = account.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            if account.inbox.with(|inbox| inbox.has_room(messages.len())) {
+                break;
+            }
+            room.await;
+        }
+        let mut batch = Batch::default();
+        for message in messages {
+            self.sort(message, &mut batch)?;
+        }
+        if let Some(next) = next {
+            batch.ops.push(cursor::op(&account.who, next)?);
+        }
+        if batch.ops.is_empty() {
+            return Ok(());
+        }
+        let commit = self
+            .deps
+            .shared
+            .store
+            .commit(std::mem::take(&mut batch.ops));
+        if let Err(error) = commit.await {
+            // What is not on the disk was never asked.
+            self.deps.shared.desk.with(|book| {
+                for request in &batch.requests {
+                    book.retract(&account.who, &request.id);
+                }
+            });
+            return Err(error.into());
+        }
+        self.keep(batch);
+        Ok(())
+    }
+
+    /// Decides about one message.
+    fn sort(&self, message: Inbound, batch: &mut Batch) -> Result<(), StoreError> {
+        let account = &self.deps.account;
+        let shared = &self.deps.shared;
+        let known = account.inbox.with(|inbox| inbox.knows(&message.id))
+            || batch.items.iter().any(|item| item.message.id == message.id)
+            || inbox::is_known(shared.store.reader(), &account.who, &message.id)?;
+        if known {
+            tracing::debug!(account = %account.who, id = message.id, "a message came twice");
+            return Ok(());
+        }
+        let (who, sender) = (&account.who, &message.sender.id);
+        let owner = shared.views.settings.load().channels.is_owner(who, sender);
+        let paired = shared.desk.is_approved(who, sender);
+        match self.deps.current().policy.decide(&message, paired, owner) {
+            Verdict::Take { trusted } => {
+                let now = account.now();
+                let item = account
+                    .inbox
+                    .with(|inbox| inbox.draft(message, trusted, now));
+                batch.ops.push(item.op(who)?);
+                batch.items.push(item);
+            }
+            Verdict::Pair => self.pair(&message, batch)?,
+            Verdict::Ignore(why) => {
+                tracing::debug!(account = %who, id = message.id, why, "a message is not answered");
+            }
+        }
+        Ok(())
+    }
+
+    /// A stranger wrote: the first time they are told how they come in.
+    fn pair(&self, message: &Inbound, batch: &mut Batch) -> Result<(), StoreError> {
+        let account = &self.deps.account;
+        let desk = &self.deps.shared.desk;
+        let (asked, op) = desk.ask(&account.who, &message.sender, &message.chat.chat)?;
+        let Asked::Created(request) = asked else {
+            return Ok(());
+        };
+        batch.ops.extend(op);
+        tracing::info!(account = %account.who, sender = message.sender.id, "somebody new wrote; see `openclaw pairing list`");
+        let (seq, row) = self.words(message, &request, account.now());
+        batch.ops.push(outbox::op(&account.who, seq, &row)?);
+        batch.out.push((seq, row));
+        batch.requests.push(request);
+        Ok(())
+    }
+
+    /// What a stranger is told.
+    fn words(&self, message: &Inbound, request: &Request, now: Millis) -> (u64, Row) {
+        let who = &self.deps.account.who;
+        let word = match &self.deps.settings.setup {
+            Ok(setup) => setup.facts().sender_word,
+            Err(_) => "id",
+        };
+        let account = if &*who.account == "default" {
+            String::new()
+        } else {
+            format!(" --account {}", who.account)
+        };
+        let text = format!(
+            "This is a private assistant, and it does not know you yet.\n\nYour {word}: `{}`\n\nPairing code: `{}`\n\nIts owner lets you in with:\n\n`openclaw pairing approve {} {}{account}`",
+            message.sender.id, request.code, who.channel, request.code
+        );
+        let seq = self
+            .deps
+            .account
+            .outbox
+            .with(|outbox| outbox.reserve(1, now));
+        let row = Row {
+            id: format!("{}#pairing", message.id),
+            to: message.chat.clone(),
+            text,
+            reply_to: None,
+            silent: false,
+            at: now.get(),
+            by: format!("pairing of {}", message.sender.id),
+            state: SendState::Queued,
+            why: None,
+        };
+        (seq.start, row)
+    }
+
+    /// The batch is on the disk.
+    fn keep(&self, batch: Batch) {
+        let account = &self.deps.account;
+        let came = !batch.items.is_empty();
+        account.inbox.with(|inbox| {
+            for item in batch.items {
+                inbox.insert(item);
+            }
+        });
+        let out = batch.out.into_iter();
+        account.enqueue(out.map(|(seq, row)| (seq, Entry::new(row))));
+        let now = account.now().wire();
+        account.note(|status| {
+            status.transport_at = Some(now);
+            if came {
+                status.inbound_at = Some(now);
+            }
+        });
+        account.inbox_wake.notify_one();
+    }
+}

@@ -1,0 +1,147 @@
+//! Delivers the outbox: one piece at a time, in order, each written down before it leaves.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::ProviderDeps;
+use crate::channel::account::Account;
+use crate::channel::outbox::{self, Next, Outcome, Row, SendState, Settled};
+use crate::channel::{SendFailure, Transport};
+use crate::store::StoreHandle;
+
+/// How long one piece may take on the platform's side.
+const LIMIT: Duration = Duration::from_mins(1);
+/// Before a commit that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) async fn send(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>) {
+    let account = &deps.account;
+    loop {
+        let (now, clock) = (account.monotonic(), account.now());
+        let next = account.outbox.with(|outbox| outbox.next(now, clock));
+        match next {
+            Next::Expire(seq) => {
+                let settled = Settled::Failed {
+                    state: SendState::Expired,
+                    why: "it waited for a day without a connection".into(),
+                };
+                settle(account, &deps.shared.store, seq, &settled).await;
+            }
+            // What is not connected sends nothing; connecting wakes this.
+            Next::Send(_) if !account.is_connected() => account.outbox_wake.notified().await,
+            Next::Send(seq) => leave(&deps, &transport, seq).await,
+            Next::Wait(None) => account.outbox_wake.notified().await,
+            Next::Wait(Some(until)) => {
+                tokio::select! {
+                    () = account.outbox_wake.notified() => {}
+                    () = tokio::time::sleep(until.saturating_sub(now)) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Writes down that a piece leaves, then lets it go. That is a task of its own: a provider that fails
+/// meanwhile must not cut it off.
+async fn leave(deps: &Rc<ProviderDeps>, transport: &Rc<dyn Transport>, seq: u64) {
+    let account = Arc::clone(&deps.account);
+    let store = deps.shared.store.clone();
+    let Some(row) = account.outbox.with(|outbox| outbox.leaving(seq)) else {
+        return;
+    };
+    let transport = Rc::clone(transport);
+    let task = actix_rt::spawn(async move {
+        let written = match outbox::op(&account.who, seq, &row) {
+            Ok(op) => store.commit(vec![op]).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            tracing::warn!(account = %account.who, %error, "a message cannot leave, because that cannot be written down");
+            let until = account.monotonic() + AGAIN;
+            account.outbox.with(|outbox| outbox.stayed(seq, until));
+            return account.outbox_wake.notify_one();
+        }
+        let result = attempt(&*transport, &row).await;
+        let now = account.monotonic();
+        let outcome = account.outbox.with(|outbox| outbox.judge(seq, result, now));
+        match outcome {
+            Outcome::End(settled) => settle(&account, &store, seq, &settled).await,
+            Outcome::Again => put_back(&account, &store, seq).await,
+        }
+        account.outbox_wake.notify_one();
+    });
+    // A panic in it is a defect of this file; the piece then stays `sending` until the next start.
+    let _ = task.await;
+}
+
+async fn attempt(transport: &dyn Transport, row: &Row) -> Result<String, SendFailure> {
+    let piece = row.piece();
+    let sending = AssertUnwindSafe(transport.send(&piece)).catch_unwind();
+    match tokio::time::timeout(LIMIT, sending).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(SendFailure::Unknown(
+            "the gateway failed while sending it; the log has the place".into(),
+        )),
+        Err(_) => Err(SendFailure::Unknown(format!(
+            "the platform did not answer within {} s",
+            LIMIT.as_secs()
+        ))),
+    }
+}
+
+/// Commits the end of a piece. It is not given up: until it is written down, a crash makes it unknown.
+async fn settle(account: &Account, store: &StoreHandle, seq: u64, settled: &Settled) {
+    if let Settled::Failed { state, why } = settled {
+        tracing::warn!(account = %account.who, seq, ?state, why, "a message was not delivered");
+    }
+    loop {
+        let now = account.now();
+        let ops = account
+            .outbox
+            .with(|outbox| outbox.end_ops(&account.who, seq, settled, now));
+        let committed = match ops {
+            Ok(ops) => store.commit(ops).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = committed else {
+            break;
+        };
+        tracing::warn!(account = %account.who, %error, "the end of a message is not stored yet; trying again");
+        tokio::time::sleep(AGAIN).await;
+    }
+    let waiter = account.outbox.with(|outbox| outbox.ended(seq, settled));
+    let now = account.now().wire();
+    account.note(|status| {
+        if matches!(settled, Settled::Sent(_)) {
+            status.outbound_at = Some(now);
+        }
+    });
+    if let Some((waiter, last)) = waiter {
+        let mut waiter = waiter.lock().unwrap_or_else(PoisonError::into_inner);
+        waiter.committed(last);
+    }
+}
+
+/// Writes down that a piece did not leave after all.
+async fn put_back(account: &Account, store: &StoreHandle, seq: u64) {
+    loop {
+        let op = account
+            .outbox
+            .with(|outbox| outbox.back_op(&account.who, seq));
+        let committed = match op {
+            Ok(op) => store.commit(op.into_iter().collect()).await,
+            Err(error) => Err(error),
+        };
+        if committed.is_ok() {
+            break;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    account
+        .outbox
+        .with(|outbox| outbox.stayed(seq, Duration::ZERO));
+}

@@ -1,0 +1,162 @@
+//! One request to the Bot API.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::wire::Answer;
+use crate::channel::{ChannelError, SendFailure};
+
+/// Largest answer, bytes.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// Where the platform wants to be left alone and does not say for how long.
+const UNSAID: Duration = Duration::from_secs(5);
+
+/// The Bot API of one bot.
+#[derive(Clone)]
+pub(super) struct Api {
+    http: reqwest::Client,
+    root: String,
+    token: SecretString,
+}
+
+/// Why a request gave nothing. No text of it holds the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ApiError {
+    /// Nothing left for the platform.
+    NotSent(String),
+    /// It left, and no answer came.
+    Lost(String),
+    /// The platform said no.
+    Answered {
+        /// The status.
+        code: u16,
+        /// In its words.
+        description: String,
+        /// When to come again, seconds.
+        retry_after: Option<u64>,
+    },
+}
+
+impl Api {
+    pub(super) fn new(http: reqwest::Client, root: &str, token: &SecretString) -> Self {
+        Self {
+            http,
+            root: root.trim_end_matches('/').to_owned(),
+            token: token.clone(),
+        }
+    }
+
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        body: &Value,
+        limit: Duration,
+    ) -> Result<T, ApiError> {
+        let url = format!("{}/bot{}/{method}", self.root, self.token.expose_secret());
+        let request = self.http.post(url).json(body).timeout(limit);
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status().as_u16();
+        let text = whole(response).await?;
+        match serde_json::from_slice::<Answer<T>>(&text) {
+            Ok(Answer {
+                ok: true,
+                result: Some(result),
+                ..
+            }) => Ok(result),
+            Ok(answer) if !answer.ok => Err(ApiError::Answered {
+                code: answer.error_code.unwrap_or(status),
+                description: answer.description.unwrap_or_default(),
+                retry_after: answer.parameters.and_then(|more| more.retry_after),
+            }),
+            Ok(_) | Err(_) if (200..300).contains(&status) => Err(ApiError::Lost(format!(
+                "{method} was answered with what is no answer of the Bot API"
+            ))),
+            Ok(_) | Err(_) => Err(ApiError::Answered {
+                code: status,
+                description: format!("HTTP {status} without a reason"),
+                retry_after: None,
+            }),
+        }
+    }
+}
+
+async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, ApiError> {
+    let mut text = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        if text.len() + chunk.len() > MAX_ANSWER {
+            return Err(ApiError::Lost("the answer is too large".into()));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text)
+}
+
+/// The address holds the token, so it is left out.
+fn lost(error: reqwest::Error) -> ApiError {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(inner) = source {
+        words = inner.to_string();
+        source = inner.source();
+    }
+    if error.is_timeout() {
+        "no answer came in time".clone_into(&mut words);
+    }
+    if error.is_connect() {
+        ApiError::NotSent(words)
+    } else {
+        ApiError::Lost(words)
+    }
+}
+
+impl ApiError {
+    /// As the end of a transport.
+    fn class(self) -> ChannelError {
+        match self {
+            Self::NotSent(why) => ChannelError::Transient(format!("Telegram cannot be reached: {why}")),
+            Self::Lost(why) => ChannelError::Transient(format!("the connection to Telegram failed: {why}")),
+            Self::Answered { code: 401 | 404, .. } => ChannelError::Auth(
+                "Telegram does not know this bot token; set channels.telegram.botToken (or TELEGRAM_BOT_TOKEN) to the token that @BotFather gives, then: openclaw channels start telegram".into(),
+            ),
+            Self::Answered { code: 409, description, .. } => ChannelError::Conflict(format!(
+                "another program receives the messages of this bot; end it, or give each its own bot ({description})"
+            )),
+            Self::Answered { code: 429, description, retry_after } => ChannelError::RateLimited {
+                delay: retry_after.map_or(UNSAID, Duration::from_secs),
+                why: format!("Telegram wants fewer requests ({description})"),
+            },
+            Self::Answered { code, description, .. } => {
+                ChannelError::Transient(format!("Telegram answered {code}: {description}"))
+            }
+        }
+    }
+
+    /// As the end of a send. Only what the platform refused before doing anything is `NotSent`.
+    pub(super) fn of_send(self) -> SendFailure {
+        match self {
+            Self::Lost(why) => SendFailure::Unknown(format!("no answer of Telegram came: {why}")),
+            Self::Answered {
+                code, description, ..
+            } if code >= 500 => {
+                SendFailure::Unknown(format!("Telegram answered {code}: {description}"))
+            }
+            error @ (Self::NotSent(_)
+            | Self::Answered {
+                code: 401 | 429, ..
+            }) => SendFailure::NotSent(error.class()),
+            Self::Answered {
+                code, description, ..
+            } => SendFailure::Refused(format!("Telegram answered {code}: {description}")),
+        }
+    }
+}
+
+impl From<ApiError> for ChannelError {
+    fn from(error: ApiError) -> Self {
+        error.class()
+    }
+}

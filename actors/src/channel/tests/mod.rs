@@ -1,0 +1,25 @@
+//! What tests of channels share.
+
+use super::{ChatKind, Inbound, Sender, Target};
+
+/// A direct message of `sender`.
+pub(crate) fn message(sender: &str, text: &str) -> Inbound {
+    Inbound {
+        id: format!("{sender}-1"),
+        message_id: Some("1".into()),
+        chat: Target {
+            chat: sender.into(),
+            thread: None,
+        },
+        kind: ChatKind::Direct,
+        title: None,
+        sender: Sender {
+            id: sender.into(),
+            name: None,
+            username: None,
+        },
+        text: text.into(),
+        mentioned: true,
+        at: 0,
+    }
+}

@@ -1,0 +1,131 @@
+//! `channels.telegram`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use openclaw_actors::channel::ChannelSetup;
+use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
+use openclaw_actors::channel::telegram::{API_ROOT, FACTS, TelegramSetup};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Common, Found, World, enter, secret};
+use crate::config::place::push_key;
+use crate::config::secrets::SecretInput;
+
+/// The variable that holds the default account's token.
+const VARIABLE: &str = "TELEGRAM_BOT_TOKEN";
+
+/// `channels.telegram`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Telegram {
+    /// The only account, or what all of them share.
+    #[serde(flatten)]
+    pub own: Account,
+    /// Several accounts.
+    pub accounts: BTreeMap<String, Account>,
+    /// The one that is meant where none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_account: Option<String>,
+}
+
+/// `channels.telegram.accounts.<id>`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Account {
+    /// What accounts of all channels have.
+    #[serde(flatten)]
+    pub common: Common,
+    /// The bot's token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bot_token: Option<SecretInput>,
+    /// A file that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<String>,
+    /// Where the Bot API is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_root: Option<String>,
+}
+
+impl Telegram {
+    pub(super) fn secret_inputs(&mut self) -> Vec<(String, &mut SecretInput)> {
+        let own = self.own.bot_token.iter_mut();
+        let own = own.map(|input| ("channels.telegram.botToken".to_owned(), input));
+        let accounts = self.accounts.iter_mut().filter_map(|(name, account)| {
+            let place = push_key("channels.telegram.accounts", name);
+            Some((format!("{place}.botToken"), account.bot_token.as_mut()?))
+        });
+        own.chain(accounts).collect()
+    }
+
+    pub(super) fn enter(&self, world: &World<'_>, settings: &mut ChannelsSettings) {
+        let (accounts, default) = (&self.accounts, self.default_account.as_ref());
+        let has_own = self.own.bot_token.is_some() || self.own.token_file.is_some();
+        enter(
+            settings,
+            &FACTS,
+            accounts,
+            default,
+            has_own,
+            |account, name| self.account(account, name, world),
+        );
+    }
+
+    fn account(&self, named: Option<&Account>, name: &str, world: &World<'_>) -> AccountSettings {
+        let place = named.map_or_else(
+            || "channels.telegram".to_owned(),
+            |_| push_key("channels.telegram.accounts", name),
+        );
+        let own = named.unwrap_or(&self.own);
+        // The channel's own token is the default account's; no other account borrows it.
+        let token = Self::token(own, named.is_none(), &place, world);
+        let root = own.api_root.as_ref().or(self.own.api_root.as_ref());
+        let root = root.map_or(API_ROOT, |root| root.trim());
+        let is_url = root.starts_with("https://") || root.starts_with("http://");
+        let (setup, source) = match token {
+            _ if !is_url => (
+                Err(format!(
+                    "{place}.apiRoot must begin with https:// or http://"
+                )),
+                None,
+            ),
+            Err(problem) => (Err(problem), None),
+            Ok(None) => (
+                Err(format!(
+                    "{place}.botToken is missing: get one from @BotFather in Telegram, and put it there or into {VARIABLE}"
+                )),
+                None,
+            ),
+            Ok(Some((token, source))) => {
+                let setup = TelegramSetup {
+                    token,
+                    api_root: root.to_owned(),
+                };
+                (Ok(Arc::new(setup) as Arc<dyn ChannelSetup>), Some(source))
+            }
+        };
+        let channel_on = self.own.common.enabled != Some(false);
+        let enabled = channel_on && own.common.enabled != Some(false);
+        let common = match named {
+            Some(account) => account.common.over(&self.own.common),
+            None => self.own.common.clone(),
+        };
+        common.account(&FACTS, enabled, setup, source)
+    }
+
+    fn token(
+        own: &Account,
+        is_default: bool,
+        place: &str,
+        world: &World<'_>,
+    ) -> Result<Found, String> {
+        secret(
+            &format!("{place}.botToken"),
+            own.bot_token.as_ref(),
+            own.token_file.as_ref(),
+            is_default.then_some(VARIABLE),
+            world,
+        )
+    }
+}

@@ -1,0 +1,119 @@
+//! From files and variables to accounts.
+
+use std::fs;
+
+use openclaw_actors::channel::AccountRef;
+use openclaw_actors::channel::policy::DmPolicy;
+use openclaw_actors::channel::settings::ChannelsSettings;
+
+use crate::config::{Environment, Flags, LoadRequest, load};
+
+/// The accounts of a configuration in a state directory that holds these folders too.
+fn read(
+    config: &str,
+    folders: &[&str],
+    variables: &[(&str, &str)],
+    flags: &Flags,
+) -> ChannelsSettings {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join(".openclaw");
+    fs::create_dir_all(&state).unwrap();
+    fs::write(state.join("openclaw.json"), config).unwrap();
+    for folder in folders {
+        fs::create_dir_all(state.join(folder)).unwrap();
+    }
+    let env = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let request = LoadRequest {
+        flags,
+        env: &env,
+        home: Some(home.path()),
+    };
+    let loaded = load(&request).unwrap();
+    super::settings(&loaded, &Environment::new(&env))
+}
+
+fn plain(config: &str) -> ChannelsSettings {
+    read(config, &[], &[], &Flags::default())
+}
+
+#[test]
+fn one_bot_is_the_default_account() {
+    let channels = plain(
+        "{ channels: { telegram: { botToken: '1:a', dmPolicy: 'allowlist', allowFrom: [123, 'tg:456'] } } }",
+    );
+    let who = channels.find("telegram", None).unwrap();
+    let own = &channels.accounts[&who];
+    assert_eq!(&*who.account, "default");
+    assert!(own.setup.is_ok() && own.enabled && channels.held.is_none());
+    assert_eq!(own.policy.dm, DmPolicy::Allowlist);
+    assert!(own.policy.allow_from.names("123") && own.policy.allow_from.names("456"));
+}
+
+#[test]
+fn accounts_take_from_the_channel_what_they_leave_out_but_never_its_token() {
+    let channels = plain(
+        "{ channels: { telegram: { allowFrom: ['1'], textChunkLimit: 500, defaultAccount: 'Work',
+             accounts: { Work: { botToken: '2:b', allowFrom: ['2'] }, home: { name: 'Home' } } } } }",
+    );
+    assert_eq!(channels.accounts.len(), 2);
+    let work = &channels.accounts[&channels.find("telegram", None).unwrap()];
+    assert!(work.policy.allow_from.names("2") && !work.policy.allow_from.names("1"));
+    assert_eq!(work.split.limit, 500);
+    let home = &channels.accounts[&AccountRef::new("telegram", "home")];
+    assert!(home.policy.allow_from.names("1"));
+    let lacking = home.setup.as_ref().unwrap_err();
+    assert!(
+        lacking.contains("channels.telegram.accounts.home.botToken"),
+        "{lacking}"
+    );
+    let told = channels.find("telegram", Some("other")).unwrap_err();
+    assert!(told.contains("home, work"), "{told}");
+    assert!(
+        plain("{}")
+            .find("telegram", None)
+            .unwrap_err()
+            .contains("channels.telegram")
+    );
+}
+
+#[test]
+fn a_token_comes_from_a_variable_too() {
+    let variables = [("TELEGRAM_BOT_TOKEN", "1:a")];
+    let channels = read(
+        "{ channels: { telegram: {} } }",
+        &[],
+        &variables,
+        &Flags::default(),
+    );
+    let own = &channels.accounts[&AccountRef::new("telegram", "default")];
+    assert_eq!((own.setup.is_ok(), own.token_source), (true, Some("env")));
+    let unset = plain("{ channels: { telegram: { botToken: '${TELEGRAM_BOT_TOKEN}' } } }");
+    let own = &unset.accounts[&AccountRef::new("telegram", "default")];
+    assert!(
+        own.setup
+            .as_ref()
+            .is_err_and(|told| told.contains("TELEGRAM_BOT_TOKEN"))
+    );
+}
+
+#[test]
+fn accounts_of_another_gateway_wait_for_a_word() {
+    let config = "{ channels: { telegram: { botToken: '1:a' } } }";
+    let there = ["telegram"];
+    let held = read(config, &there, &[], &Flags::default()).held.unwrap();
+    assert!(held.contains("--adopt-channels"), "{held}");
+    let adopting = Flags {
+        adopt_channels: true,
+        ..Flags::default()
+    };
+    assert_eq!(read(config, &there, &[], &adopting).held, None);
+    let skipping = [("OPENCLAW_SKIP_CHANNELS", "1")];
+    assert!(
+        read(config, &[], &skipping, &Flags::default())
+            .held
+            .is_some()
+    );
+}
