@@ -18,8 +18,6 @@ const DIFFERENCES = {
   "sessions.list/request.control-ui": /additional/,
   // An owner may approve some commands of a node only.
   "node.pair.approve/request.some": /additional/,
-  // A command may end with the connection that asked for it.
-  "node.invoke/request.disconnect": /additional/,
 };
 
 const frames = readdirSync(root).flatMap((subject) =>

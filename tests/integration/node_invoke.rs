@@ -320,24 +320,25 @@ async fn everything_under_way_fails_at_once_when_the_node_is_gone() {
 }
 
 #[tokio::test]
-async fn a_command_ends_with_the_connection_that_asked_for_it_where_that_is_wanted() {
+async fn a_command_of_the_command_line_ends_with_its_connection_and_others_go_on() {
     let daemon = Daemon::start(Plan::default());
     let (_owner, device, mut node) = approved(&daemon, 4, &["camera.clip"]).await;
-    // The command line's do by themselves, others where they say so.
-    for (key, wanted) in [("cli", None), ("asked", Some(true))] {
-        let mut operator = daemon.client().await;
-        let mut params = invoke(&device, "camera.clip", key);
-        if let Some(wanted) = wanted {
-            params["cancelOnDisconnect"] = json!(wanted);
-        }
-        operator.ask("node.invoke", params).await;
-        let request = asked(&mut node).await;
-        drop(operator);
-        assert_eq!(cancelled(&mut node).await, request["id"]);
-    }
     let mut operator = daemon.client().await;
-    let mut params = invoke(&device, "camera.clip", "stays");
-    params["cancelOnDisconnect"] = json!(false);
+    let params = invoke(&device, "camera.clip", "cli");
+    operator.ask("node.invoke", params).await;
+    let request = asked(&mut node).await;
+    drop(operator);
+    assert_eq!(cancelled(&mut node).await, request["id"]);
+
+    let backend = || {
+        let mut params = connect_params(4);
+        params["client"]["id"] = json!("gateway-client");
+        params["client"]["mode"] = json!("backend");
+        params
+    };
+    let mut operator = daemon.socket().await;
+    operator.hello(backend()).await;
+    let params = invoke(&device, "camera.clip", "stays");
     operator.ask("node.invoke", params.clone()).await;
     let request = asked(&mut node).await;
     drop(operator);
@@ -347,7 +348,8 @@ async fn a_command_ends_with_the_connection_that_asked_for_it_where_that_is_want
     )
     .await;
     // Whoever asks again finds its result.
-    let mut operator = daemon.client().await;
+    let mut operator = daemon.socket().await;
+    operator.hello(backend()).await;
     let done = operator.call("node.invoke", params).await;
     assert_eq!(done["payload"]["format"], "mp4");
 }

@@ -48,10 +48,6 @@ pub struct NodeInvokeParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_SESSION_KEY))]
     pub session_key: Option<String>,
-    /// Whether the command ends with the connection that asked for it. Our own addition: without it,
-    /// only the command line's do, as other gateways have it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancel_on_disconnect: Option<bool>,
     /// Ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_source_channel: Option<String>,

@@ -104,6 +104,8 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "channels.start",
+  "channels.stop",
   "cron.status",
   "cron.remove",
   "cron.run",

@@ -31,7 +31,7 @@ impl Handler<Admitted<NodeInvoke>> for Nodes {
         let (deps, store) = (self.deps.invoke.clone(), self.deps.store.clone());
         let Admitted { call, guard } = msg;
         let caller = Arc::clone(&call.caller);
-        let ends_with_it = ends_with_connection(&caller, call.params.cancel_on_disconnect);
+        let ends_with_it = ends_with_connection(&caller);
         actix_rt::spawn(async move {
             tokio::select! {
                 // Dropped, it is cancelled where it stands.
@@ -42,10 +42,11 @@ impl Handler<Admitted<NodeInvoke>> for Nodes {
     }
 }
 
-/// Whether a command ends with the connection that asked for it.
-fn ends_with_connection(caller: &Caller, asked: Option<bool>) -> bool {
+/// Whether a command ends with the connection that asked for it: the command line's do, because its
+/// person pressed Ctrl-C. The official parameters have no key to ask for it.
+fn ends_with_connection(caller: &Caller) -> bool {
     let client = &caller.client;
-    asked.unwrap_or(client.id == ClientId::Cli && client.mode == ClientMode::Cli)
+    client.id == ClientId::Cli && client.mode == ClientMode::Cli
 }
 
 async fn serve(
