@@ -73,7 +73,7 @@ pub struct UsageParams {
     pub include_historical: Option<bool>,
     /// Most sessions that are listed; 50 if absent. Sums are over all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub limit: Option<u32>,
 }
 
