@@ -6,6 +6,7 @@ mod agent;
 mod attachments;
 mod attacks;
 mod audit;
+mod channel_kill;
 mod channels;
 mod chat;
 mod commands;

@@ -20,6 +20,8 @@ use crate::store::StoreReader;
 
 /// Behind every number of a transcript.
 const LAST_SEQ: u64 = 1 << 55;
+/// Between a run's id and the number of a further try of it.
+pub const TRY: char = '~';
 /// Newest rows among which an unfinished run is looked for.
 const ROWS: usize = 200;
 
@@ -148,8 +150,15 @@ async fn locate(
     let read = move |reader: &StoreReader| history::recent(reader, &session_id, 1..LAST_SEQ, ROWS);
     let rows = deps.reader.offload(read).await;
     let rows = rows.map_err(|error| crate::methods::store_error(&error))?;
-    let own =
-        |row: &&Message| row.meta.as_ref().and_then(|meta| meta.run_id.as_deref()) == Some(&run_id);
+    // What a later try did has its number behind the first one's id.
+    let is_try = |id: &str| {
+        let rest = id.strip_prefix(run_id.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(TRY))
+    };
+    let own = |row: &&Message| {
+        let id = row.meta.as_ref().and_then(|meta| meta.run_id.as_deref());
+        id.is_some_and(is_try)
+    };
     let of_run = || rows.iter().filter(own);
     let asked = of_run().find(|row| row.role == MessageRole::User);
     let Some(user_seq) = asked.and_then(|row| row.meta.as_ref()?.seq) else {

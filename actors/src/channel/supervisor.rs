@@ -387,8 +387,12 @@ impl ChannelsDeps {
         });
         let sent = async {
             for account in &accounts {
+                // Every change of its status is told, the end of a piece among them.
+                let mut told = account.phase.subscribe();
                 while account.is_connected() && account.outbox.with(|outbox| !outbox.is_empty()) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    if told.changed().await.is_err() {
+                        break;
+                    }
                 }
             }
         };

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::ProviderDeps;
 use crate::agent::delivery::{Delivery as _, Said};
-use crate::agent::offer::Offer;
+use crate::agent::offer::{Offer, TRY};
 use crate::agent::tools::Origin;
 use crate::channel::delivery::Answer;
 use crate::channel::inbox::{Item, MAX_AGE, Next};
@@ -147,7 +147,7 @@ async fn claim(
     for attempt in 1..=MAX_ATTEMPTS {
         let key = match attempt {
             1 => first.clone(),
-            later => format!("{first}~{later}"),
+            later => format!("{first}{TRY}{later}"),
         };
         let claim = Claim {
             id: KeyId {
