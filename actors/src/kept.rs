@@ -8,7 +8,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A slot for the state of one actor; only that actor locks it, so the lock is never contended.
+/// A slot for the state of one actor. Only that actor changes it; whoever else reads it holds the lock
+/// for a moment.
 #[derive(Debug, Default)]
 pub struct Kept<T>(Arc<Mutex<T>>);
 

@@ -271,6 +271,118 @@ async fn a_history_is_read_page_by_page() {
     );
 }
 
+/// Texts of what a cursor gave.
+fn caught_up(delta: &Value) -> Vec<String> {
+    assert_eq!(delta["kind"], "delta", "{delta}");
+    let messages = delta["messages"].as_array().expect("messages");
+    messages
+        .iter()
+        .map(|told| text_of(&told["message"]))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_client_that_was_away_catches_up_with_each_message_once() {
+    let (mut model, daemon, mut client) = scripted().await;
+    let mut other = daemon.client().await;
+    let ask = |more: Value| {
+        let mut params = json!({ "sessionKey": "away" });
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        params
+    };
+    assert_eq!(
+        client
+            .call("chat.history", ask(json!({ "cursor": "x" })))
+            .await,
+        json!({ "kind": "reset" })
+    );
+    say(&mut client, "away", "one", "k1").await;
+    let mut asked = model.asked().await;
+    asked.text("half").await;
+    let page = client.call("chat.history", ask(json!({}))).await;
+    let cursor = page["deltaCursor"].clone();
+    assert_eq!(page["messages"].as_array().map(Vec::len), Some(1), "{page}");
+    asked.text(" and whole").await;
+    asked.done().await;
+    client.chat("k1", "final").await;
+    say(&mut client, "away", "two", "k2").await;
+    let delta = other
+        .call("chat.history", ask(json!({ "cursor": cursor })))
+        .await;
+    assert_eq!(caught_up(&delta), ["half and whole", "two"]);
+    assert_eq!(delta["inFlightRun"]["runId"], "k2", "{delta}");
+    assert_eq!(delta["sessionInfo"]["key"], "agent:main:away");
+    let told = &delta["messages"][1];
+    assert_eq!(
+        (&told["messageSeq"], &told["runId"]),
+        (&json!(3), &json!("k2")),
+        "{told}"
+    );
+    assert_eq!(told["messageId"], told["message"]["__openclaw"]["id"]);
+    let cursor = delta["deltaCursor"].clone();
+    let startup = other
+        .call("chat.startup", ask(json!({ "cursor": cursor })))
+        .await;
+    assert!(caught_up(&startup).is_empty() && startup["agentsList"].is_object());
+    model.asked().await.done().await;
+    client.chat("k2", "final").await;
+
+    // Around a message that a search found, also when its conversation was set aside since.
+    let around =
+        json!({ "messageId": told["messageId"], "limit": 1, "sessionId": page["sessionId"] });
+    let found = client.call("chat.history", ask(around.clone())).await;
+    assert_eq!(text_of(&found["messages"][0]), "two");
+    client
+        .call("sessions.reset", json!({ "key": "away" }))
+        .await;
+    let delta = other
+        .call("chat.history", ask(json!({ "cursor": cursor })))
+        .await;
+    assert_eq!(delta, json!({ "kind": "reset" }));
+    let found = client.call("chat.history", ask(around)).await;
+    assert_eq!(text_of(&found["messages"][0]), "two");
+    assert_eq!(
+        (&found["sessionId"], &found["deltaCursor"]),
+        (&page["sessionId"], &Value::Null)
+    );
+    for (odd, said) in [
+        (
+            json!({ "cursor": "c", "offset": 0 }),
+            "cursor cannot be used with offset or messageId",
+        ),
+        (
+            json!({ "messageId": "m", "offset": 0 }),
+            "offset and messageId cannot be used together",
+        ),
+        (json!({ "sessionId": "s" }), "sessionId requires messageId"),
+        (
+            json!({ "messageId": "m", "sessionId": "s" }),
+            "sessionId does not belong to sessionKey",
+        ),
+    ] {
+        let error = client.refused("chat.history", ask(odd)).await;
+        assert_eq!(error["message"], said);
+    }
+    let sent =
+        json!({ "channel": "session", "to": "away", "message": "note", "idempotencyKey": "s" });
+    let sent = client.call("send", sent).await;
+    let around = json!({ "messageId": sent["messageId"] });
+    let found = client.call("chat.history", ask(around)).await;
+    assert_eq!(text_of(&found["messages"][0]), "note");
+    let error = client
+        .refused("chat.history", ask(json!({ "messageId": "m" })))
+        .await;
+    assert!(
+        error["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("messageId")),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn a_conversation_outlives_a_restart() {
     let model = Model::echoing().await;

@@ -364,5 +364,62 @@ fn pages_of_a_transcript_follow_each_other_without_gap_or_overlap() {
         );
         let cut = read(json!({"sessionKey": "main", "limit": 1, "maxChars": 500}));
         assert_eq!(cut.messages[0].plain_text(), "row 25");
+        let params = |limit: u32| -> ChatHistoryParams {
+            serde_json::from_value(json!({"sessionKey": "main", "limit": limit})).unwrap()
+        };
+        let around = |seq: u64, limit: u32| {
+            let reader = world.store.reader();
+            let found = history::around(reader, "id", 26, seq, &params(limit)).unwrap();
+            found.map(|(page, newer)| {
+                let numbers = page
+                    .messages
+                    .iter()
+                    .filter_map(|row| row.meta.as_ref()?.seq);
+                (numbers.collect::<Vec<_>>(), newer)
+            })
+        };
+        assert_eq!(around(10, 5), Some(((8..=12).collect(), 13)));
+        assert_eq!(around(10, 1), Some((vec![10], 15)));
+        assert_eq!(around(25, 4), Some(((22..=25).collect(), 0)));
+        assert_eq!(around(1, 5), Some(((1..=3).collect(), 22)));
+        assert_eq!(around(26, 5), None);
+        let seq_of = |id: &str| history::seq_of(world.store.reader(), "id", id).unwrap();
+        assert_eq!((seq_of("id-3"), seq_of("no such")), (Some(3), None));
+        assert_eq!(seq_of("row 3"), None, "a text is no name");
+        let since = |after: u64| {
+            let rows = history::since(world.store.reader(), "id", after).unwrap();
+            rows.map(|(rows, newest)| (rows.len(), newest))
+        };
+        assert_eq!(since(20), Some((5, 25)));
+        assert_eq!(since(25), Some((0, 25)));
+        assert_eq!(since(0), Some((25, 25)));
+    });
+}
+
+#[test]
+fn more_than_a_client_is_caught_up_with_is_no_delta() {
+    paused(async {
+        let world = Setup::here(ModelPlan::Unconfigured).start().await;
+        let mut index = Index::default();
+        let mut add = async |rows: usize, text: &str| {
+            let row = || Message::text(MessageRole::User, text.to_owned(), 0);
+            let draft = Draft {
+                key: "agent:main:main".into(),
+                agent_id: "main".into(),
+                messages: std::iter::repeat_with(row).take(rows).collect(),
+                session_id: None,
+                last_run: None,
+                ops: Vec::new(),
+            };
+            let prepared = index.prepare(draft, || "id".into(), seconds(0)).unwrap();
+            world.store.commit(prepared.ops).await.unwrap();
+        };
+        add(201, "short").await;
+        let since = |after: u64| history::since(world.store.reader(), "id", after).unwrap();
+        assert!(since(0).is_none());
+        assert_eq!(since(1).map(|(rows, _)| rows.len()), Some(200));
+        add(2, &"long ".repeat(120_000)).await;
+        assert!(since(201).is_none());
+        assert_eq!(since(202).map(|(rows, _)| rows.len()), Some(1));
     });
 }

@@ -15,6 +15,7 @@ pub use super::message::{
 };
 use super::models::ModelChoice;
 use super::sessions::SessionRow;
+use crate::events::SessionMessageEvent;
 use crate::method::Access;
 use crate::scope::Scope;
 
@@ -22,7 +23,7 @@ crate::methods! {
     /// Sends a message to an agent and starts a run.
     ChatSend => "chat.send", Access::Operator(Scope::Write), effect, ChatSendParams => ChatSendResult;
     /// A page of a transcript.
-    ChatHistory => "chat.history", Access::Operator(Scope::Read), read, ChatHistoryParams => ChatHistoryResult;
+    ChatHistory => "chat.history", Access::Operator(Scope::Read), read, ChatHistoryParams => ChatHistoryAnswer;
     /// What a chat page needs at its start: history, agents and models.
     ChatStartup => "chat.startup", Access::Operator(Scope::Read), read, ChatHistoryParams => ChatStartupResult;
     /// Stops runs of a session.
@@ -230,10 +231,14 @@ pub struct ChatHistoryParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_ID))]
     pub agent_id: Option<String>,
-    /// The transcript that is meant; the current one if absent.
+    /// The transcript that `messageId` belongs to; the current one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_ID))]
     pub session_id: Option<String>,
+    /// Only what came since an earlier answer: its `deltaCursor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID))]
+    pub cursor: Option<String>,
     /// Most messages; 200 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
@@ -250,6 +255,63 @@ pub struct ChatHistoryParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500_000))]
     pub max_chars: Option<u32>,
+}
+
+/// Answer of `chat.history`: a page, or what came since a cursor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ChatHistoryAnswer {
+    /// A page.
+    Page(Box<ChatHistoryResult>),
+    /// What came since the cursor.
+    Delta(Box<ChatHistoryDelta>),
+    /// The cursor leads nowhere.
+    Reset(ChatHistoryReset),
+}
+
+/// What came since a cursor, oldest first. All of it: where that is too much, the answer is a
+/// [`ChatHistoryReset`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatHistoryDelta {
+    /// Always `delta`.
+    pub kind: DeltaKind,
+    /// The messages, as `session.message` would have told them.
+    pub messages: Vec<SessionMessageEvent>,
+    /// Where the next request goes on.
+    pub delta_cursor: String,
+    /// The session.
+    pub session_info: SessionRow,
+    /// Messages that wait for their run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_inputs: Option<PendingInputs>,
+    /// The run under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight_run: Option<InFlightRun>,
+}
+
+/// The one kind of a [`ChatHistoryDelta`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DeltaKind {
+    /// Messages to add to what the client has.
+    Delta,
+}
+
+/// The cursor leads nowhere: the conversation began anew, or too much came since. The client asks for
+/// the newest page instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChatHistoryReset {
+    /// Always `reset`.
+    pub kind: ResetKind,
+}
+
+/// The one kind of a [`ChatHistoryReset`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ResetKind {
+    /// What the client has is out of date.
+    Reset,
 }
 
 /// A page of a transcript, oldest first.
@@ -269,6 +331,12 @@ pub struct ChatHistoryResult {
     /// Messages that wait for their run (v4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_inputs: Option<PendingInputs>,
+    /// Where to ask for what comes after this page; of the newest page only (v4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta_cursor: Option<String>,
+    /// How many messages are newer than this page, of one around a message (v4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
     /// Offset of the next older page (v4).
     #[serde(default)]
     pub next_offset: Nullable<u64>,
@@ -350,7 +418,7 @@ pub struct InFlightRun {
 pub struct ChatStartupResult {
     /// The history.
     #[serde(flatten)]
-    pub history: ChatHistoryResult,
+    pub history: ChatHistoryAnswer,
     /// The agents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents_list: Option<AgentsListResult>,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use openclaw_protocol::methods::chat::{ChatHistory, ChatHistoryResult};
+use openclaw_protocol::methods::chat::{ChatHistory, ChatHistoryAnswer};
 use openclaw_protocol::methods::session_changes::{SessionsReset, SessionsResetResult};
 use openclaw_protocol::methods::sessions::{SessionsList, SessionsListResult};
 use openclaw_protocol::methods::usage::{SessionsUsage, SessionsUsageResult};
@@ -48,7 +48,11 @@ pub(crate) async fn run(
                 &answer,
                 args.read.form.json,
                 output,
-                |page: &ChatHistoryResult| render::history(page, &style),
+                |answer: &ChatHistoryAnswer| match answer {
+                    ChatHistoryAnswer::Page(page) => render::history(page, &style),
+                    // Answers to a cursor, which was not sent.
+                    ChatHistoryAnswer::Delta(_) | ChatHistoryAnswer::Reset(_) => String::new(),
+                },
             )?;
         }
         SessionsCommand::Reset(args) => {

@@ -79,6 +79,9 @@ const RESULT_PARTS = {
   "sessions.describe": Type.Object({ session: Type.Union([SessionRow, Type.Null()]) }),
 };
 
+/** Methods whose answer to a cursor has a schema in the package, and whose pages have none. */
+const RESULT_OF_CURSOR = new Set(["chat.history", "chat.startup"]);
+
 /** Methods whose params have no schema in the package. */
 export const PARAMS_WITHOUT_SCHEMA = new Set([
   "exec.approval.list",
@@ -135,8 +138,6 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "agent",
   "agent.wait",
   "chat.send",
-  "chat.history",
-  "chat.startup",
   "chat.abort",
   "chat.metadata",
   "sessions.subscribe",
@@ -233,6 +234,10 @@ export function paramsCheck(method) {
 export function resultCheck(method) {
   if (method === "connect") return official("HelloOk");
   const name = RESULT_NAME[method] ?? `${pascal(method)}Result`;
+  if (RESULT_OF_CURSOR.has(method)) {
+    const check = official("ChatHistoryCursorResult");
+    return (value) => (value?.kind === undefined ? null : check(value));
+  }
   if (ProtocolSchemas[name]) return official(name);
   if (RESULT_PARTS[method]) return checkerOf(`${method} result`, RESULT_PARTS[method]);
   return RESULTS_WITHOUT_SCHEMA.has(method) ? null : undefined;
