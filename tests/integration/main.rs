@@ -20,6 +20,7 @@ mod handshake;
 mod harness;
 mod http;
 mod idempotency;
+mod irc;
 mod kill;
 mod lanes;
 mod lockout;

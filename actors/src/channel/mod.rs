@@ -31,6 +31,8 @@
 pub mod account;
 pub(crate) mod delivery;
 pub mod inbox;
+pub mod irc;
+pub(crate) mod markup;
 pub mod outbox;
 pub mod pairing;
 pub mod policy;

@@ -66,9 +66,14 @@ impl AllowList {
         list
     }
 
-    /// Whether somebody is named.
+    /// Whether somebody is named, or meant by a mask (`*!*@example.org`).
     pub fn names(&self, id: &str) -> bool {
-        self.ids.contains(&id.to_lowercase())
+        let id = id.to_lowercase();
+        let is_mask = |entry: &&String| entry.contains('!') && entry.contains('*');
+        self.ids.contains(&id)
+            || (self.ids.iter())
+                .filter(is_mask)
+                .any(|mask| matches(mask, &id))
     }
 
     /// Whether somebody is meant.
@@ -94,6 +99,25 @@ impl AllowList {
             .chain(self.ids.iter().cloned())
             .collect()
     }
+}
+
+/// Whether an id is of this form, where `*` stands for any text.
+fn matches(mask: &str, id: &str) -> bool {
+    let Some((head, rest)) = mask.split_once('*') else {
+        return mask == id;
+    };
+    let Some(mut id) = id.strip_prefix(head) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = id.find(part) else {
+            return false;
+        };
+        id = &id[at + part.len()..];
+    }
+    id.ends_with(last)
 }
 
 /// An id without the prefix that people write before it (`telegram:123`, `tg:123`).
@@ -254,6 +278,22 @@ mod tests {
         assert!(ignored(dm(&policy(DmPolicy::Disabled, &["7"]), true)));
         // `*` is not an approval where strangers are to be asked for.
         assert_eq!(dm(&policy(DmPolicy::Pairing, &["*"]), false), Verdict::Pair);
+    }
+
+    #[test]
+    fn a_mask_means_everybody_of_its_form() {
+        let list = AllowList::of("irc", ["ann!*@*.Example.org", "bob!bob@host"]);
+        assert!(list.names("Ann!~a@one.example.org") && list.names("bob!bob@host"));
+        for other in [
+            "ann!a@example.org.evil",
+            "annie!a@one.example.org",
+            "bob!bob@host2",
+            "ann",
+        ] {
+            assert!(!list.names(other), "{other}");
+        }
+        let all = AllowList::of("irc", ["*!*@*"]);
+        assert!(all.names("x!y@z") && !all.names("7") && !all.is_everyone());
     }
 
     #[test]

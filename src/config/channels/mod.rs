@@ -1,5 +1,6 @@
 //! `channels`: conversations on other platforms. One file per channel; what they share is here.
 
+mod irc;
 mod telegram;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,9 @@ const FOREIGN: &[&str] = &["telegram", "credentials", "agents/main/sessions"];
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Channels {
+    /// IRC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub irc: Option<irc::Irc>,
     /// Telegram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub telegram: Option<telegram::Telegram>,
@@ -277,8 +281,10 @@ impl Channels {
     /// Every place that can hold a secret.
     pub(super) fn secret_inputs(&mut self) -> Vec<(String, &mut SecretInput)> {
         let telegram = self.telegram.iter_mut();
+        let irc = self.irc.iter_mut();
         telegram
             .flat_map(telegram::Telegram::secret_inputs)
+            .chain(irc.flat_map(irc::Irc::secret_inputs))
             .collect()
     }
 }
@@ -297,6 +303,9 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>) -> ChannelsSettings {
     // One line for each channel.
     if let Some(telegram) = &loaded.config.channels.telegram {
         telegram.enter(&world, &mut settings);
+    }
+    if let Some(irc) = &loaded.config.channels.irc {
+        irc.enter(&world, &mut settings);
     }
     settings
 }

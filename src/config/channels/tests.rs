@@ -117,3 +117,78 @@ fn accounts_of_another_gateway_wait_for_a_word() {
             .is_some()
     );
 }
+
+#[test]
+fn people_on_irc_are_masks() {
+    let channels = plain(
+        "{ channels: { irc: { host: 'irc.example', nick: 'helper', channels: ['home'], port: 7000,
+             nickserv: { password: 's3cret' }, allowFrom: ['irc:Ann!a@host', 'bob@host', 'carl', '*!*@*'],
+             groups: { '#Home': { requireMention: false } } } } }",
+    );
+    let own = &channels.accounts[&AccountRef::new("irc", "default")];
+    assert!(own.setup.is_ok(), "{:?}", own.setup);
+    let list = &own.policy.allow_from;
+    assert!(list.names("ann!a@host") && list.names("bob!~b@host"));
+    assert!(!list.names("carl!c@host"), "a nick alone is anybody's");
+    assert!(list.is_everyone());
+    assert!(own.policy.group_rule("#home").is_some());
+    let shown = format!("{:?}", own.setup);
+    assert!(
+        shown.contains("\"#home\"") && !shown.contains("s3cret"),
+        "{shown}"
+    );
+
+    let by_nick = plain(
+        "{ channels: { irc: { host: 'h', nick: 'n', allowFrom: ['carl'], dangerouslyAllowNameMatching: true } } }",
+    );
+    let own = &by_nick.accounts[&AccountRef::new("irc", "default")];
+    assert!(own.policy.allow_from.names("carl!c@host"));
+    for (config, place) in [
+        ("nick: 'n'", "channels.irc.host"),
+        ("host: 'h'", "channels.irc.nick"),
+        ("host: 'h', nick: 'a b'", "channels.irc.nick"),
+        (
+            "host: 'h', nick: 'n', channels: ['#a,#b']",
+            "channels.irc.channels",
+        ),
+        (
+            "host: 'h', nick: 'n', nickserv: { password: 'p', register: true }",
+            "registerEmail",
+        ),
+    ] {
+        let channels = plain(&format!("{{ channels: {{ irc: {{ {config} }} }} }}"));
+        let own = &channels.accounts[&AccountRef::new("irc", "default")];
+        let lacking = own.setup.as_ref().map(|_| ()).unwrap_err();
+        assert!(lacking.contains(place), "{config}: {lacking}");
+    }
+}
+
+#[test]
+fn accounts_on_irc_share_a_server_but_no_nick() {
+    let variables = [("IRC_NICK", "helper"), ("IRC_HOST", "irc.example")];
+    let channels = read(
+        "{ channels: { irc: { accounts: { second: { nick: 'other' }, third: { host: 'h' } } } } }",
+        &[],
+        &variables,
+        &Flags::default(),
+    );
+    let setup = |account| &channels.accounts[&AccountRef::new("irc", account)].setup;
+    let lacking = setup("second").as_ref().map(|_| ()).unwrap_err();
+    assert!(
+        lacking.contains("irc.accounts.second.host"),
+        "a variable is the default account's: {lacking}"
+    );
+    assert!(
+        setup("third")
+            .as_ref()
+            .is_err_and(|why| why.contains("nick"))
+    );
+    let own = read(
+        "{ channels: { irc: {} } }",
+        &[],
+        &variables,
+        &Flags::default(),
+    );
+    let own = &own.accounts[&AccountRef::new("irc", "default")];
+    assert!(own.setup.is_ok(), "{:?}", own.setup);
+}

@@ -16,13 +16,18 @@ use super::{TOKEN, soon};
 /// A home directory with a state directory and a runtime directory.
 pub(crate) struct Home {
     folder: TempDir,
+    /// Variables that the program gets beside its own.
+    pub(crate) variables: Vec<(&'static str, PathBuf)>,
 }
 
 impl Home {
     /// An empty one: what a newcomer has.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
-        let home = Self { folder };
+        let home = Self {
+            folder,
+            variables: Vec::new(),
+        };
         std::fs::create_dir(home.runtime()).expect("the runtime folder");
         home
     }
@@ -69,6 +74,7 @@ impl Home {
             .env("HOME", self.folder.path())
             .env("OPENCLAW_STATE_DIR", self.state())
             .env("XDG_RUNTIME_DIR", self.runtime())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

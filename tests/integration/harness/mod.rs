@@ -1,6 +1,7 @@
 //! What the tests stand on: the daemon in this process or as a child, a client that sees every
 //! frame, a device, and a model that answers when it is told to.
 
+pub(crate) mod accounts;
 pub(crate) mod child;
 pub(crate) mod daemon;
 pub(crate) mod device;
@@ -8,6 +9,7 @@ pub(crate) mod frames;
 pub(crate) mod hosts;
 pub(crate) mod http;
 pub(crate) mod model;
+pub(crate) mod ngircd;
 pub(crate) mod socket;
 pub(crate) mod telegram;
 pub(crate) mod trust;

@@ -72,6 +72,18 @@ impl Link {
             .note(|status| status.transport_at = Some(now));
     }
 
+    /// Something is wrong that a person should know of, and the connection goes on.
+    pub fn trouble(&self, why: &str) {
+        let account = &self.deps.account;
+        tracing::warn!(account = %account.who, why, "a channel is in trouble");
+        account.note(|status| status.error = Some(why.to_owned()));
+    }
+
+    /// Now.
+    pub fn now(&self) -> Millis {
+        self.deps.account.now()
+    }
+
     /// Where receiving goes on.
     ///
     /// # Errors

@@ -1,0 +1,64 @@
+//! Accounts on channels: as a daemon gets them, and as their status is read.
+
+use std::sync::Arc;
+
+use openclaw_actors::channel::policy::{AllowList, DmPolicy, Policy};
+use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
+use openclaw_actors::channel::text::Split;
+use openclaw_actors::channel::{AccountRef, ChannelSetup};
+use serde_json::{Value, json};
+
+use super::daemon::Plan;
+use super::model::Model;
+use super::socket::Socket;
+use super::soon;
+
+/// A daemon with one account on a channel, to which these people may write.
+pub(crate) fn plan(model: &Model, setup: impl ChannelSetup + 'static, people: &[&str]) -> Plan {
+    let facts = setup.facts();
+    let account = AccountSettings {
+        name: None,
+        enabled: true,
+        setup: Ok(Arc::new(setup)),
+        policy: Policy {
+            dm: DmPolicy::Pairing,
+            allow_from: AllowList::of(facts.id, people.iter().copied()),
+            ..Policy::default()
+        },
+        split: Split {
+            limit: facts.text_limit,
+        },
+        token_source: Some("config"),
+    };
+    let mut channels = ChannelsSettings::default();
+    let who = AccountRef::new(facts.id, "default");
+    channels.accounts.insert(who, Arc::new(account));
+    channels.defaults.insert(facts.id.into(), "default".into());
+    let mut plan = Plan::with_model(model);
+    plan.settings.channels = Arc::new(channels);
+    plan
+}
+
+/// The row of the channel's account, once it is so.
+pub(crate) async fn row_when(
+    client: &mut Socket,
+    channel: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Value {
+    let looking = async {
+        loop {
+            let status = client.call("channels.status", json!({})).await;
+            let row = &status["channelAccounts"][channel][0];
+            if holds(row) {
+                return row.clone();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(&format!("another state of {channel}"), looking).await
+}
+
+/// The row of the channel's account, once it is in this state.
+pub(crate) async fn in_state(client: &mut Socket, channel: &str, state: &str) -> Value {
+    row_when(client, channel, |row| row["state"] == state).await
+}
