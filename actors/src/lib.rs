@@ -18,6 +18,7 @@ pub mod event;
 pub mod gate;
 pub mod gateway;
 pub mod health;
+pub mod heartbeat;
 pub mod kept;
 pub mod limiter;
 pub mod logs;

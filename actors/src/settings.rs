@@ -17,6 +17,7 @@ use crate::agent::model::{Endpoint, Takes};
 use crate::agent::tools::Policy;
 use crate::channel::settings::ChannelsSettings;
 use crate::dedupe::state::Bounds;
+use crate::heartbeat::state::Plan;
 use crate::mcp::ServerSettings;
 use crate::media::Limits;
 use crate::node::policy::CommandPolicy;
@@ -160,6 +161,8 @@ pub struct AgentSettings {
     pub workspace: Option<PathBuf>,
     /// Which tools it may use.
     pub tools: Policy,
+    /// When it looks after things by itself; never where unset.
+    pub heartbeat: Option<Plan>,
 }
 
 /// Which model answers for an agent.
@@ -289,6 +292,7 @@ pub mod testing {
                 system_prompt: None,
                 workspace: None,
                 tools: Policy::default(),
+                heartbeat: None,
             }],
             default_agent: "main".into(),
             main_key: "main".into(),

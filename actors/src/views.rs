@@ -12,6 +12,7 @@ use crate::channel::account::Board;
 use crate::clock::SharedClock;
 use crate::gate::GateSettings;
 use crate::health;
+use crate::heartbeat::HeartView;
 use crate::limiter::counts::Counts;
 use crate::network::Surroundings;
 use crate::node::NodeTrustMap;
@@ -112,6 +113,8 @@ pub struct Views {
     pub config: Published<ConfigState>,
     /// What the limits refused, delayed and dropped. Written by whoever meets a bound.
     pub counts: Arc<Counts>,
+    /// The heartbeats. Owner: heartbeats.
+    pub heartbeats: Published<HeartView>,
     /// How the accounts on channels are. Owner: channels; each account's row: its provider.
     pub channels: Published<Board>,
     /// This host's networks. Owner: network.
@@ -141,6 +144,7 @@ impl Views {
             auth_epoch: AuthEpoch::default(),
             config: Published::new(ConfigState::default()),
             counts: Arc::default(),
+            heartbeats: Published::new(HeartView::default()),
             channels: Published::new(Board::default()),
             surroundings: Published::new(Surroundings::default()),
             places: Arc::new(places),

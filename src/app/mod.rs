@@ -36,6 +36,7 @@ use openclaw_actors::gateway::router::{self, Owners};
 use openclaw_actors::gateway::state::GatewayState;
 use openclaw_actors::gateway::{CloseAll, Doors, Gateway, GatewayDeps, GatewayPort};
 use openclaw_actors::health::{Health, HealthDeps};
+use openclaw_actors::heartbeat::{Heart, HeartDeps};
 use openclaw_actors::kept::Kept;
 use openclaw_actors::limiter::Limiter;
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
@@ -307,6 +308,22 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             node_invoke: nodes.clone().recipient(),
         },
     );
+    let heart = supervise::<Heart>(
+        &threads.work,
+        policy,
+        &watch,
+        HeartDeps {
+            state: Kept::new(recovered.heartbeats),
+            store: store.clone(),
+            gateway: gateway.clone(),
+            views: views.clone(),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            agent: dedupe.clone().recipient(),
+            reset: runner.clone().recipient(),
+            send: dedupe.clone().recipient(),
+        },
+    );
     let scheduler = supervise::<Scheduler>(
         &threads.work,
         policy,
@@ -322,6 +339,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             agent: dedupe.clone().recipient(),
             reset: runner.clone().recipient(),
             send: dedupe.clone().recipient(),
+            heart: heart.clone().recipient(),
         },
     );
     let pairing = supervise::<PairingRegistry>(
@@ -430,6 +448,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         audit,
         config,
         scheduler,
+        heart,
         channels,
         nodes: nodes.clone(),
     };

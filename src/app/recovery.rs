@@ -26,6 +26,8 @@ pub(super) struct Recovered {
     pub(super) exec_rules: Option<Rules>,
     /// Jobs that run by the clock.
     pub(super) jobs: openclaw_actors::cron::state::State,
+    /// Heartbeats.
+    pub(super) heartbeats: openclaw_actors::heartbeat::state::State,
 }
 
 /// Reads keys and conversations. Requests that were interrupted get their result, and their
@@ -61,6 +63,7 @@ pub(super) async fn recover(
         index,
         exec_rules: approvals::load(store.reader())?,
         jobs: openclaw_actors::cron::load(store.reader())?,
+        heartbeats: openclaw_actors::heartbeat::load(store.reader())?,
     })
 }
 

@@ -213,6 +213,7 @@ fn agent(
         system_prompt: defaults.additional_system_prompt.clone(),
         workspace: Some(workspace(loaded, id, entry)),
         tools: config.tools.policy(&entry.tools),
+        heartbeat: config.agents.heartbeat_of(id, entry),
     }
 }
 

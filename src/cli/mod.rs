@@ -57,6 +57,9 @@ pub fn main() -> ExitCode {
             block_on(commands::audit::run(&args.command, &environment, &output))
         }
         Command::Cron(args) => block_on(commands::cron::run(&args.command, &environment, &output)),
+        Command::System(args) => {
+            block_on(commands::system::run(&args.command, &environment, &output))
+        }
         Command::Nodes(args) => {
             block_on(commands::nodes::run(&args.command, &environment, &output))
         }

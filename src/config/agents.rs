@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::heartbeat::Heartbeat;
 use super::tools::Tools;
 
 /// The agent that exists when none is configured.
@@ -116,6 +117,9 @@ pub struct AgentDefaults {
     /// Text added to every system prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_system_prompt: Option<String>,
+    /// When agents look after things by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
 }
 
 impl Default for AgentDefaults {
@@ -132,6 +136,7 @@ impl Default for AgentDefaults {
             user_timezone: None,
             media_max_mb: None,
             additional_system_prompt: None,
+            heartbeat: None,
         }
     }
 }
@@ -179,6 +184,9 @@ pub struct AgentEntry {
     pub thinking_default: Option<Thinking>,
     /// Which tools it may use.
     pub tools: Tools,
+    /// When it looks after things by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<Heartbeat>,
 }
 
 /// Name and face of an agent.

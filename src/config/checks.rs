@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use super::error::Issue;
 use super::gateway::{AuthMode, Bind, Gateway, SshVerify};
 use super::place::{push_index, push_key};
-use super::{Config, bindings};
+use super::{Config, bindings, heartbeat};
 
 /// Every rule that `config` breaks.
 pub(crate) fn check(config: &Config) -> Vec<Issue> {
     let mut issues = Vec::new();
     check_gateway(&config.gateway, &mut issues);
     check_agents(config, &mut issues);
+    heartbeat::check(&config.agents, &mut issues);
     bindings::check(&config.bindings, &config.agents, &mut issues);
     check_providers(config, &mut issues);
     issues

@@ -19,6 +19,7 @@ mod environment;
 mod error;
 pub mod first_start;
 pub mod gateway;
+pub mod heartbeat;
 pub mod hints;
 mod include;
 mod known;

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::cron::{
     CronAddParams, CronDelivered, CronDelivery, CronJob, CronJobState, CronPatch, CronPayload,
-    CronRunEntry, CronSchedule, CronStatusName, DeliveryMode, PayloadKind, ScheduleKind, WakeMode,
+    CronRunEntry, CronSchedule, CronStatusName, DeliveryMode, PayloadKind, ScheduleKind,
 };
+use openclaw_protocol::methods::heartbeat::WakeMode;
 use openclaw_protocol::{Generation, Scopes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

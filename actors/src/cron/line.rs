@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicU32;
 use actix::Recipient;
 use openclaw_protocol::client::ClientMode;
 use openclaw_protocol::connect::ClientInfo;
-use openclaw_protocol::{ClientId, ErrorShape, Generation, Method, Role, Scopes};
+use openclaw_protocol::methods::agent::{Agent, AgentParams};
+use openclaw_protocol::{ClientId, ErrorCode, ErrorShape, Generation, Method, Role, Scopes};
 use serde_json::Value;
 
 use crate::call::{Call, Caller, ConnKey, Ended, Reply, Subscriptions};
@@ -17,6 +18,18 @@ use crate::session::queue::{HubItem, HubQueue};
 
 /// Stands where a client's device id does: its keys are nobody else's.
 const SELF: &str = "gateway-scheduler";
+
+/// How asking for a run came out.
+pub(crate) enum Asked {
+    /// It ended.
+    Ended(Value),
+    /// It failed, or was never begun.
+    Failed(ErrorShape),
+    /// There is no room now.
+    Later,
+    /// The gateway stops.
+    Stopping,
+}
 
 /// One caller without a connection. It hears answers, and no events.
 pub(crate) struct Line {
@@ -79,6 +92,34 @@ impl Line {
         };
         // A full mailbox drops the call, which answers for itself.
         drop(owner.try_send(call));
+    }
+
+    /// Asks for a run and waits for its end.
+    pub(crate) async fn run(
+        &mut self,
+        owner: &Recipient<Call<Agent>>,
+        params: AgentParams,
+    ) -> Asked {
+        self.ask(owner, params);
+        let mut accepted = false;
+        loop {
+            match self.next().await {
+                Ok(answer) => match answer["status"].as_str() {
+                    Some("accepted") => accepted = true,
+                    // The same run, asked for before its watcher was lost.
+                    Some("in_flight") => return Asked::Later,
+                    _ => return Asked::Ended(answer),
+                },
+                Err(error) if accepted || error.code != ErrorCode::Unavailable => {
+                    return Asked::Failed(error);
+                }
+                Err(error) if error.message.contains("restart in progress") => {
+                    return Asked::Stopping;
+                }
+                Err(error) if error.retryable == Some(true) => return Asked::Later,
+                Err(error) => return Asked::Failed(error),
+            }
+        }
     }
 
     /// Asks whoever owns the method. Whether the caller may is not asked again: whoever uses this has

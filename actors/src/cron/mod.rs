@@ -8,7 +8,7 @@
 
 pub mod job;
 pub(crate) mod line;
-mod run;
+pub(crate) mod run;
 pub mod schedule;
 pub mod state;
 #[cfg(test)]
@@ -31,6 +31,7 @@ use crate::call::Call;
 use crate::clock::{Millis, SharedClock, SharedEntropy};
 use crate::event::{Audience, Class, EventOut, Plain};
 use crate::gateway::GatewayPort;
+use crate::heartbeat::Tell;
 use crate::kept::Kept;
 use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
@@ -69,6 +70,8 @@ pub struct SchedulerDeps {
     pub reset: Recipient<Call<SessionsReset>>,
     /// Takes answers that are sent somewhere.
     pub send: Recipient<Call<SendMethod>>,
+    /// Keeps texts for the next heartbeat.
+    pub heart: Recipient<Tell>,
 }
 
 /// The owner of jobs.

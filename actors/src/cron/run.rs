@@ -4,20 +4,22 @@ use std::time::Duration;
 
 use actix::Addr;
 use openclaw_protocol::methods::agent::AgentParams;
-use openclaw_protocol::methods::cron::{CronDelivered, CronDelivery, CronStatusName};
+use openclaw_protocol::methods::cron::{CronDelivered, CronDelivery, CronStatusName, PayloadKind};
+use openclaw_protocol::methods::heartbeat::WakeMode;
 use openclaw_protocol::methods::messaging::SendParams;
 use openclaw_protocol::methods::session_changes::SessionsResetParams;
-use openclaw_protocol::{ErrorCode, ErrorShape, Scopes};
+use openclaw_protocol::{ErrorShape, Scopes};
 use serde_json::{Value, json};
 
 use super::job::{Definition, Job, Outcome, Running};
-use super::line::Line;
+use super::line::{Asked, Line};
 use super::{Finished, Scheduler, SchedulerDeps};
+use crate::heartbeat::Tell;
 
 /// Longest beginning of an answer that is kept in the history, characters.
 const SUMMARY: usize = 2_000;
 /// How long to wait before asking again for a run that found no room, at first and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+pub(crate) const AGAIN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
 
 /// Watches a run; the scheduler is told its end, whatever happens.
 pub(super) fn spawn(
@@ -73,21 +75,12 @@ struct Watch {
     running: Running,
 }
 
-/// How asking for a run came out.
-enum Asked {
-    /// It ended.
-    Ended(Value),
-    /// It failed, or was never begun.
-    Failed(ErrorShape),
-    /// There is no room now.
-    Later,
-    /// The gateway stops.
-    Stopping,
-}
-
 impl Watch {
     async fn to_end(&self, first: bool) -> Option<(Outcome, Option<String>)> {
         let definition = &self.job.definition;
+        if let Some(told) = self.with_heartbeat().await {
+            return Some((told, None));
+        }
         let mut line = Line::new(self.job.scopes, self.deps.gateway.clone());
         let session = session_of(definition, &self.job.id);
         if first && definition.session_target == "isolated" {
@@ -127,6 +120,36 @@ impl Watch {
         Some((outcome, Some(session)))
     }
 
+    /// Leaves a text to the agent's next heartbeat, where the job asks for that and there is one.
+    async fn with_heartbeat(&self) -> Option<Outcome> {
+        let definition = &self.job.definition;
+        let plain = definition.payload.kind == PayloadKind::SystemEvent
+            && definition.wake_mode == WakeMode::NextHeartbeat
+            && definition.session_target == "main"
+            && definition.session_key.is_none();
+        if !plain {
+            return None;
+        }
+        let tell = Tell {
+            agent: definition.agent_id.clone(),
+            id: self.running.run_id.clone(),
+            text: definition.message().to_owned(),
+            at_once: false,
+        };
+        match self.deps.heart.send(tell).await {
+            Ok(Ok(true)) => Some(Outcome {
+                status: CronStatusName::Ok,
+                error: None,
+                summary: Some("it is told with the next heartbeat".into()),
+                delivery: CronDelivered::NotRequested,
+                delivery_error: None,
+            }),
+            Ok(Err(error)) => Some(Outcome::failed(error)),
+            // There is no heartbeat, or it is being restarted: the text is told now.
+            Ok(Ok(false)) | Err(_) => None,
+        }
+    }
+
     /// An isolated run begins without what earlier ones said. Their conversation is the scheduler's own,
     /// so it may, whatever the job may.
     async fn begin_anew(&self, session: &str) {
@@ -163,26 +186,7 @@ impl Watch {
         let Ok(params) = serde_json::from_value::<AgentParams>(params) else {
             return Asked::Failed(ErrorShape::invalid("the job's payload is not understood"));
         };
-        line.ask(&self.deps.agent, params);
-        let mut accepted = false;
-        loop {
-            match line.next().await {
-                Ok(answer) => match answer["status"].as_str() {
-                    Some("accepted") => accepted = true,
-                    // The same run, asked for before its watcher was lost.
-                    Some("in_flight") => return Asked::Later,
-                    _ => return Asked::Ended(answer),
-                },
-                Err(error) if accepted || error.code != ErrorCode::Unavailable => {
-                    return Asked::Failed(error);
-                }
-                Err(error) if error.message.contains("restart in progress") => {
-                    return Asked::Stopping;
-                }
-                Err(error) if error.retryable == Some(true) => return Asked::Later,
-                Err(error) => return Asked::Failed(error),
-            }
-        }
+        line.run(&self.deps.agent, params).await
     }
 
     /// What the agent knows of where the message comes from.
@@ -238,9 +242,7 @@ fn session_of(definition: &Definition, id: &str) -> String {
 }
 
 fn outcome_of(ended: &Value, session: String) -> (Outcome, String, String) {
-    let texts = ended["result"]["payloads"].as_array().into_iter().flatten();
-    let texts: Vec<&str> = texts.filter_map(|part| part["text"].as_str()).collect();
-    let text = texts.join("\n\n");
+    let text = text_of(ended);
     let ok = ended["status"] == "ok";
     let summary = ended["summary"].as_str().unwrap_or("it gave no answer");
     let outcome = Outcome {
@@ -255,6 +257,13 @@ fn outcome_of(ended: &Value, session: String) -> (Outcome, String, String) {
         delivery_error: None,
     };
     (outcome, text, session)
+}
+
+/// What a run that ended answered.
+pub(crate) fn text_of(ended: &Value) -> String {
+    let texts = ended["result"]["payloads"].as_array().into_iter().flatten();
+    let texts: Vec<&str> = texts.filter_map(|part| part["text"].as_str()).collect();
+    texts.join("\n\n")
 }
 
 fn shortened(text: &str) -> String {
@@ -272,7 +281,7 @@ fn whole_seconds(seconds: f64) -> u64 {
         .min(openclaw_protocol::methods::common::MAX_INT)
 }
 
-fn without_nulls(mut value: Value) -> Value {
+pub(crate) fn without_nulls(mut value: Value) -> Value {
     if let Value::Object(entries) = &mut value {
         entries.retain(|_, value| !value.is_null());
     }

@@ -3,7 +3,7 @@
 use actix::Addr;
 use openclaw_protocol::methods::{
     agent, agents, approvals, artifacts, audit, channels, chat, commands, config, cron, device,
-    device_scopes, device_setup, logs, messaging, models, node, node_invoke, node_side,
+    device_scopes, device_setup, heartbeat, logs, messaging, models, node, node_invoke, node_side,
     session_changes, session_search, session_starts, sessions, system, tools, usage,
 };
 
@@ -15,6 +15,7 @@ use crate::channel::supervisor::Channels;
 use crate::config::ConfigActor;
 use crate::cron::Scheduler;
 use crate::dedupe::Dedupe;
+use crate::heartbeat::Heart;
 use crate::logs::Logs;
 use crate::node::Nodes;
 use crate::pairing::PairingRegistry;
@@ -28,7 +29,9 @@ pub fn dispatch() -> Dispatch {
         .snapshot::<system::Health>()
         .snapshot::<system::Status>()
         .snapshot::<system::SystemPresence>()
-        .snapshot::<system::LastHeartbeat>()
+        .snapshot::<heartbeat::LastHeartbeat>()
+        .routed::<heartbeat::SetHeartbeats>()
+        .routed::<heartbeat::Wake>()
         .snapshot::<agents::AgentsList>()
         .snapshot::<agents::AgentIdentityGet>()
         .routed::<agents::AgentsFilesList>()
@@ -123,7 +126,6 @@ pub fn dispatch() -> Dispatch {
         .routed::<cron::CronUpdate>()
         .routed::<cron::CronRemove>()
         .routed::<cron::CronRun>()
-        .routed::<cron::Wake>()
         .routed::<node_side::NodeEvent>()
         .routed::<node_side::NodePendingAck>()
         .routed::<node_side::NodePendingDrain>()
@@ -160,6 +162,8 @@ pub struct Owners {
     pub config: Addr<ConfigActor>,
     /// Jobs that run by the clock.
     pub scheduler: Addr<Scheduler>,
+    /// Agents that look after things by themselves.
+    pub heart: Addr<Heart>,
     /// The accounts on channels.
     pub channels: Addr<Channels>,
     /// The connected nodes.
@@ -180,6 +184,7 @@ pub fn table(owners: &Owners) -> Table {
         config: file,
         nodes,
         scheduler,
+        heart,
         channels: accounts,
     } = owners;
     Table::default()
@@ -268,7 +273,8 @@ pub fn table(owners: &Owners) -> Table {
         .on::<cron::CronUpdate>(scheduler.clone())
         .on::<cron::CronRemove>(scheduler.clone())
         .on::<cron::CronRun>(scheduler.clone())
-        .on::<cron::Wake>(scheduler.clone())
+        .on::<heartbeat::SetHeartbeats>(heart.clone())
+        .on::<heartbeat::Wake>(heart.clone())
         .on::<node_side::NodeEvent>(nodes.clone())
         .on::<node_side::NodePendingAck>(nodes.clone())
         .on::<node_side::NodePendingDrain>(nodes.clone())
@@ -297,6 +303,7 @@ pub const EVENTS: &[&str] = &[
     "exec.approval.requested",
     "exec.approval.resolved",
     "health",
+    "heartbeat",
     "node.invoke.cancel",
     "node.invoke.request",
     "node.pair.requested",

@@ -8,8 +8,7 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext as _, Context, Handler, Message};
 use openclaw_protocol::events::{HEALTH, TICK, TickEvent};
 use openclaw_protocol::methods::system::{
-    AgentHealth, ConfigReload, HealthPlugins, HealthSummary, HeartbeatConfig, RecentSession,
-    SessionsDigest,
+    AgentHealth, ConfigReload, HealthPlugins, HealthSummary, RecentSession, SessionsDigest,
 };
 use serde_json::Value;
 
@@ -17,6 +16,7 @@ use crate::channel::status as channel_status;
 use crate::clock::SharedClock;
 use crate::event::{Audience, Bump, EventOut, Plain, Ready};
 use crate::gateway::GatewayPort;
+use crate::heartbeat;
 use crate::published::Rendered;
 use crate::store::StoreHandle;
 use crate::supervised;
@@ -176,6 +176,11 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
     let channels = channel_status::health_rows(&settings.channels, &views.channels.load());
     let sessions = views.sessions.load();
     let path = SESSION_STORE.to_owned();
+    let beats = !views.heartbeats.load().off;
+    let default_beat = settings
+        .agent(&settings.default_agent)
+        .and_then(|agent| agent.heartbeat.as_ref())
+        .filter(|_| beats);
     let recent = |agent: Option<&str>| -> Vec<RecentSession> {
         let rows = sessions
             .recent
@@ -192,15 +197,7 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
         agent_id: agent.id.clone(),
         name: agent.row.name.clone(),
         is_default: agent.id == settings.default_agent,
-        heartbeat: HeartbeatConfig {
-            enabled: false,
-            every: "disabled".into(),
-            every_ms: None.into(),
-            prompt: String::new(),
-            target: "none".into(),
-            model: None,
-            ack_max_chars: 0,
-        },
+        heartbeat: heartbeat::shown(agent.heartbeat.as_ref().filter(|_| beats)),
         sessions: SessionsDigest {
             path: path.clone(),
             count: sessions.of_agent(&agent.id),
@@ -217,7 +214,7 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
         channels: channels.channels,
         channel_order: channels.order,
         channel_labels: channels.labels,
-        heartbeat_seconds: 0,
+        heartbeat_seconds: default_beat.map_or(0, |plan| plan.every.as_secs()),
         default_agent_id: settings.default_agent.clone(),
         agents: agents.collect(),
         sessions: SessionsDigest {

@@ -12,6 +12,7 @@ pub mod commands;
 pub mod config;
 mod cron;
 pub mod device;
+mod heartbeat;
 pub(crate) mod injected;
 pub mod logs;
 pub mod messaging;

@@ -32,6 +32,8 @@ pub enum Table {
     Cron,
     /// Their runs by (job, number).
     CronRuns,
+    /// When agents looked after things by themselves, and what waits for that.
+    Heartbeats,
     /// What answers took: rows by (time, session id, sequence number).
     Usage,
     /// What waits for nodes, and the words that wake them.
@@ -46,7 +48,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order in which a commit opens them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Meta,
         Self::Devices,
         Self::PairingPending,
@@ -60,6 +62,7 @@ impl Table {
         Self::Media,
         Self::Cron,
         Self::CronRuns,
+        Self::Heartbeats,
         Self::Usage,
         Self::Nodes,
         Self::ChannelInbox,
@@ -83,6 +86,7 @@ impl Table {
             Self::Media => "media",
             Self::Cron => "cron",
             Self::CronRuns => "cron_runs",
+            Self::Heartbeats => "heartbeats",
             Self::Usage => "usage",
             Self::Nodes => "nodes",
             Self::ChannelInbox => "channel_inbox",

@@ -4,6 +4,7 @@ mod approvals;
 mod boundaries;
 mod cron;
 mod exact;
+mod heartbeat;
 mod limits;
 mod peer;
 mod poison;

@@ -26,6 +26,7 @@ use crate::gateway::router::{self, Owners};
 use crate::gateway::state::GatewayState;
 use crate::gateway::{Doors, Gateway, GatewayDeps, GatewayPort};
 use crate::health::{Health, HealthDeps};
+use crate::heartbeat::{self, Heart, HeartDeps};
 use crate::kept::Kept;
 use crate::logs::Logs;
 use crate::media::Blobs;
@@ -313,6 +314,22 @@ fn owners(
             node_invoke: nodes.clone().recipient(),
         },
     );
+    let heart = supervise::<Heart>(
+        &threads.work,
+        policy,
+        watch,
+        HeartDeps {
+            state: Kept::new(heartbeat::load(store.reader()).unwrap()),
+            store: store.clone(),
+            gateway: gateway.clone(),
+            views: views.clone(),
+            clock: Arc::clone(clock),
+            entropy: Arc::clone(&entropy),
+            agent: dedupe.clone().recipient(),
+            reset: runner.clone().recipient(),
+            send: dedupe.clone().recipient(),
+        },
+    );
     let scheduler = supervise::<Scheduler>(
         &threads.work,
         policy,
@@ -328,6 +345,7 @@ fn owners(
             agent: dedupe.clone().recipient(),
             reset: runner.clone().recipient(),
             send: dedupe.clone().recipient(),
+            heart: heart.clone().recipient(),
         },
     );
     let channels = ChannelsDeps {
@@ -375,6 +393,7 @@ fn owners(
         presence,
         pairing,
         scheduler,
+        heart,
         config: supervise::<ConfigActor>(&threads.work, policy, watch, config),
         logs: supervise::<Logs>(&threads.work, policy, watch, views.clone()),
         audit: supervise::<Audit>(

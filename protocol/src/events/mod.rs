@@ -9,9 +9,10 @@ use crate::connect::Challenge;
 use crate::methods::approvals::PendingExecApproval;
 use crate::methods::device::PairRequest;
 use crate::methods::device_setup::SetupCompletion;
+use crate::methods::heartbeat::HeartbeatEvent;
 use crate::methods::node::NodePairRequest;
 use crate::methods::node_side::Voicewake;
-use crate::methods::system::{HealthSummary, HeartbeatEvent};
+use crate::methods::system::HealthSummary;
 use crate::scope::{Scope, Scopes};
 use crate::{Generation, Role};
 

@@ -15,7 +15,7 @@ pub const HEALTH: &str = "health";
 pub const PRESENCE: &str = "presence";
 /// Name of the event.
 pub const SHUTDOWN: &str = "shutdown";
-/// Name of the event; its payload is [`crate::methods::system::HeartbeatEvent`].
+/// Name of the event; its payload is [`crate::methods::heartbeat::HeartbeatEvent`].
 pub const HEARTBEAT: &str = "heartbeat";
 
 /// Name of the event.

@@ -16,9 +16,11 @@ pub mod commands;
 pub mod common;
 pub mod config;
 pub mod cron;
+pub mod cron_parts;
 pub mod device;
 pub mod device_scopes;
 pub mod device_setup;
+pub mod heartbeat;
 pub mod logs;
 pub mod message;
 pub mod messaging;
@@ -113,7 +115,7 @@ table![
     approvals::ExecApprovalsSet,
     system::GatewayIdentityGet,
     system::Health,
-    system::LastHeartbeat,
+    heartbeat::LastHeartbeat,
     logs::LogsTail,
     models::ModelsList,
     models::ModelsProbe,
@@ -154,6 +156,7 @@ table![
     sessions::SessionsSubscribe,
     sessions::SessionsUnsubscribe,
     usage::SessionsUsage,
+    heartbeat::SetHeartbeats,
     node_side::SkillsBins,
     system::Status,
     system::SystemEvent,
@@ -166,5 +169,5 @@ table![
     usage::UsageStatus,
     node_side::VoicewakeGet,
     node_side::VoicewakeSet,
-    cron::Wake,
+    heartbeat::Wake,
 ];

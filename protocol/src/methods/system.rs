@@ -26,8 +26,6 @@ crate::methods! {
     SystemEvent => "system-event", Access::Operator(Scope::Admin), effect, SystemEventParams => OkResult;
     /// The gateway's own key.
     GatewayIdentityGet => "gateway.identity.get", Access::Operator(Scope::Read), read, EmptyParams => GatewayIdentity;
-    /// The last heartbeat event, or null.
-    LastHeartbeat => "last-heartbeat", Access::Operator(Scope::Read), read, EmptyParams => Nullable<HeartbeatEvent>;
 }
 
 /// Parameters of `health`: anything is accepted, and only `probe` is looked at.
@@ -429,51 +427,4 @@ pub struct GatewayIdentity {
     pub device_id: String,
     /// Raw Ed25519 key, unpadded base64url.
     pub public_key: String,
-}
-
-/// One heartbeat of an agent: payload of `heartbeat`, result of `last-heartbeat`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HeartbeatEvent {
-    /// When it ended, milliseconds since the epoch.
-    pub ts: u64,
-    /// How it ended.
-    pub status: HeartbeatStatus,
-    /// Recipient.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// Beginning of what was sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preview: Option<String>,
-    /// Milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_ms: Option<u64>,
-    /// Why it was skipped or failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Channel.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel: Option<String>,
-    /// Whether nobody was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub silent: Option<bool>,
-    /// What an indicator should show: `ok`, `alert` or `error`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub indicator_type: Option<String>,
-}
-
-/// How a heartbeat ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum HeartbeatStatus {
-    /// Something was sent.
-    Sent,
-    /// The agent had nothing to say.
-    OkEmpty,
-    /// The agent answered with the agreed token.
-    OkToken,
-    /// It did not run.
-    Skipped,
-    /// It failed.
-    Failed,
 }

@@ -160,7 +160,7 @@ pub struct DoArgs {
 pub enum WakeWhen {
     /// At once.
     Now,
-    /// With the next heartbeat; there is none yet, so at once too.
+    /// With the next heartbeat; at once where the agent has none.
     NextHeartbeat,
 }
 

@@ -13,6 +13,7 @@ mod devices;
 mod node_use;
 mod nodes;
 mod setup_code;
+mod system;
 mod times;
 
 pub use audit::*;
@@ -23,6 +24,7 @@ pub use devices::*;
 pub use node_use::*;
 pub use nodes::*;
 pub use setup_code::*;
+pub use system::*;
 pub(crate) use times::parse_back;
 use times::{parse_millis, parse_seconds};
 
@@ -76,6 +78,8 @@ pub enum Command {
     Audit(AuditArgs),
     /// Make and watch jobs that run by the clock.
     Cron(CronArgs),
+    /// Tell agents what happened; show and stop their heartbeats.
+    System(SystemArgs),
     /// List nodes, and decide which of their commands may be used.
     Nodes(NodesArgs),
     /// Show the accounts on channels; start, stop and try them.
@@ -316,6 +320,8 @@ mod tests {
         assert!(parse("openclaw cron add --name n --message go").is_err());
         assert!(parse("openclaw cron add --name n --every 2h --at 5m -m go").is_err());
         assert!(parse("openclaw cron add --name n --every 2h --tz UTC -m go").is_err());
+        assert!(parse("openclaw system event --text x --mode now").is_ok());
+        assert!(parse("openclaw system heartbeat disable --json").is_ok());
         assert!(parse("openclaw cron edit j --disable --cron x --tz UTC").is_ok());
     }
 }

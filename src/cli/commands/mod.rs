@@ -18,6 +18,7 @@ pub(crate) mod nodes;
 pub(crate) mod sessions;
 pub(crate) mod setup_code;
 pub(crate) mod status;
+pub(crate) mod system;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;

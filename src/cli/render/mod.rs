@@ -15,6 +15,7 @@ pub mod nodes;
 pub mod sessions;
 pub mod setup_code;
 pub mod status;
+pub mod system;
 pub mod table;
 pub mod text;
 pub mod time;

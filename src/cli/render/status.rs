@@ -146,7 +146,7 @@ fn session_model(session: &StatusSession) -> String {
     }
 }
 
-fn clients(presence: &[PresenceEntry], style: &Style) -> String {
+pub(super) fn clients(presence: &[PresenceEntry], style: &Style) -> String {
     let others: Vec<&PresenceEntry> = presence
         .iter()
         .filter(|entry| entry.reason.as_deref() != Some("self"))

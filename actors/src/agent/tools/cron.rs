@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 use openclaw_protocol::methods::cron::{
-    CronAdd, CronGet, CronList, CronRemove, CronRun, CronRuns, CronStatus, CronUpdate, Wake,
+    CronAdd, CronGet, CronList, CronRemove, CronRun, CronRuns, CronStatus, CronUpdate,
 };
+use openclaw_protocol::methods::heartbeat::Wake;
 use openclaw_protocol::{Method, Scope, Scopes, validate};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -1,10 +1,9 @@
-//! `cron.*` and `wake`; owner: scheduler.
+//! `cron.*`; owner: scheduler.
 
 mod change;
 mod list;
 mod run;
 mod runs;
-mod wake;
 
 use openclaw_protocol::{ErrorShape, Method};
 use serde_json::json;

@@ -2,6 +2,5 @@
 
 mod event;
 mod health;
-mod last_heartbeat;
 mod presence;
 mod status;

@@ -10,6 +10,7 @@ use openclaw_protocol::methods::system::{
 };
 
 use crate::call::Caller;
+use crate::heartbeat;
 use crate::methods::payload;
 use crate::session::dispatch::SnapshotMethod;
 use crate::views::Views;
@@ -48,11 +49,15 @@ fn status(views: &Views) -> StatusResult {
         })
         .collect()
     };
-    let heartbeats = settings.agents.iter().map(|agent| AgentHeartbeat {
-        agent_id: agent.id.clone(),
-        enabled: false,
-        every: "disabled".into(),
-        every_ms: None.into(),
+    let beats = !views.heartbeats.load().off;
+    let heartbeats = settings.agents.iter().map(|agent| {
+        let shown = heartbeat::shown(agent.heartbeat.as_ref().filter(|_| beats));
+        AgentHeartbeat {
+            agent_id: agent.id.clone(),
+            enabled: shown.enabled,
+            every: shown.every,
+            every_ms: shown.every_ms,
+        }
     });
     let by_agent = settings.agents.iter().map(|agent| AgentSessions {
         agent_id: agent.id.clone(),

@@ -1,9 +1,9 @@
-//! `last-heartbeat`: the last heartbeat; none has run.
+//! `last-heartbeat`: how the last heartbeat ended, also before a restart.
 
 use bytes::Bytes;
 use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::common::Nullable;
-use openclaw_protocol::methods::system::{HeartbeatEvent, LastHeartbeat};
+use openclaw_protocol::methods::heartbeat::LastHeartbeat;
 
 use crate::call::Caller;
 use crate::methods::payload;
@@ -12,7 +12,6 @@ use crate::views::Views;
 
 impl SnapshotMethod for LastHeartbeat {
     fn read(views: &Views, _: &Caller, _: Self::Params) -> Result<Bytes, ErrorShape> {
-        let _ = views;
-        Ok(payload(&Nullable::<HeartbeatEvent>(None)))
+        Ok(payload(&Nullable(views.heartbeats.load().last.clone())))
     }
 }

@@ -1,21 +1,23 @@
-//! `wake`: tells an agent something in its main session. There is no heartbeat yet, so that both modes
-//! are now.
+//! `wake`: tells an agent something, at once or with its next heartbeat. Where the agent has none, and
+//! for a session that is not its main one, it is a run of that session, at once.
 
 use actix::Handler;
+use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::agent::AgentParams;
 use openclaw_protocol::methods::common::OkResult;
-use openclaw_protocol::methods::cron::Wake;
+use openclaw_protocol::methods::heartbeat::{Wake, WakeMode};
 use serde_json::json;
 
 use crate::call::Call;
-use crate::cron::Scheduler;
 use crate::cron::line::Line;
+use crate::heartbeat::Heart;
+use crate::heartbeat::state::Note;
 use crate::sessions::keys;
 
-impl Handler<Call<Wake>> for Scheduler {
+impl Handler<Call<Wake>> for Heart {
     type Result = ();
 
-    fn handle(&mut self, call: Call<Wake>, _: &mut Self::Context) {
+    fn handle(&mut self, call: Call<Wake>, ctx: &mut Self::Context) {
         let Call {
             params,
             caller,
@@ -27,9 +29,22 @@ impl Handler<Call<Wake>> for Scheduler {
             Ok(session) => session,
             Err(error) => return reply.error(error),
         };
+        let id = format!("wake:{}", self.deps.entropy.uuid());
+        let is_main = session.canonical == keys::main_session(&session.agent, &settings);
+        if is_main && self.beats(&session.agent) {
+            let note = Note {
+                id,
+                text: params.text,
+            };
+            let at_once = params.mode == WakeMode::Now;
+            return self.keep(&session.agent, note, at_once, ctx, |kept| match kept {
+                Ok(()) => reply.ok(&OkResult { ok: true }),
+                Err(error) => reply.error(ErrorShape::unavailable(error)),
+            });
+        }
         let asked = json!({
             "message": params.text,
-            "idempotencyKey": format!("wake:{}", self.deps.entropy.uuid()),
+            "idempotencyKey": id,
             "sessionKey": &*session.canonical,
             "deliver": false,
         });
