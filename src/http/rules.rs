@@ -81,6 +81,26 @@ fn secret_in_address(field: &str) -> HttpResponse {
         .json(json!({ "error": { "message": message, "type": "secret_in_address" } }))
 }
 
+/// The policy of a page whose address names another gateway (`gatewayUrl=ws://...`): that one socket more than
+/// [`SECURITY_HEADERS`] allow.
+pub(super) fn named_gateway(query: &str) -> Option<HeaderValue> {
+    let value = query
+        .split('&')
+        .find_map(|field| field.strip_prefix("gatewayUrl="))?;
+    let address = decoded(value).to_ascii_lowercase();
+    let (scheme, rest) = address.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    // Nothing else can end a directive of the policy, or widen it.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    if !matches!(scheme, "ws" | "wss") || host.is_empty() || !host.bytes().all(plain) {
+        return None;
+    }
+    let (_, policy) = &SECURITY_HEADERS[0];
+    let own = "connect-src 'self'";
+    let policy = policy.replacen(own, &format!("{own} {scheme}://{host}"), 1);
+    HeaderValue::from_str(&policy).ok()
+}
+
 /// The field of a query that would hold a secret, by its canonical name.
 fn secret_field(query: &str) -> Option<&'static str> {
     query.split(['&', ';']).find_map(|field| {
@@ -149,6 +169,39 @@ mod tests {
             "%zz=x",
         ] {
             assert_eq!(secret_field(query), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_named_gateway_widens_the_policy_by_itself_only() {
+        let connect = |query: &str| {
+            let policy = named_gateway(query)?;
+            let policy = policy.to_str().expect("text").to_owned();
+            let (_, rest) = policy.split_once("connect-src ").expect("the directive");
+            Some(rest.split_once(';').expect("its end").0.to_owned())
+        };
+        for (query, sources) in [
+            ("gatewayUrl=ws://other:1/", "'self' ws://other:1"),
+            (
+                "a=1&gatewayUrl=wss%3A%2F%2FOther.Example%2Fclaw%2F",
+                "'self' wss://other.example",
+            ),
+            ("gatewayUrl=ws://[::1]:9", "'self' ws://[::1]:9"),
+        ] {
+            assert_eq!(connect(query).as_deref(), Some(sources), "{query}");
+        }
+        for query in [
+            "",
+            "gatewayUrl=",
+            "gatewayUrl=ws://",
+            "gatewayUrl=http://other/",
+            "gatewayUrl=ws://*/",
+            "gatewayUrl=ws://me@other/",
+            "gatewayUrl=ws://a%20*/",
+            "gatewayUrl=ws://a;script-src%20*/",
+            "gatewayUrl=ws://a%0d%0aX:1/",
+        ] {
+            assert_eq!(connect(query), None, "{query}");
         }
     }
 }

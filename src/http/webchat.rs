@@ -5,7 +5,8 @@
 //! are routed before, by their `Upgrade` header.
 //!
 //! **Invariant:** the page runs no inline script or style and can connect nowhere but to its own origin, as
-//! [`super::rules`] tells the browser with every answer.
+//! [`super::rules`] tells the browser with every answer, and to the gateway that its own address names (`gatewayUrl`),
+//! about which the page asks the person first.
 
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ use actix_web::{
     web,
 };
 
-use super::folder;
+use super::{folder, rules};
 
 /// `index.html` names the other files by their hash, so it is asked for again each time (answered 304 by its `ETag`).
 const REVALIDATE: &str = "no-cache";
@@ -116,6 +117,7 @@ async fn keep<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let immutable = page::is_immutable(request.match_info().unprocessed());
+    let named = rules::named_gateway(request.query_string());
     let mut response = next.call(request).await?;
     let found = response.status().is_success() || response.status().is_redirection();
     let cache = if immutable && found {
@@ -125,6 +127,10 @@ async fn keep<B: MessageBody>(
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    // A folder's page has a policy of its own by now.
+    if let Some(policy) = named.filter(|_| !headers.contains_key(header::CONTENT_SECURITY_POLICY)) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     Ok(response)
 }
 

@@ -46,9 +46,10 @@ describe('admission', () => {
     await tab.context.close();
   });
 
-  it('never takes a token or a gateway from the query', async () => {
+  it('never takes a token from the query, and no gateway without asking', async () => {
     const tab = await openPage(browser);
     await tab.page.goto(`${daemon.origin}/?gatewayUrl=ws://127.0.0.1:9/`);
+    await tab.page.getByTestId('elsewhere-leave').click();
     await tab.page.locator('[data-testid=gate][data-kind=token]').waitFor();
     assertFaultless(tab);
     const refused = await fetch(`${daemon.origin}/?token=${TOKEN}`);

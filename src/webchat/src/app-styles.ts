@@ -67,6 +67,7 @@ export const appStyles = css`
 
   .place,
   oc-thread,
+  oc-elsewhere,
   oc-gate {
     flex: 1;
     min-height: 0;

@@ -10,13 +10,15 @@ import type { RowAction } from './chat/message';
 import './chat/model-picker';
 import { activeRun, type Row } from './chat/state';
 import './chat/thread';
-import { ownGateway, type Connection } from './gateway/client';
+import type { Connection } from './gateway/client';
 import { Credentials, takeToken } from './gateway/credentials';
 import { forgetIdentity, loadIdentity, type DeviceIdentity } from './gateway/device';
+import { Confirmed, namedGateway, ownGateway, type Place } from './gateway/place';
 import { loadPage } from './pages/load';
 import type { PageElement } from './pages/page';
 import { browserName } from './shell/browser-name';
 import './shell/countdown';
+import './shell/elsewhere';
 import './shell/gate';
 import { icons } from './shell/icons';
 import './shell/pill';
@@ -36,6 +38,7 @@ export class AppElement extends LitElement {
     route: { state: true },
     shown: { state: true },
     waiting: { state: true },
+    asking: { state: true },
   };
   declare view: View;
   /** The drawer of a narrow screen. */
@@ -44,8 +47,14 @@ export class AppElement extends LitElement {
   /** The control page that is open. */
   declare shown: { name: PageName; element: PageElement } | null;
   declare waiting: Waiting;
+  /** The address names another gateway, and the person has not agreed to it yet. */
+  declare asking: boolean;
 
-  #credentials = Credentials.ofBrowser();
+  #place: Place;
+  #confirmed = new Confirmed();
+  /** A token that came with the name of a gateway that was not agreed to yet. */
+  #heldToken: string | null = null;
+  #credentials: Credentials;
   #identity: Promise<DeviceIdentity> | null = null;
   #controller: ChatController;
   #stopWaiting: (() => void) | null = null;
@@ -55,16 +64,22 @@ export class AppElement extends LitElement {
     this.menu = false;
     this.shown = null;
     this.waiting = {};
+    const named = namedGateway(location.search, document.baseURI);
+    this.#place = named ?? ownGateway(document.baseURI);
+    this.#credentials = Credentials.ofBrowser(this.#place.suffix);
+    this.asking = named !== null && !this.#confirmed.has(named);
     this.#takeToken();
     this.route = routeOf(location.pathname, document.baseURI);
     this.#controller = new ChatController(
       {
-        url: ownGateway(document.baseURI),
+        url: this.#place.url,
         credentials: this.#credentials,
-        identity: () => (this.#identity ??= loadIdentity()),
+        identity: () => (this.#identity ??= loadIdentity(this.#place.suffix)),
         displayName: browserName(navigator.userAgent),
       },
       this.route.page === 'chat' ? this.route.session : MAIN,
+      Date.now,
+      this.#place.suffix,
     );
     this.view = this.#controller.view;
     this.#controller.subscribe((view) => (this.view = view));
@@ -81,7 +96,7 @@ export class AppElement extends LitElement {
     window.addEventListener('hashchange', this.#hash);
     window.addEventListener('keydown', this.#key);
     this.#stopWaiting = watchWaiting(this.#controller.port, (waiting) => (this.waiting = waiting));
-    this.#controller.client.start();
+    if (!this.asking) this.#controller.client.start();
   }
 
   override disconnectedCallback(): void {
@@ -125,6 +140,8 @@ export class AppElement extends LitElement {
           .waiting=${this.waiting}
           .version=${view.version}
           .clients=${online ? view.clients : 0}
+          .elsewhere=${this.#place.suffix === '' || this.asking ? null : this.#place.host}
+          @leave=${this.#leave}
           @open-page=${(event: CustomEvent<PageName>) => this.#go({ page: event.detail })}
           @language=${this.#languageChanged}
         >
@@ -179,6 +196,7 @@ export class AppElement extends LitElement {
   #body() {
     const { view, route } = this;
     const { connection } = view;
+    if (this.asking) return html`<oc-elsewhere .place=${this.#place} @confirm=${this.#confirm} @leave=${this.#leave}></oc-elsewhere>`;
     const refusal = connection.phase === 'refused' ? connection.refusal : connection.phase === 'connecting' ? connection.after : null;
     if (refusal) {
       return html`<oc-gate
@@ -192,7 +210,7 @@ export class AppElement extends LitElement {
     }
     if (route.page !== 'chat') {
       const element = this.shown?.name === route.page ? this.shown.element : nothing;
-      return html`${this.#problems()} <div class="place" @go=${this.#goFromPage}>${element}</div> ${this.#outage(connection)}`;
+      return html`${this.#problems()} <div class="place" @go=${this.#goFromPage} @click=${this.#followLink}>${element}</div> ${this.#outage(connection)}`;
     }
     return this.#chat();
   }
@@ -222,7 +240,7 @@ export class AppElement extends LitElement {
       ${this.#outage(connection)}
       <oc-composer
         .agent=${view.agentName}
-        .session=${view.chat.sessionKey}
+        .session=${view.chat.sessionKey + this.#place.suffix}
         .running=${running}
         .commands=${view.commands}
         .maxBytes=${maxBytes}
@@ -257,6 +275,9 @@ export class AppElement extends LitElement {
         ${cause === null ? words.connecting : words.banner[cause]}
         ${connection.phase === 'waiting' ? connection.said : nothing}
         ${cause === 'unreachable' ? html`<code>${strings.startCommand}</code>.` : nothing}
+        ${cause === 'unreachable' && this.#place.suffix !== ''
+          ? html`${strings.elsewhere.origin} <code>${strings.gate.origin.snippet(location.origin)}</code>`
+          : nothing}
         ${connection.phase === 'waiting' ? html`<span class="when">(<oc-countdown .until=${connection.retryAt}></oc-countdown>)</span>` : nothing}
       </span>
       <button class="button" ?disabled=${connection.phase !== 'waiting'} @click=${() => this.#controller.client.retryNow()}>${words.retryNow}</button>
@@ -297,6 +318,15 @@ export class AppElement extends LitElement {
   #goFromPage = (event: Event): void => {
     const { detail } = event as CustomEvent<PageName | 'chat'>;
     this.#go(detail === 'chat' ? { page: 'chat', session: MAIN } : { page: detail });
+  };
+
+  /** A link of a page to another place of this page needs no loading. */
+  #followLink = (event: MouseEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    const link = event.composedPath().find((target): target is HTMLAnchorElement => target instanceof HTMLAnchorElement);
+    if (!link || link.download !== '' || link.target !== '' || !link.href.startsWith(document.baseURI)) return;
+    event.preventDefault();
+    this.#go(routeOf(new URL(link.href).pathname, document.baseURI));
   };
 
   #enter(route: Route): void {
@@ -363,16 +393,29 @@ export class AppElement extends LitElement {
   }
 
   async #newIdentity(): Promise<void> {
-    await forgetIdentity();
+    await forgetIdentity(this.#place.suffix);
     this.#identity = null;
     this.#controller.client.retryNow();
   }
 
   #takeToken(): boolean {
     const token = takeToken(location, history);
-    if (token !== null) this.#credentials.setShared(token);
+    if (this.asking) this.#heldToken = token ?? this.#heldToken;
+    else if (token !== null) this.#credentials.setShared(token);
     return token !== null;
   }
+
+  #confirm = (): void => {
+    this.#confirmed.add(this.#place);
+    this.asking = false;
+    if (this.#heldToken !== null) this.#credentials.setShared(this.#heldToken);
+    this.#heldToken = null;
+    this.#controller.client.start();
+    void this.updateComplete.then(() => this.#focusInside());
+  };
+
+  /** The page's own gateway, from the beginning: nothing of the other one is left in it. */
+  #leave = (): void => location.replace(new URL('./', document.baseURI));
 
   #wake = (): void => {
     if (document.visibilityState !== 'visible') return;
@@ -380,11 +423,16 @@ export class AppElement extends LitElement {
     this.#controller.look();
   };
 
-  #navigated = (): void => this.#enter(routeOf(location.pathname, document.baseURI));
+  #navigated = (): void => {
+    const { url } = namedGateway(location.search, document.baseURI) ?? ownGateway(document.baseURI);
+    // An address of another gateway, or of none: another page.
+    if (url !== this.#place.url) location.reload();
+    else this.#enter(routeOf(location.pathname, document.baseURI));
+  };
 
   /** An address with a token that is opened in this same tab only changes the fragment. */
   #hash = (): void => {
-    if (this.#takeToken()) this.#controller.client.retryNow();
+    if (this.#takeToken() && !this.asking) this.#controller.client.retryNow();
   };
 
   #key = (event: KeyboardEvent): void => {

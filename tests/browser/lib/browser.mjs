@@ -35,8 +35,12 @@ export async function launch({ hosts = [] } = {}) {
 /** What a browser says about a connection that cannot be made is no fault of the page. */
 const EXPECTED = /WebSocket connection to .* failed/;
 
-/** A page with a profile of its own, unless `context` is given. */
-export async function openPage(browser, { context, ...options } = {}) {
+/**
+ * A page with a profile of its own, unless `context` is given.
+ *
+ * @param gateways hosts of gateways that the page may speak to besides its own
+ */
+export async function openPage(browser, { context, gateways = [], ...options } = {}) {
   const own = context ?? (await browser.newContext({ viewport: { width: 1180, height: 780 }, locale: 'en-GB', ...options }));
   const page = await own.newPage();
   const faults = [];
@@ -48,7 +52,7 @@ export async function openPage(browser, { context, ...options } = {}) {
   const outside = (url) => {
     const host = new URL(page.url()).host;
     const target = new URL(url);
-    return ['http:', 'https:', 'ws:', 'wss:'].includes(target.protocol) && host !== '' && target.host !== host;
+    return ['http:', 'https:', 'ws:', 'wss:'].includes(target.protocol) && host !== '' && target.host !== host && !gateways.includes(target.host);
   };
   page.on('request', (request) => {
     if (outside(request.url())) faults.push(`request to another origin: ${request.url()}`);

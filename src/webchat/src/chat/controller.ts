@@ -67,6 +67,7 @@ export class ChatController {
     options: Omit<ClientOptions, 'onConnection' | 'onEvent' | 'onGap'>,
     sessionKey = MAIN,
     private readonly now: () => number = Date.now,
+    suffix = '',
   ) {
     this.#view = {
       connection: { phase: 'idle' },
@@ -92,7 +93,7 @@ export class ChatController {
       },
       onGap: () => this.#refreshSoon(),
     });
-    this.#seen = new SeenTimes(now());
+    this.#seen = new SeenTimes(now(), suffix);
     this.port = this.#makePort();
   }
 

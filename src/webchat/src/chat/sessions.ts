@@ -47,11 +47,15 @@ export class SeenTimes {
   #times: Map<string, number>;
   #since: number;
 
+  #key: string;
+
   constructor(
     now: number,
+    suffix = '',
     private readonly store = usableStore(() => localStorage),
   ) {
-    const stored = parse(store.getItem(KEY));
+    this.#key = KEY + suffix;
+    const stored = parse(store.getItem(this.#key));
     this.#since = asNumber(stored['since']) ?? now;
     this.#times = new Map(Object.entries(asObject(stored['times'])).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
   }
@@ -66,7 +70,7 @@ export class SeenTimes {
     this.#times.delete(key);
     this.#times.set(key, now);
     while (this.#times.size > KEPT) this.#times.delete(this.#times.keys().next().value!);
-    this.store.setItem(KEY, JSON.stringify({ since: this.#since, times: Object.fromEntries(this.#times) }));
+    this.store.setItem(this.#key, JSON.stringify({ since: this.#since, times: Object.fromEntries(this.#times) }));
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { GatewayClient, ownGateway, type Connection } from './client';
+import { GatewayClient, type Connection } from './client';
 import { Credentials, usableStore } from './credentials';
 import type { Json } from './frames';
 import { FakeSocket } from './testing';
@@ -248,12 +248,5 @@ describe('GatewayClient', () => {
     socket().onmessage?.({ data: 'not json' });
     socket().receive({ type: 'unheard of' });
     expect(phase()).toBe('online');
-  });
-});
-
-describe('ownGateway', () => {
-  it('is the origin and folder of the page, with the matching scheme', () => {
-    expect(ownGateway('http://127.0.0.1:18789/')).toBe('ws://127.0.0.1:18789/');
-    expect(ownGateway('https://host.example/gate/index.html?gatewayUrl=ws://evil#x')).toBe('wss://host.example/gate/');
   });
 });

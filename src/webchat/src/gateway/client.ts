@@ -1,5 +1,5 @@
 /**
- * One WebSocket to the page's own gateway, kept up: challenge, signed connect, requests, events, and coming back by
+ * One WebSocket to the gateway, kept up: challenge, signed connect, requests, events, and coming back by
  * itself. It knows nothing of chats; it reports a truthful {@link Connection} at every change.
  */
 import { Backoff } from './backoff';
@@ -383,13 +383,4 @@ export class GatewayClient {
       this.#retry('silent');
     }
   }
-}
-
-/** The WebSocket address of the gateway that served this page; there is no way to name another. */
-export function ownGateway(base: string): string {
-  const url = new URL('.', base);
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  url.search = '';
-  url.hash = '';
-  return url.href;
 }

@@ -1,7 +1,7 @@
 /**
  * Where the secrets of this browser are kept. The gateway's shared token stays in the tab (sessionStorage) and is
  * needed only until the gateway has issued this device a token of its own, which is kept (localStorage) together with
- * the device id that it belongs to.
+ * the device id that it belongs to. Each gateway has names of its own to keep them under.
  */
 
 const SHARED = 'openclaw.shared-token';
@@ -35,63 +35,74 @@ export function usableStore(open: () => Store): Store {
 }
 
 export class Credentials {
+  readonly #shared: string;
+  readonly #device: string;
+  readonly #narrow: string;
+
   constructor(
     private readonly tab: Store,
     private readonly kept: Store,
-  ) {}
+    suffix = '',
+  ) {
+    this.#shared = SHARED + suffix;
+    this.#device = DEVICE + suffix;
+    this.#narrow = NARROW + suffix;
+  }
 
-  static ofBrowser(): Credentials {
+  /** @param suffix the gateway's, as {@link Place} has it */
+  static ofBrowser(suffix: string): Credentials {
     return new Credentials(
       usableStore(() => sessionStorage),
       usableStore(() => localStorage),
+      suffix,
     );
   }
 
   /** The device's own token first: it is the narrower secret. A shared one goes before it where it can give more. */
   choose(deviceId: string): Credential {
     const device = this.deviceToken(deviceId);
-    const shared = this.tab.getItem(SHARED);
+    const shared = this.tab.getItem(this.#shared);
     const more = shared && !this.narrow(deviceId) && !this.deviceScopes(deviceId).includes('operator.admin');
     if (device !== null && !more) return { kind: 'device', token: device };
     return shared ? { kind: 'shared', token: shared } : { kind: 'none' };
   }
 
   setShared(token: string): void {
-    this.tab.setItem(SHARED, token);
-    this.kept.removeItem(NARROW);
+    this.tab.setItem(this.#shared, token);
+    this.kept.removeItem(this.#narrow);
   }
 
   narrow(deviceId: string): boolean {
-    return this.kept.getItem(NARROW) === deviceId;
+    return this.kept.getItem(this.#narrow) === deviceId;
   }
 
   setNarrow(deviceId: string): void {
-    this.kept.setItem(NARROW, deviceId);
+    this.kept.setItem(this.#narrow, deviceId);
   }
 
   deviceToken(deviceId: string): string | null {
-    const [owner, token] = (this.kept.getItem(DEVICE) ?? '').split(' ');
+    const [owner, token] = (this.kept.getItem(this.#device) ?? '').split(' ');
     return owner === deviceId && token ? token : null;
   }
 
   /** What the device's token is good for; tokens of older pages were good for reading and writing. */
   deviceScopes(deviceId: string): readonly string[] {
-    const [owner, , scopes] = (this.kept.getItem(DEVICE) ?? '').split(' ');
+    const [owner, , scopes] = (this.kept.getItem(this.#device) ?? '').split(' ');
     return owner === deviceId && scopes ? scopes.split(',') : ['operator.read', 'operator.write'];
   }
 
   setDeviceToken(deviceId: string, token: string, scopes: readonly string[] = []): void {
-    this.kept.setItem(DEVICE, [deviceId, token, scopes.join(',')].join(' ').trim());
+    this.kept.setItem(this.#device, [deviceId, token, scopes.join(',')].join(' ').trim());
   }
 
   /** Forgets a refused device token, unless another tab has stored a newer one meanwhile. */
   dropDeviceToken(deviceId: string, refused: string): void {
-    if (this.deviceToken(deviceId) === refused) this.kept.removeItem(DEVICE);
+    if (this.deviceToken(deviceId) === refused) this.kept.removeItem(this.#device);
   }
 
   /** Forgets the shared token that was just refused, so that a reload does not try it again. */
   dropShared(refused: string): void {
-    if (this.tab.getItem(SHARED) === refused) this.tab.removeItem(SHARED);
+    if (this.tab.getItem(this.#shared) === refused) this.tab.removeItem(this.#shared);
   }
 }
 

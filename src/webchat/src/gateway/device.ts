@@ -90,6 +90,7 @@ async function identityFromKeys(keys: CryptoKeyPair): Promise<DeviceIdentity> {
 
 const DATABASE = 'openclaw';
 const KEYS = 'device';
+const KEY = 'keys';
 const SEED = 'openclaw.device-seed';
 
 function settled<T>(request: IDBRequest<T>): Promise<T> {
@@ -105,16 +106,16 @@ function openDatabase(): Promise<IDBDatabase> {
   return settled(request);
 }
 
-async function keysFromDatabase(): Promise<CryptoKeyPair> {
+async function keysFromDatabase(name: string): Promise<CryptoKeyPair> {
   const database = await openDatabase();
   try {
-    const read = () => settled<CryptoKeyPair | undefined>(database.transaction(KEYS).objectStore(KEYS).get('keys'));
+    const read = () => settled<CryptoKeyPair | undefined>(database.transaction(KEYS).objectStore(KEYS).get(name));
     const stored = await read();
     if (stored) return stored;
     const made = (await crypto.subtle.generateKey('Ed25519', false, ['sign', 'verify'])) as CryptoKeyPair;
     try {
       // `add` fails when another tab was faster; then its key is this browser's key.
-      await settled(database.transaction(KEYS, 'readwrite').objectStore(KEYS).add(made, 'keys'));
+      await settled(database.transaction(KEYS, 'readwrite').objectStore(KEYS).add(made, name));
       return made;
     } catch (error) {
       const other = await read();
@@ -126,8 +127,8 @@ async function keysFromDatabase(): Promise<CryptoKeyPair> {
   }
 }
 
-function storedSeed(): Uint8Array | null {
-  const text = usableStore(() => localStorage).getItem(SEED);
+function storedSeed(suffix: string): Uint8Array | null {
+  const text = usableStore(() => localStorage).getItem(SEED + suffix);
   if (!text) return null;
   try {
     const seed = fromBase64Url(text);
@@ -137,27 +138,32 @@ function storedSeed(): Uint8Array | null {
   }
 }
 
-/** This browser's identity; made at the first call. */
-export async function loadIdentity(): Promise<DeviceIdentity> {
-  const seed = storedSeed();
+/**
+ * This browser's identity at one gateway; made at the first call. Each gateway sees another one, so that none can pass a
+ * signature on to another, nor can two find out that they know the same browser.
+ *
+ * @param suffix the gateway's, as {@link Place} has it
+ */
+export async function loadIdentity(suffix = ''): Promise<DeviceIdentity> {
+  const seed = storedSeed(suffix);
   if (seed) return identityFromSeed(seed);
   try {
-    if (globalThis.crypto?.subtle) return await identityFromKeys(await keysFromDatabase());
+    if (globalThis.crypto?.subtle) return await identityFromKeys(await keysFromDatabase(KEY + suffix));
   } catch {
     // No Ed25519 in this WebCrypto, or no IndexedDB in a private window: the seed does the same.
   }
   const made = crypto.getRandomValues(new Uint8Array(32));
-  usableStore(() => localStorage).setItem(SEED, base64Url(made));
+  usableStore(() => localStorage).setItem(SEED + suffix, base64Url(made));
   return identityFromSeed(made);
 }
 
 /** Forgets this browser's key: the gateway then sees a new device. */
-export async function forgetIdentity(): Promise<void> {
-  usableStore(() => localStorage).removeItem(SEED);
+export async function forgetIdentity(suffix = ''): Promise<void> {
+  usableStore(() => localStorage).removeItem(SEED + suffix);
   if (!globalThis.indexedDB) return;
   const database = await openDatabase();
   try {
-    await settled(database.transaction(KEYS, 'readwrite').objectStore(KEYS).delete('keys'));
+    await settled(database.transaction(KEYS, 'readwrite').objectStore(KEYS).delete(KEY + suffix));
   } finally {
     database.close();
   }

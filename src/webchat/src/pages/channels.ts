@@ -1,20 +1,34 @@
 import { css, html, nothing, type TemplateResult } from 'lit';
-import { ago } from '../format';
+import { ago, dateTime } from '../format';
 import { asList, asNumber, asObject, asText, type Json } from '../gateway/frames';
+import '../shell/countdown';
 import { strings } from '../strings';
+import { ask } from '../ui/dialog';
+import { linkByQr } from './channel-login';
+import { stateOf } from './channel-state';
 import { PageElement } from './page';
 
-/** `<oc-page-channels>`: where messages come in from elsewhere, and whether they do. */
+/** How often it is asked how the accounts are. */
+const LOOK_MS = 3_000;
+
+/** `<oc-page-channels>`: where messages come in from elsewhere, whether they do, and who asks to be heard. */
 export class ChannelsPage extends PageElement {
-  static override properties = { status: { state: true } };
+  static override properties = { status: { state: true }, requests: { state: true } };
   declare status: Json;
+  /** Strangers who wrote and wait to be let in. */
+  declare requests: readonly Json[];
 
   constructor() {
     super();
     this.status = {};
+    this.requests = [];
   }
 
   static override styles = PageElement.pageStyles(css`
+    .waiting {
+      border-color: var(--warn);
+    }
+
     .list h3 {
       display: flex;
       flex-wrap: wrap;
@@ -25,12 +39,44 @@ export class ChannelsPage extends PageElement {
     .bad {
       color: var(--danger);
     }
+
+    details {
+      margin-top: 0.3rem;
+      font-size: 0.86rem;
+    }
+
+    details ul {
+      margin: 0.3rem 0 0;
+      padding-left: 1.1rem;
+      color: var(--muted);
+      overflow-wrap: anywhere;
+    }
   `);
 
   protected override readonly causes = /^(health|config\.changed)$/;
 
+  /** Connections come and go, and strangers write, without an event. */
+  #look: ReturnType<typeof setInterval> | null = null;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.#look = setInterval(() => {
+      if (this.online && document.visibilityState === 'visible' && this.busy === null) void this.reload();
+    }, LOOK_MS);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    if (this.#look !== null) clearInterval(this.#look);
+  }
+
   protected override async load(): Promise<void> {
-    this.status = asObject(await this.ask('channels.status', { probe: false }));
+    const [status, pairing] = await Promise.all([
+      this.ask('channels.status', { probe: false }),
+      this.gateway.has('channels.pairing.list') && this.gateway.may('operator.pairing') ? this.ask('channels.pairing.list', {}) : {},
+    ]);
+    this.status = asObject(status);
+    this.requests = asList(asObject(pairing)['requests']).map(asObject);
   }
 
   protected override content() {
@@ -41,11 +87,52 @@ export class ChannelsPage extends PageElement {
       return html`<div class="empty" data-testid="no-channels">
         <h3>${words.none}</h3>
         <p>${words.noneText}</p>
-        <button class="button" @click=${() => this.go('chat')}>${words.chatHere}</button>
+        <div class="actions" style="justify-content: center">
+          ${this.gateway.has('config.patch') ? html`<button class="button primary" @click=${() => this.go('config')}>${words.setUp}</button>` : nothing}
+          <button class="button" @click=${() => this.go('chat')}>${words.chatHere}</button>
+        </div>
       </div>`;
     }
     return html`<p class="intro">${words.intro}</p>
-      <div class="page-list">${order.map((id) => this.#channel(id))}</div>`;
+      ${this.requests.length === 0
+        ? nothing
+        : html`<section>
+            <h2>${strings.devices.waiting}</h2>
+            <ul class="list waiting" data-testid="channel-requests">
+              ${this.requests.map((row) => this.#request(row))}
+            </ul>
+          </section>`}
+      ${order.map((id) => this.#channel(id))}`;
+  }
+
+  #request(row: Json): TemplateResult {
+    const words = strings.channels;
+    const params = { channel: asText(row['channel']) ?? '', accountId: asText(row['accountId']) ?? 'default', requestId: asText(row['requestId']) ?? '' };
+    const metadata = asObject(row['metadata']);
+    const username = asText(metadata['username']);
+    const until = Date.parse(asText(row['expiresAt']) ?? '');
+    const facts = [asText(row['channelLabel']), username === null ? null : `@${username}`, asText(row['senderId']), Number.isNaN(until) ? null : words.until(ago(until))];
+    const code = asText(metadata['code']);
+    return html`<li>
+      <div class="main">
+        <h3>${asText(row['senderLabel']) ?? params.requestId} ${code === null ? nothing : html`<span class="tag">${words.code(code)}</span>`}</h3>
+        <p class="sub">${facts.filter((fact) => fact !== null).join(' · ')}</p>
+        <p class="sub">${words.wantsIn}</p>
+      </div>
+      <div class="actions">
+        <button
+          class="button primary"
+          data-testid="approve-sender"
+          ?disabled=${this.busy !== null}
+          @click=${() => void this.act(params.requestId, () => this.ask('channels.pairing.approve', { ...params, notify: row['notifySupported'] === true }))}
+        >
+          ${strings.devices.approve}
+        </button>
+        <button class="button" data-testid="dismiss-sender" ?disabled=${this.busy !== null} @click=${() => void this.act(params.requestId, () => this.ask('channels.pairing.dismiss', params))}>
+          ${strings.devices.reject}
+        </button>
+      </div>
+    </li>`;
   }
 
   #channel(id: string): TemplateResult {
@@ -53,45 +140,82 @@ export class ChannelsPage extends PageElement {
     const accounts = asList(asObject(this.status['channelAccounts'])[id]).map(asObject);
     return html`<section>
       <h2>${label}</h2>
-      <ul class="list">
-        ${accounts.map((account) => this.#account(id, account))}
+      <ul class="list" data-testid=${`channel-${id}`}>
+        ${accounts.map((account) => this.#account(id, label, account))}
       </ul>
     </section>`;
   }
 
-  #account(channel: string, account: Json): TemplateResult {
+  #account(channel: string, label: string, account: Json): TemplateResult {
     const words = strings.channels;
     const accountId = asText(account['accountId']) ?? 'default';
     const [word, mood] = stateOf(account);
     const problem = asText(account['lastError']) ?? asText(account['error']);
-    const heard = asNumber(account['lastInboundAt']) ?? asNumber(account['lastConnectedAt']);
-    const running = account['running'] === true;
-    const method = running ? 'channels.stop' : 'channels.start';
-    const may = this.gateway.has(method) && this.gateway.may('operator.admin');
-    return html`<li>
+    const heard = asNumber(account['lastInboundAt']) ?? asNumber(account['lastTransportActivityAt']) ?? asNumber(account['lastConnectedAt']);
+    const bot = asText(asObject(asObject(account['probe'])['bot'])['username']);
+    const waiting = [
+      [asNumber(account['waitingInbound']), words.waitingIn],
+      [asNumber(account['waitingOutbound']), words.waitingOut],
+    ] as const;
+    const facts = [
+      bot === null ? null : `@${bot}`,
+      asText(account['mode']),
+      heard === null ? null : words.heard(ago(heard)),
+      ...waiting.map(([many, say]) => (many === null || many === 0 ? null : say(many))),
+    ];
+    const retryAt = asNumber(account['nextRetryAt']);
+    return html`<li data-state=${word}>
       <div class="main">
-        <h3>${asText(account['name']) ?? accountId} <span class="tag ${mood}">${words.states[word]}</span></h3>
-        ${problem === null ? nothing : html`<p class="sub bad">${problem}</p>`}
-        <p class="sub">${[asText(account['mode']), heard === null ? null : words.heard(ago(heard))].filter((fact) => fact !== null).join(' · ')}</p>
+        <h3>${asText(account['name']) ?? accountId} <span class="tag ${mood}" data-testid="channel-state">${words.states[word]}</span></h3>
+        <p class="sub">${words.todo[word]}</p>
+        ${problem === null || word === 'connected' ? nothing : html`<p class="sub bad" data-testid="channel-problem">${problem}</p>`}
+        ${word === 'failing' && retryAt !== null ? html`<p class="sub"><oc-countdown .until=${retryAt}></oc-countdown></p>` : nothing}
+        <p class="sub">${facts.filter((fact) => fact !== null).join(' · ')}</p>
+        ${this.#undelivered(account)}
       </div>
-      ${may
-        ? html`<button class="button" ?disabled=${this.busy !== null} @click=${() => void this.act(`${channel} ${accountId}`, () => this.ask(method, { channel, accountId }))}>
+      <div class="actions">${this.#buttons(channel, label, accountId, account)}</div>
+    </li>`;
+  }
+
+  #buttons(channel: string, label: string, accountId: string, account: Json): TemplateResult {
+    const words = strings.channels;
+    const admin = this.gateway.may('operator.admin');
+    const running = account['running'] === true;
+    const usable = account['configured'] !== false && account['enabled'] !== false;
+    const method = running ? 'channels.stop' : 'channels.start';
+    const key = `${channel} ${accountId}`;
+    // A channel that is linked to somebody's own account, not to a bot's secret, says whether it is.
+    const links = admin && this.gateway.has('web.login.start') && account['linked'] === false;
+    const forget = async () => {
+      const sure = await ask({ title: words.logoutTitle(label), text: words.logoutText, confirm: words.logout, danger: true });
+      if (sure !== null) await this.act(key, () => this.ask('channels.logout', { channel, accountId }));
+    };
+    return html`
+      ${links
+        ? html`<button class="button primary" data-testid="link-qr" @click=${() => void linkByQr(this.gateway, label, accountId).then(() => this.reload())}>${words.link}</button>`
+        : nothing}
+      ${admin && usable && this.gateway.has(method)
+        ? html`<button class="button" data-testid=${running ? 'channel-stop' : 'channel-start'} ?disabled=${this.busy !== null} @click=${() => void this.act(key, () => this.ask(method, { channel, accountId }))}>
             ${running ? words.stop : words.start}
           </button>`
         : nothing}
-    </li>`;
+      ${admin && account['linked'] === true && this.gateway.has('channels.logout')
+        ? html`<button class="button" ?disabled=${this.busy !== null} @click=${() => void forget()}>${words.logout}</button>`
+        : nothing}
+    `;
   }
-}
 
-type State = 'off' | 'unset' | 'connected' | 'connecting' | 'failing' | 'stopped';
-
-/** Connected is only what says so of itself; running is not yet connected. */
-export function stateOf(account: Json): [State, '' | 'ok' | 'warn' | 'bad'] {
-  if (account['enabled'] === false) return ['off', ''];
-  if (account['configured'] === false) return ['unset', 'warn'];
-  if (account['connected'] === true && account['healthState'] !== 'unhealthy') return ['connected', 'ok'];
-  if (account['lastError'] || account['error'] || account['healthState'] === 'unhealthy') return ['failing', 'bad'];
-  return account['running'] === true ? ['connecting', 'warn'] : ['stopped', ''];
+  #undelivered(account: Json) {
+    const words = strings.channels;
+    const rows = asList(account['undelivered']).map(asObject);
+    if (rows.length === 0) return nothing;
+    return html`<details>
+      <summary>${words.undelivered(rows.length)}</summary>
+      <ul>
+        ${rows.map((row) => html`<li>${words.fates[asText(row['state']) ?? ''] ?? asText(row['state'])}: ${asText(row['to'])}, ${dateTime(asNumber(row['at']) ?? 0)}${asText(row['why']) ? html`. ${asText(row['why'])}` : nothing}</li>`)}
+      </ul>
+    </details>`;
+  }
 }
 
 customElements.define('oc-page-channels', ChannelsPage);

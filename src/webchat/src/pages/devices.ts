@@ -7,6 +7,7 @@ import { ask } from '../ui/dialog';
 import { openMenu, type MenuItem } from '../ui/menu';
 import { nameOf, scopeWords, sensitive, texts } from './device-facts';
 import { PageElement } from './page';
+import { useNode } from './node-use';
 import './setup-code';
 
 /** `<oc-page-devices>`: who may come in, who waits at the door, and what connected nodes offer. */
@@ -203,6 +204,9 @@ export class DevicesPage extends PageElement {
     const words = strings.devices;
     const state = asText(row['approvalState']) ?? '';
     const commands = texts(row['commands']);
+    // Programs are asked for by agents, and approved one by one on their own page.
+    const callable = commands.filter((command) => !command.startsWith('system.run'));
+    const usable = row['connected'] === true && callable.length > 0 && this.gateway.has('node.invoke') && this.gateway.may('operator.write');
     return html`<li>
       <div class="main">
         <h3>
@@ -212,6 +216,15 @@ export class DevicesPage extends PageElement {
         <p class="sub">${[asText(row['platform']), asText(row['modelIdentifier']), asText(row['version'])].filter((fact) => fact).join(' · ')}</p>
         <p class="sub">${commands.length === 0 ? words.noCommands : commands.join(', ')}</p>
       </div>
+      ${usable
+        ? html`<button
+            class="button"
+            data-testid="use-node"
+            @click=${() => useNode(this.gateway, { nodeId: asText(row['nodeId']) ?? '', name: nameOf(row), commands: callable })}
+          >
+            ${words.use}
+          </button>`
+        : nothing}
     </li>`;
   }
 }

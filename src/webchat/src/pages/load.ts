@@ -6,6 +6,7 @@ const LOADERS: Record<PageName, () => Promise<unknown>> = {
   setup: () => import('./setup'),
   overview: () => import('./overview'),
   sessions: () => import('./sessions'),
+  cron: () => import('./cron'),
   channels: () => import('./channels'),
   devices: () => import('./devices'),
   approvals: () => import('./approvals'),

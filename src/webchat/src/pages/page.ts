@@ -187,6 +187,15 @@ const pageStyles = css`
     font-size: 0.9rem;
   }
 
+  .done:empty {
+    display: none;
+  }
+
+  .page a:not(.button) {
+    color: inherit;
+    text-underline-offset: 3px;
+  }
+
   .grid {
     display: grid;
     grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr));

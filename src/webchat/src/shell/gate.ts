@@ -3,6 +3,7 @@ import { copyText } from '../chat/clipboard';
 import type { Refusal } from '../gateway/refusal';
 import { shared } from '../styles/shared';
 import { strings } from '../strings';
+import { cardStyles } from './card-styles';
 import './countdown';
 import { icons } from './icons';
 
@@ -36,38 +37,8 @@ export class GateElement extends LitElement {
 
   static override styles = [
     shared,
+    cardStyles,
     css`
-      :host {
-        display: grid;
-        place-items: center;
-        min-height: 0;
-        padding: 1.5rem;
-        overflow-y: auto;
-      }
-
-      section {
-        width: 100%;
-        max-width: 32rem;
-        padding: 2rem;
-        border: 1px solid var(--line);
-        border-radius: 20px;
-        background: var(--surface);
-        box-shadow: var(--shadow);
-      }
-
-      h2 {
-        margin: 0 0 0.5rem;
-        font-size: 1.3rem;
-        font-weight: 620;
-        letter-spacing: -0.01em;
-        line-height: 1.3;
-      }
-
-      p {
-        margin: 0 0 1rem;
-        color: var(--muted);
-      }
-
       form {
         display: flex;
         flex-wrap: wrap;
@@ -153,15 +124,6 @@ export class GateElement extends LitElement {
         50% {
           opacity: 0.25;
         }
-      }
-
-      .row {
-        display: flex;
-        align-items: center;
-        gap: 0.8rem;
-        margin-bottom: 1rem;
-        color: var(--muted);
-        font-size: 0.85rem;
       }
 
       details {

@@ -24,6 +24,7 @@ export const icons = {
   trash: icon(svg`<path d="M5 7h14M10 7V4.500h4V7M7 7l.8 12.500h8.400L17 7M10.500 11v5M13.500 11v5" />`),
   spark: icon(svg`<path d="M12 4l1.800 5.200L19 11l-5.200 1.800L12 18l-1.800-5.200L5 11l5.200-1.800zM19 17v3M17.500 18.500h3" />`),
   pulse: icon(svg`<path d="M3.500 12.500h4l2.500-7 4 13 2.500-6h4" />`),
+  clock: icon(svg`<circle cx="12" cy="12" r="8" /><path d="M12 7.500V12l3 2" />`),
   antenna: icon(svg`<circle cx="12" cy="10" r="2" /><path d="M12 12v8M7.500 14.500a6.500 6.500 0 0 1 0-9M16.500 14.500a6.500 6.500 0 0 0 0-9M5 17a10 10 0 0 1 0-14M19 17a10 10 0 0 0 0-14" />`),
   phone: icon(svg`<rect x="7" y="3" width="10" height="18" rx="2.500" /><path d="M11 17.500h2" />`),
   shield: icon(svg`<path d="M12 3.500l7 2.500v5.500c0 4.500-3 7.500-7 9-4-1.500-7-4.500-7-9V6zM9 12l2.200 2.200L15.500 10" />`),

@@ -1,6 +1,7 @@
 /** What the page's addresses mean. They lie below the page's base, whatever that is. */
+import { naming } from '../gateway/place';
 
-export const PAGES = ['setup', 'overview', 'sessions', 'channels', 'devices', 'approvals', 'config', 'logs'] as const;
+export const PAGES = ['setup', 'overview', 'sessions', 'cron', 'channels', 'devices', 'approvals', 'config', 'logs'] as const;
 export type PageName = (typeof PAGES)[number];
 
 /** `session` is `main`, or a session's key. */
@@ -14,6 +15,7 @@ const NEEDS: Record<PageName, readonly string[]> = {
   setup: ['models.list'],
   overview: ['health'],
   sessions: ['sessions.list'],
+  cron: ['cron.list'],
   channels: ['channels.status'],
   devices: ['device.pair.list'],
   approvals: ['exec.approval.list'],
@@ -40,8 +42,9 @@ export function routeOf(path: string, base: string): Route {
   }
 }
 
-/** An address relative to the page's base, for links and for the history. */
-export function addressOf(route: Route): string {
-  if (route.page !== 'chat') return `./${route.page}`;
-  return route.session === MAIN ? './' : `./chat/${encodeURIComponent(route.session)}`;
+/** An address relative to the page's base, for links and for the history. It goes on naming the gateway of this one. */
+export function addressOf(route: Route, search = globalThis.location?.search ?? ''): string {
+  const gateway = naming(search);
+  if (route.page !== 'chat') return `./${route.page}${gateway}`;
+  return route.session === MAIN ? `./${gateway}` : `./chat/${encodeURIComponent(route.session)}${gateway}`;
 }

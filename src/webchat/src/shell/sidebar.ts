@@ -9,6 +9,7 @@ const SHAPES: Record<PageName, keyof typeof icons> = {
   setup: 'spark',
   overview: 'pulse',
   sessions: 'chat',
+  cron: 'clock',
   channels: 'antenna',
   devices: 'phone',
   approvals: 'shield',
@@ -18,7 +19,8 @@ const SHAPES: Record<PageName, keyof typeof icons> = {
 
 /**
  * `<oc-sidebar>`: what there is in this page. The conversations are its child; it adds the control pages and the
- * switches. Fires `open-page` (detail: the name) and `language` after the language has changed.
+ * switches. Fires `open-page` (detail: the name), `language` after the language has changed, and `leave` when the person
+ * wants to go back to the page's own gateway.
  */
 export class SidebarElement extends LitElement {
   static override properties = {
@@ -27,6 +29,7 @@ export class SidebarElement extends LitElement {
     waiting: { attribute: false },
     version: {},
     clients: { type: Number },
+    elsewhere: { attribute: false },
     theme: { state: true },
   };
   declare pages: readonly PageName[];
@@ -36,6 +39,8 @@ export class SidebarElement extends LitElement {
   declare waiting: Partial<Record<PageName, number>>;
   declare version: string | null;
   declare clients: number;
+  /** The host of another gateway than the page's own; `null`: it is its own. */
+  declare elsewhere: string | null;
   declare theme: Theme;
 
   constructor() {
@@ -45,6 +50,7 @@ export class SidebarElement extends LitElement {
     this.waiting = {};
     this.version = null;
     this.clients = 0;
+    this.elsewhere = null;
     this.theme = storedTheme();
   }
 
@@ -74,6 +80,23 @@ export class SidebarElement extends LitElement {
         width: 1.4rem;
         height: 1.4rem;
         stroke-width: 2.2;
+      }
+
+      .elsewhere {
+        display: flex;
+        align-items: center;
+        gap: 0.4rem;
+        margin-bottom: 0.6rem;
+        padding: 0.1rem 0.1rem 0.1rem 0.7rem;
+        border-radius: 10px;
+        background: var(--warn-bg);
+        font-size: 0.82rem;
+      }
+
+      .elsewhere span {
+        flex: 1;
+        min-width: 0;
+        overflow-wrap: anywhere;
       }
 
       ::slotted(*) {
@@ -160,6 +183,20 @@ export class SidebarElement extends LitElement {
     const other = language === 'en' ? 'zh' : 'en';
     return html`
       <div class="brand">${icons.brand}<span>${strings.appName}</span></div>
+      ${this.elsewhere === null
+        ? nothing
+        : html`<div class="elsewhere" data-testid="at">
+            <span>${strings.elsewhere.at(this.elsewhere)}</span>
+            <button
+              class="icon"
+              title=${strings.elsewhere.back}
+              aria-label=${strings.elsewhere.back}
+              data-testid="back"
+              @click=${() => this.dispatchEvent(new CustomEvent('leave'))}
+            >
+              ${icons.close}
+            </button>
+          </div>`}
       <slot></slot>
       ${this.pages.length > 0 ? html`<nav aria-label=${strings.controls}>${this.pages.map((page) => this.#page(page))}</nav>` : nothing}
       <footer>
