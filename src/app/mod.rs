@@ -288,6 +288,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             entropy: Arc::clone(&entropy),
         },
     );
+    let platforms = Arc::default();
     let dedupe = supervise::<Dedupe>(
         &threads.core,
         policy,
@@ -303,6 +304,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             chat_send: runner.clone().recipient(),
             agent: runner.clone().recipient(),
             send: sessions.clone().recipient(),
+            platforms: Arc::clone(&platforms),
             invoke: runner.clone().recipient(),
             invoke_unkeyed: runner.clone().recipient(),
             node_invoke: nodes.clone().recipient(),
@@ -364,6 +366,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 desk: Desk::new(Arc::clone(&clock), Arc::clone(&entropy)),
                 store: store.clone(),
                 views: views.clone(),
+                sessions: sessions.clone(),
+                gateway: gateway.clone(),
                 runner: runner.clone().recipient(),
                 dedupe: dedupe.clone().recipient(),
                 world: World { http },
@@ -380,6 +384,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             }))),
         },
     );
+    // The one and only time.
+    let _ = platforms.set(channels.clone().recipient());
     let network_deps = NetworkDeps::new(setup.network, views.clone(), Arc::clone(&clock));
     let network = NetworkPort::new(
         supervise::<Network>(&threads.work, policy, &watch, network_deps.clone()),

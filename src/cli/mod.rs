@@ -73,6 +73,9 @@ pub fn main() -> ExitCode {
             &environment,
             &output,
         )),
+        Command::Message(args) => {
+            block_on(commands::message::run(&args.command, &environment, &output))
+        }
         Command::Qr(args) => block_on(commands::setup_code::run(
             &args.into(),
             &environment,

@@ -1,6 +1,7 @@
 //! `tools`: which tools agents may use.
 
 use openclaw_actors::agent::tools::{Layer, Policy, Profile};
+use openclaw_actors::channel::settings::Reach;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,29 @@ pub struct Tools {
     pub also_allow: Vec<String>,
     /// Never these; wins over everything else.
     pub deny: Vec<String>,
+    /// Where the tool `message` may send to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageTool>,
+}
+
+/// `tools.message`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MessageTool {
+    /// Whether a run that a chat began may send to other chats.
+    pub cross_context: CrossContext,
+}
+
+/// `tools.message.crossContext`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CrossContext {
+    /// On the same channel; yes when unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_within_provider: Option<bool>,
+    /// On other channels; no when unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_across_providers: Option<bool>,
 }
 
 /// A named set of tools.
@@ -46,6 +70,15 @@ impl Tools {
             also_allow: self.also_allow.clone(),
             allow: self.allow.clone(),
             deny: self.deny.clone(),
+        }
+    }
+
+    /// Where the tool `message` may send to.
+    pub fn reach(&self) -> Reach {
+        let own = self.message.as_ref().map(|message| &message.cross_context);
+        Reach {
+            other_chats: own.and_then(|own| own.allow_within_provider) != Some(false),
+            other_channels: own.and_then(|own| own.allow_across_providers) == Some(true),
         }
     }
 

@@ -16,9 +16,9 @@ use crate::harness::soon;
 use crate::harness::telegram::{BotApi, Fault};
 
 /// Somebody who is named in `allowFrom`.
-const ANN: i64 = 7;
+pub(crate) const ANN: i64 = 7;
 
-fn account(api: &BotApi, policy: Policy) -> AccountSettings {
+pub(crate) fn account(api: &BotApi, policy: Policy) -> AccountSettings {
     let setup = TelegramSetup {
         token: "42:secret-token".to_owned().into(),
         api_root: api.root.clone(),
@@ -33,7 +33,7 @@ fn account(api: &BotApi, policy: Policy) -> AccountSettings {
     }
 }
 
-fn allowing(ids: &[&str]) -> Policy {
+pub(crate) fn allowing(ids: &[&str]) -> Policy {
     Policy {
         dm: DmPolicy::Pairing,
         allow_from: AllowList::of("telegram", ids.iter().copied()),
@@ -41,7 +41,7 @@ fn allowing(ids: &[&str]) -> Policy {
     }
 }
 
-fn plan(
+pub(crate) fn plan(
     model: &Model,
     accounts: impl IntoIterator<Item = (&'static str, AccountSettings)>,
 ) -> Plan {
@@ -59,7 +59,11 @@ fn plan(
 }
 
 /// The row of an account, once it is so.
-async fn row_when(client: &mut Socket, account: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn row_when(
+    client: &mut Socket,
+    account: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Value {
     soon(&format!("another state of {account}"), async {
         loop {
             let status = client.call("channels.status", json!({})).await;
@@ -78,7 +82,7 @@ async fn row_when(client: &mut Socket, account: &str, holds: impl Fn(&Value) -> 
 }
 
 /// The row of an account, once it is in this state.
-async fn in_state(client: &mut Socket, account: &str, state: &str) -> Value {
+pub(crate) async fn in_state(client: &mut Socket, account: &str, state: &str) -> Value {
     row_when(client, account, |row| row["state"] == state).await
 }
 

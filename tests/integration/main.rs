@@ -7,6 +7,7 @@ mod attachments;
 mod attacks;
 mod audit;
 mod channel_kill;
+mod channel_send;
 mod channels;
 mod chat;
 mod commands;

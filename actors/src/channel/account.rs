@@ -124,7 +124,7 @@ impl Account {
         let waiting_in = self.inbox.with(|inbox| inbox.len());
         let (waiting_out, undelivered) = self
             .outbox
-            .with(|outbox| (outbox.len(), outbox.lost().to_vec()));
+            .with(|outbox| (outbox.len(), outbox.lost().cloned().collect()));
         self.noted.with(|status| {
             change(status);
             status.phase = phase;

@@ -38,6 +38,7 @@ pub mod pairing;
 pub mod policy;
 pub mod provider;
 pub mod route;
+pub(crate) mod sends;
 pub mod settings;
 pub mod state;
 pub mod status;

@@ -18,6 +18,26 @@ pub struct ChannelsSettings {
     pub held: Option<String>,
     /// Who may give commands anywhere (`commands.ownerAllowFrom`).
     pub command_owners: Vec<String>,
+    /// Where agents may send to by themselves.
+    pub reach: Reach,
+}
+
+/// Where a run that a chat began may send to, besides that chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Other chats of the same channel.
+    pub other_chats: bool,
+    /// Other channels.
+    pub other_channels: bool,
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self {
+            other_chats: true,
+            other_channels: false,
+        }
+    }
 }
 
 impl ChannelsSettings {

@@ -18,6 +18,8 @@ use crate::session::queue::{HubItem, HubQueue};
 
 /// Stands where a client's device id does: its keys are nobody else's.
 const SELF: &str = "gateway-scheduler";
+/// The same for agents.
+const AGENTS: &str = "gateway-agents";
 
 /// How asking for a run came out.
 pub(crate) enum Asked {
@@ -42,15 +44,24 @@ pub(crate) struct Line {
 impl Line {
     /// A caller that may do this much.
     pub(crate) fn new(scopes: Scopes, gateway: GatewayPort) -> Self {
+        Self::named(SELF, "scheduler".into(), scopes, gateway)
+    }
+
+    /// The same in the name of an agent.
+    pub(crate) fn of_agent(agent: &str, scopes: Scopes, gateway: GatewayPort) -> Self {
+        Self::named(AGENTS, format!("agent {agent}"), scopes, gateway)
+    }
+
+    fn named(id: &str, name: String, scopes: Scopes, gateway: GatewayPort) -> Self {
         let caller = Caller {
             conn: ConnKey::next(),
-            conn_id: SELF.into(),
+            conn_id: id.into(),
             role: Role::Operator,
             scopes,
             generation: Generation::V4,
             client: ClientInfo {
                 id: ClientId::GatewayClient,
-                display_name: Some("scheduler".into()),
+                display_name: Some(name),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 build_id: None,
                 platform: std::env::consts::OS.to_owned(),
@@ -62,7 +73,7 @@ impl Line {
             },
             caps: Vec::new(),
             node: None,
-            device_id: Some(SELF.into()),
+            device_id: Some(id.into()),
             remote_ip: None,
             auth_epoch: None,
             hub: Arc::new(HubQueue::default()),

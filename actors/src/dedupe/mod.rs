@@ -7,6 +7,7 @@ pub mod keyed;
 pub mod state;
 
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use actix::prelude::SendError;
 use actix::{Actor, Context, Handler, Message, Recipient};
@@ -25,6 +26,7 @@ use crate::call::{Call, Reply};
 use crate::clock::{Millis, SharedClock, SharedEntropy};
 use crate::kept::Kept;
 use crate::limiter::counts::Count;
+use crate::methods::messaging;
 use crate::published::Published;
 use crate::settings::Settings;
 use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table};
@@ -57,8 +59,10 @@ pub struct DedupeDeps {
     pub chat_send: Recipient<Admitted<ChatSend>>,
     /// Owner of `agent`.
     pub agent: Recipient<Admitted<Agent>>,
-    /// Owner of `send`.
+    /// Owner of `send` to conversations.
     pub send: Recipient<Admitted<Send>>,
+    /// Owner of `send` to channels; set once at the start, since channels claim keys here.
+    pub platforms: Arc<OnceLock<Recipient<Admitted<Send>>>>,
     /// Owner of `tools.invoke`.
     pub invoke: Recipient<Admitted<ToolsInvoke>>,
     /// The same, for calls without a key: each of them is run.
@@ -190,6 +194,12 @@ impl KeyGuard {
     pub fn is_stored(&self, reader: &StoreReader) -> Result<bool, StoreError> {
         let row: Option<KeyRow> = reader.get_json(Table::Idempotency, &self.id.row_key())?;
         Ok(row.is_some_and(|row| row.result.is_some()))
+    }
+
+    /// A result is committed, and callers are given that one. The work goes on, and may write down
+    /// another result at its end.
+    pub fn answered(&mut self) {
+        self.settle(true);
     }
 
     /// The ending commit is done.
@@ -538,5 +548,17 @@ impl Dedupe {
     }
 }
 
-gate!(Send, send);
 gate!(NodeInvoke, node_invoke);
+
+impl Handler<Call<Send>> for Dedupe {
+    type Result = ();
+
+    fn handle(&mut self, call: Call<Send>, ctx: &mut Self::Context) {
+        let stays = messaging::stays(&call.params, &self.deps.settings.load());
+        let owner = match self.deps.platforms.get() {
+            Some(platforms) if !stays => platforms.clone(),
+            _ => self.deps.send.clone(),
+        };
+        self.admit(call, actix::AsyncContext::address(ctx).recipient(), &owner);
+    }
+}

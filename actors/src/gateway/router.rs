@@ -2,9 +2,10 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, approvals, artifacts, audit, channels, chat, commands, config, cron, device,
-    device_scopes, device_setup, heartbeat, logs, messaging, models, node, node_invoke, node_side,
-    session_changes, session_search, session_starts, sessions, system, tools, usage,
+    agent, agents, approvals, artifacts, audit, channel_outbox, channels, chat, commands, config,
+    cron, device, device_scopes, device_setup, heartbeat, logs, messaging, models, node,
+    node_invoke, node_side, session_changes, session_search, session_starts, sessions, system,
+    tools, usage,
 };
 
 use super::table::Table;
@@ -48,6 +49,9 @@ pub fn dispatch() -> Dispatch {
         .routed::<channels::ChannelsStart>()
         .routed::<channels::ChannelsStop>()
         .routed::<channels::ChannelsLogout>()
+        .routed::<channel_outbox::ChannelsOutboxList>()
+        .routed::<channel_outbox::ChannelsOutboxResend>()
+        .routed::<channel_outbox::ChannelsOutboxDiscard>()
         .routed::<channels::ChannelsPairingList>()
         .routed::<channels::ChannelsPairingApprove>()
         .routed::<channels::ChannelsPairingDismiss>()
@@ -243,6 +247,9 @@ pub fn table(owners: &Owners) -> Table {
         .on::<channels::ChannelsStart>(accounts.clone())
         .on::<channels::ChannelsStop>(accounts.clone())
         .on::<channels::ChannelsLogout>(accounts.clone())
+        .on::<channel_outbox::ChannelsOutboxList>(accounts.clone())
+        .on::<channel_outbox::ChannelsOutboxResend>(accounts.clone())
+        .on::<channel_outbox::ChannelsOutboxDiscard>(accounts.clone())
         .on::<channels::ChannelsPairingList>(accounts.clone())
         .on::<channels::ChannelsPairingApprove>(accounts.clone())
         .on::<channels::ChannelsPairingDismiss>(accounts.clone())

@@ -1,5 +1,5 @@
-//! `send`: a message to a conversation; owner: sessions. Targets are WebChat and sessions; channels
-//! are refused by name.
+//! `send`: a message without an agent. To a conversation of the gateway; owner: sessions. What goes to
+//! a channel's platform is [`super::channels`]'s.
 
 use std::sync::Arc;
 
@@ -15,9 +15,24 @@ use crate::methods::{injected, store_error};
 use crate::sessions::keys::SessionKey;
 use crate::sessions::state::Draft;
 use crate::sessions::{Append, Sessions, keys};
+use crate::settings::Settings;
 
 /// The channels that need no provider.
-const LOCAL: [&str; 2] = ["webchat", "session"];
+pub(crate) const LOCAL: [&str; 2] = ["webchat", "session"];
+
+/// Whether a message stays in this gateway. Without a channel that is what is written as a
+/// conversation, and everything while no channel is configured.
+pub(crate) fn stays(params: &SendParams, settings: &Settings) -> bool {
+    let channel = params.channel.as_deref().map(str::trim);
+    if let Some(channel) = channel.filter(|channel| !channel.is_empty()) {
+        return LOCAL
+            .iter()
+            .any(|local| channel.eq_ignore_ascii_case(local));
+    }
+    let to = params.to.trim();
+    let is_session = matches!(to, "main" | "global") || to.starts_with("agent:");
+    is_session || settings.channels.accounts.is_empty()
+}
 
 impl Handler<Admitted<Send>> for Sessions {
     type Result = ();
@@ -91,14 +106,10 @@ impl Sessions {
         let channel = params
             .channel
             .as_deref()
+            .map(str::trim)
+            .filter(|channel| !channel.is_empty())
             .unwrap_or("session")
-            .trim()
             .to_lowercase();
-        if !LOCAL.contains(&channel.as_str()) {
-            return Err(ErrorShape::invalid(format!(
-                "unsupported channel: {channel} (this gateway delivers to: webchat, session)"
-            )));
-        }
         let media = params.media_url.is_some()
             || params
                 .media_urls

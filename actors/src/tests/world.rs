@@ -294,6 +294,7 @@ fn owners(
             entropy: Arc::clone(&entropy),
         },
     );
+    let platforms = Arc::default();
     let dedupe = supervise::<Dedupe>(
         &threads.core,
         policy,
@@ -309,6 +310,7 @@ fn owners(
             chat_send: runner.clone().recipient(),
             agent: runner.clone().recipient(),
             send: sessions.clone().recipient(),
+            platforms: Arc::clone(&platforms),
             invoke: runner.clone().recipient(),
             invoke_unkeyed: runner.clone().recipient(),
             node_invoke: nodes.clone().recipient(),
@@ -353,6 +355,8 @@ fn owners(
             desk: Desk::new(Arc::clone(clock), Arc::clone(&entropy)),
             store: store.clone(),
             views: views.clone(),
+            sessions: sessions.clone(),
+            gateway: gateway.clone(),
             runner: runner.clone().recipient(),
             dedupe: dedupe.clone().recipient(),
             world: crate::channel::World {
@@ -367,6 +371,7 @@ fn owners(
         place: Arc::new(LazyLock::new(Box::new(|| Ok(Place::here())))),
     };
     let channels = supervise::<Channels>(&threads.work, policy, watch, channels);
+    let _ = platforms.set(channels.clone().recipient());
     let pairing = PairingDeps::new(
         store.clone(),
         gateway.clone(),

@@ -10,6 +10,7 @@ pub mod agents;
 pub mod approvals;
 pub mod artifacts;
 pub mod audit;
+pub mod channel_outbox;
 pub mod channels;
 pub mod chat;
 pub mod commands;
@@ -69,6 +70,9 @@ table![
     artifacts::ArtifactsGet,
     artifacts::ArtifactsList,
     channels::ChannelsLogout,
+    channel_outbox::ChannelsOutboxDiscard,
+    channel_outbox::ChannelsOutboxList,
+    channel_outbox::ChannelsOutboxResend,
     channels::ChannelsPairingApprove,
     channels::ChannelsPairingDismiss,
     channels::ChannelsPairingList,

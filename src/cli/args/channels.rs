@@ -26,6 +26,91 @@ pub enum ChannelsCommand {
     Login(AccountArgs),
     /// Stop an account and forget where it went on receiving.
     Logout(AccountArgs),
+    /// Show what waits to be sent, what did not arrive, and what nobody knows about.
+    Outbox(OutboxArgs),
+    /// Send a message again that did not arrive, or of which nobody knows.
+    Resend(OutboxDecideArgs),
+    /// Forget a message that did not arrive, or of which nobody knows.
+    Discard(OutboxDecideArgs),
+}
+
+/// `openclaw channels outbox`.
+#[derive(Debug, Clone, Args)]
+pub struct OutboxArgs {
+    /// Only this channel.
+    #[arg(value_name = "CHANNEL")]
+    pub channel: Option<String>,
+    /// Only this account.
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// `openclaw channels resend` and `discard`.
+#[derive(Debug, Clone, Args)]
+pub struct OutboxDecideArgs {
+    /// The message, as `openclaw channels outbox` names it.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// The channel; any if absent.
+    #[arg(long, value_name = "CHANNEL")]
+    pub channel: Option<String>,
+    /// The account; any if absent.
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
+}
+
+/// `openclaw message`.
+#[derive(Debug, Clone, Args)]
+pub struct MessageArgs {
+    /// What to do with messages.
+    #[command(subcommand)]
+    pub command: MessageCommand,
+}
+
+/// The commands about messages.
+#[derive(Debug, Clone, Subcommand)]
+pub enum MessageCommand {
+    /// Send a message to a person or a group on a channel, or to a conversation.
+    Send(Box<MessageSendArgs>),
+}
+
+/// `openclaw message send`.
+#[derive(Debug, Clone, Args)]
+pub struct MessageSendArgs {
+    /// Who gets it: a chat as its channel names it (telegram: 123456 or @name), with :topic:ID for a
+    /// thread; or a conversation of this gateway (main).
+    #[arg(short, long, value_name = "CHAT", visible_alias = "to")]
+    pub target: String,
+    /// The text, Markdown.
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: String,
+    /// The channel; needed when several are configured.
+    #[arg(long, value_name = "CHANNEL")]
+    pub channel: Option<String>,
+    /// The account; the channel's default one if absent.
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+    /// The message that is answered, by its id on the channel.
+    #[arg(long, value_name = "ID")]
+    pub reply_to: Option<String>,
+    /// The thread or topic.
+    #[arg(long, value_name = "ID")]
+    pub thread_id: Option<String>,
+    /// Without a sound.
+    #[arg(long)]
+    pub silent: bool,
+    /// Sent once, however often the command runs with the same key; a new one if absent.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
 }
 
 /// `openclaw channels status`.

@@ -86,6 +86,8 @@ pub enum Command {
     Channels(ChannelsArgs),
     /// List and let in people who ask to write on a channel.
     Pairing(PairingArgs),
+    /// Send messages to people on channels.
+    Message(MessageArgs),
     /// Show a QR code that pairs one phone or node, once (same as `devices setup-code`).
     Qr(QrArgs),
     /// Open the chat page, or print its address.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::channel_outbox as outbox;
 use super::devices::wanted;
 use crate::cli::args::{
     AccountArgs, ChannelsCommand, ChannelsStatusArgs, PairingCommand, PairingDecideArgs,
@@ -63,6 +64,9 @@ pub(crate) async fn run(
             super::show(&answer, args.read.form.json, output, said)?;
         }
         ChannelsCommand::Login(args) => return login(args, environment, output).await,
+        ChannelsCommand::Outbox(args) => outbox::list(args, environment, output).await?,
+        ChannelsCommand::Resend(args) => outbox::resend(args, environment, output).await?,
+        ChannelsCommand::Discard(args) => outbox::discard(args, environment, output).await?,
         ChannelsCommand::Logout(args) => {
             let answer = change(args, ChannelsLogout::NAME, environment).await?;
             let said = |done: &ChannelsLogoutResult| {
@@ -82,7 +86,7 @@ pub(crate) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn request<P: Serialize + ?Sized>(
+pub(super) async fn request<P: Serialize + ?Sized>(
     read: &ReadArgs,
     scope: Scope,
     method: &str,

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod audit;
+mod channel_outbox;
 pub(crate) mod channels;
 pub(crate) mod chat;
 pub(crate) mod completions;
@@ -11,6 +12,7 @@ pub(crate) mod devices;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
+pub(crate) mod message;
 pub(crate) mod models;
 mod node_use;
 mod node_yes;

@@ -1,5 +1,6 @@
 //! What is shown of channels.
 
+use openclaw_protocol::methods::channel_outbox::ChannelsOutboxListResult;
 use openclaw_protocol::methods::channels::{
     ChannelAccount, ChannelsPairingListResult, ChannelsStatusResult, Undelivered,
 };
@@ -39,6 +40,7 @@ pub fn status(status: &ChannelsStatusResult, style: &Style) -> String {
     if !lost.is_empty() {
         out += "\nnot delivered, or nobody knows; none of these is sent again by itself:\n";
         out += &lost;
+        out += "decide: openclaw channels resend ID, or openclaw channels discard ID\n";
     }
     out
 }
@@ -47,7 +49,44 @@ fn undelivered(account: &str, piece: &Undelivered, style: &Style) -> String {
     let why = piece.why.as_deref().map(plain);
     let why = why.map_or_else(String::new, |why| format!(" ({why})"));
     let (to, at) = (plain(&piece.to), ago(style.now_ms, piece.at));
-    format!("{account}: to {to}, {at}: {}{why}\n", plain(&piece.state))
+    format!(
+        "{account}: {} to {to}, {}, {at}: {}{why}\n",
+        plain(&piece.id),
+        plain(&piece.by),
+        plain(&piece.state)
+    )
+}
+
+/// What waits to be sent, and what did not arrive.
+pub fn outbox(list: &ChannelsOutboxListResult, style: &Style) -> String {
+    if list.messages.is_empty() {
+        return "nothing waits to be sent, and nothing was lost\n".to_owned();
+    }
+    let mut table = Columns::new(style, &["id", "account", "to", "when", "state", "text"]);
+    for message in &list.messages {
+        let tone = match message.state.as_str() {
+            "queued" | "sending" => Tone::Faint,
+            "unknown" => Tone::Warn,
+            _ => Tone::Bad,
+        };
+        let account = format!("{}/{}", message.channel, message.account_id);
+        let when = ago(style.now_ms, message.at);
+        let state = match &message.why {
+            Some(why) => format!("{}: {why}", message.state),
+            None => message.state.clone(),
+        };
+        table.toned(&[
+            (&message.id, None),
+            (&account, None),
+            (&message.to, None),
+            (&when, None),
+            (&state, Some(tone)),
+            (&message.text, None),
+        ]);
+    }
+    let mut out = table.keep_whole(0).render();
+    out += "unknown may have arrived: look at the chat, then openclaw channels resend ID, or discard ID\n";
+    out
 }
 
 fn state(account: &ChannelAccount) -> (Option<Tone>, String) {

@@ -298,6 +298,7 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>) -> ChannelsSettings {
     let mut settings = ChannelsSettings {
         held: held(loaded),
         command_owners: names(&loaded.config.commands.owner_allow_from),
+        reach: loaded.config.tools.reach(),
         ..ChannelsSettings::default()
     };
     // One line for each channel.

@@ -84,6 +84,9 @@ const RESULT_OF_CURSOR = new Set(["chat.history", "chat.startup"]);
 
 /** Methods whose params have no schema in the package. */
 export const PARAMS_WITHOUT_SCHEMA = new Set([
+  "channels.outbox.list",
+  "channels.outbox.resend",
+  "channels.outbox.discard",
   "exec.approval.list",
   "exec.approval.waitDecision",
   "trust.audit.list",
@@ -108,6 +111,9 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "channels.outbox.list",
+  "channels.outbox.resend",
+  "channels.outbox.discard",
   "channels.start",
   "channels.stop",
   "cron.status",

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Answer(u16, Value),
     /// It takes effect, and half of its answer comes.
     Cut,
+    /// It takes effect, and no answer comes while the connection lives.
+    Hang,
 }
 
 #[derive(Default)]
@@ -167,6 +169,12 @@ impl BotApi {
                 Some(Fault::Cut) => {
                     let answer = json!({ "ok": true, "result": self.answer(&method, &body) });
                     let _ = write(&mut stream, 200, &answer, Some(8)).await;
+                    return;
+                }
+                Some(Fault::Hang) => {
+                    self.answer(&method, &body);
+                    let mut rest = [0; 1];
+                    let _ = stream.read(&mut rest).await;
                     return;
                 }
                 None if method == "getUpdates" => {

@@ -9,6 +9,7 @@ mod call;
 mod cron;
 mod edit;
 mod exec;
+mod message;
 mod nodes;
 mod policy;
 mod read;
@@ -35,6 +36,7 @@ pub use policy::{Group, Layer, Policy, Profile};
 use super::model::{PromptImage, ToolDefinition};
 use crate::approvals::Approvals;
 use crate::call::Caller;
+use crate::channel::{AccountRef, Target};
 use crate::gateway::GatewayPort;
 use crate::mcp::Pool;
 use crate::node::invoke::InvokeDeps;
@@ -130,6 +132,17 @@ pub struct Origin {
     pub device_id: Option<String>,
     /// Their connection, as clients name it.
     pub conn_id: Option<String>,
+    /// The chat that they wrote in.
+    pub chat: Option<Chat>,
+}
+
+/// A chat on a channel.
+#[derive(Debug, Clone)]
+pub struct Chat {
+    /// The account that is there.
+    pub account: AccountRef,
+    /// The place.
+    pub to: Target,
 }
 
 impl Origin {
@@ -140,6 +153,7 @@ impl Origin {
             principal: caller.principal(),
             device_id: caller.device_id.clone(),
             conn_id: Some(caller.conn_id.clone()),
+            chat: None,
         }
     }
 }
@@ -283,6 +297,7 @@ impl Toolbox {
             Arc::new(sessions_list::SessionsList),
             Arc::new(sessions_history::SessionsHistory),
             Arc::new(nodes::Nodes),
+            Arc::new(message::SendMessage),
         ];
         Self {
             builtin: Arc::new(builtin),

@@ -11,6 +11,8 @@ pub enum Group {
     Web,
     /// Conversations.
     Sessions,
+    /// Messages to people.
+    Messaging,
     /// What runs by the clock.
     Automation,
     /// Paired devices.
@@ -21,11 +23,12 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order in which lists show them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Files,
         Self::Runtime,
         Self::Web,
         Self::Sessions,
+        Self::Messaging,
         Self::Automation,
         Self::Nodes,
         Self::Mcp,
@@ -38,6 +41,7 @@ impl Group {
             Self::Runtime => "runtime",
             Self::Web => "web",
             Self::Sessions => "sessions",
+            Self::Messaging => "messaging",
             Self::Automation => "automation",
             Self::Nodes => "nodes",
             Self::Mcp => "mcp",
@@ -51,6 +55,7 @@ impl Group {
             Self::Runtime => "Runtime",
             Self::Web => "Web",
             Self::Sessions => "Sessions",
+            Self::Messaging => "Messaging",
             Self::Automation => "Automation",
             Self::Nodes => "Nodes",
             Self::Mcp => "MCP",
@@ -65,7 +70,7 @@ pub enum Profile {
     Minimal,
     /// Files, programs, the web, conversations.
     Coding,
-    /// Conversations.
+    /// Conversations, and messages to people.
     Messaging,
     /// Everything.
     #[default]
@@ -104,7 +109,7 @@ impl Profile {
                 group,
                 Group::Files | Group::Runtime | Group::Web | Group::Sessions | Group::Automation
             ),
-            Self::Messaging => matches!(group, Group::Sessions),
+            Self::Messaging => matches!(group, Group::Sessions | Group::Messaging),
             Self::Full => true,
         }
     }

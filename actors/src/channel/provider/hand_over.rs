@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::ProviderDeps;
 use crate::agent::delivery::{Delivery as _, Said};
 use crate::agent::offer::{Offer, TRY};
-use crate::agent::tools::Origin;
+use crate::agent::tools::{Chat, Origin};
 use crate::channel::delivery::Answer;
 use crate::channel::inbox::{Item, MAX_AGE, Next};
 use crate::channel::{ChatKind, Inbound, Transport, route};
@@ -202,5 +202,9 @@ fn origin(deps: &ProviderDeps, item: &Item) -> Origin {
         principal: format!("channel:{}:{}", deps.account.who, item.message.sender.id),
         device_id: None,
         conn_id: None,
+        chat: Some(Chat {
+            account: deps.account.who.clone(),
+            to: item.message.chat.clone(),
+        }),
     }
 }

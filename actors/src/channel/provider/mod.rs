@@ -21,6 +21,8 @@ use super::{Transport, World};
 use crate::agent::offer::Offer;
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::dedupe::Claim;
+use crate::gateway::GatewayPort;
+use crate::sessions::Sessions;
 use crate::store::StoreHandle;
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
@@ -35,6 +37,10 @@ pub struct Shared {
     pub store: StoreHandle,
     /// Published snapshots.
     pub views: Views,
+    /// Conversations, for what is sent in their name.
+    pub sessions: Addr<Sessions>,
+    /// The way to everyone who listens.
+    pub gateway: GatewayPort,
     /// Where runs begin.
     pub runner: Recipient<Offer>,
     /// Where keys are claimed.

@@ -1,4 +1,4 @@
-//! Delivers the outbox: one piece at a time, in order, each written down before it leaves.
+//! Delivers the outbox, in order within a conversation, each piece written down before it leaves.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -33,7 +33,7 @@ pub(super) async fn send(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>) {
             }
             // What is not connected sends nothing; connecting wakes this.
             Next::Send(_) if !account.is_connected() => account.outbox_wake.notified().await,
-            Next::Send(seq) => leave(&deps, &transport, seq).await,
+            Next::Send(seq) => leave(&deps, &transport, seq),
             Next::Wait(None) => account.outbox_wake.notified().await,
             Next::Wait(Some(until)) => {
                 tokio::select! {
@@ -45,37 +45,55 @@ pub(super) async fn send(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>) {
     }
 }
 
-/// Writes down that a piece leaves, then lets it go. That is a task of its own: a provider that fails
-/// meanwhile must not cut it off.
-async fn leave(deps: &Rc<ProviderDeps>, transport: &Rc<dyn Transport>, seq: u64) {
+/// Lets a piece go. That is a task of its own: a provider that fails meanwhile must not cut it off,
+/// and one that hangs holds its own conversation only.
+fn leave(deps: &Rc<ProviderDeps>, transport: &Rc<dyn Transport>, seq: u64) {
     let account = Arc::clone(&deps.account);
     let store = deps.shared.store.clone();
-    let Some(row) = account.outbox.with(|outbox| outbox.leaving(seq)) else {
+    let now = account.monotonic();
+    let Some(row) = account.outbox.with(|outbox| outbox.leaving(seq, now)) else {
         return;
     };
     let transport = Rc::clone(transport);
-    let task = actix_rt::spawn(async move {
-        let written = match outbox::op(&account.who, seq, &row) {
-            Ok(op) => store.commit(vec![op]).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
-            tracing::warn!(account = %account.who, %error, "a message cannot leave, because that cannot be written down");
-            let until = account.monotonic() + AGAIN;
-            account.outbox.with(|outbox| outbox.stayed(seq, until));
-            return account.outbox_wake.notify_one();
-        }
-        let result = attempt(&*transport, &row).await;
-        let now = account.monotonic();
-        let outcome = account.outbox.with(|outbox| outbox.judge(seq, result, now));
-        match outcome {
-            Outcome::End(settled) => settle(&account, &store, seq, &settled).await,
-            Outcome::Again => put_back(&account, &store, seq).await,
+    actix_rt::spawn(async move {
+        let going = AssertUnwindSafe(go(&account, &store, &*transport, seq, &row));
+        if going.catch_unwind().await.is_err() {
+            // Whoever waits for it may be what failed.
+            account.outbox.with(|outbox| outbox.forsake(seq));
+            let lost = Settled::Failed {
+                state: SendState::Unknown,
+                why: "the gateway failed while sending it; the log has the place".into(),
+            };
+            settle(&account, &store, seq, &lost).await;
         }
         account.outbox_wake.notify_one();
     });
-    // A panic in it is a defect of this file; the piece then stays `sending` until the next start.
-    let _ = task.await;
+}
+
+/// Writes down that a piece leaves, sends it, and writes down its end.
+async fn go(
+    account: &Account,
+    store: &StoreHandle,
+    transport: &dyn Transport,
+    seq: u64,
+    row: &Row,
+) {
+    let written = match outbox::op(&account.who, seq, row) {
+        Ok(op) => store.commit(vec![op]).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
+        tracing::warn!(account = %account.who, %error, "a message cannot leave, because that cannot be written down");
+        let until = account.monotonic() + AGAIN;
+        return account.outbox.with(|outbox| outbox.stayed(seq, until));
+    }
+    let result = attempt(transport, row).await;
+    let now = account.monotonic();
+    let outcome = account.outbox.with(|outbox| outbox.judge(seq, result, now));
+    match outcome {
+        Outcome::End(settled) => settle(account, store, seq, &settled).await,
+        Outcome::Again => put_back(account, store, seq).await,
+    }
 }
 
 async fn attempt(transport: &dyn Transport, row: &Row) -> Result<String, SendFailure> {

@@ -1,7 +1,9 @@
 //! `channels.*`; owner: channels.
 
 mod logout;
+mod outbox;
 mod pairing;
+mod send;
 mod start;
 mod status;
 mod stop;

@@ -1,25 +1,17 @@
-//! What is to be sent. A row is committed before anything leaves, as `sending` before it leaves, and
-//! is gone when the platform confirmed it. What left and was not confirmed is `unknown`, and stays so
-//! until a person looks. Pure but for building rows.
+//! The pieces of one account that wait, and which of them leaves next. Pure but for building rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-pub use openclaw_protocol::methods::channels::Undelivered;
-use serde::{Deserialize, Serialize};
-
-use super::{AccountRef, Piece, SendFailure, Target};
+use super::{
+    MAX_AGE, MAX_WAITING, Row, SendState, Settled, SharedWaiter, Undelivered, op, row_key,
+};
+use crate::channel::{AccountRef, ChannelError, SendFailure, Target};
 use crate::clock::Millis;
 use crate::store::{Op, StoreError, StoreReader, Table, keys, rows};
 
-/// Most pieces of one account that wait; more are refused.
-pub const MAX_WAITING: usize = 2_000;
-/// A piece that waited longer than this is not sent any more.
-pub const MAX_AGE: Duration = Duration::from_hours(24);
-/// How long pieces that did not arrive are kept for a person to see.
-pub const KEPT: Duration = Duration::from_hours(30 * 24);
-/// Most of them that are shown for one account.
+/// Most pieces that are shown as not delivered for one account.
 const SHOWN: usize = 50;
 /// Before the second try of a piece that certainly did not leave.
 const RETRY: Duration = Duration::from_secs(2);
@@ -27,122 +19,11 @@ const RETRY: Duration = Duration::from_secs(2);
 const RETRY_CEILING: Duration = Duration::from_mins(2);
 /// Most tries of one piece.
 const MAX_TRIES: u32 = 30;
-
-/// Where a piece stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum SendState {
-    /// It waits.
-    Queued,
-    /// It is on its way.
-    Sending,
-    /// It left, and nobody can say what became of it.
-    Unknown,
-    /// The platform refused it.
-    Refused,
-    /// It waited too long.
-    Expired,
-}
-
-/// A piece as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Row {
-    /// Names it: whose answer it is, and which part.
-    pub id: String,
-    /// Where it goes.
-    pub to: Target,
-    /// Markdown.
-    pub text: String,
-    /// The message that is answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<String>,
-    /// Without a sound.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub silent: bool,
-    /// When it was written, milliseconds since the epoch.
-    pub at: i64,
-    /// What wrote it.
-    pub by: String,
-    /// Where it stands.
-    pub state: SendState,
-    /// Why it did not arrive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-}
-
-impl SendState {
-    /// Its name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sending => "sending",
-            Self::Unknown => "unknown",
-            Self::Refused => "refused",
-            Self::Expired => "expired",
-        }
-    }
-}
-
-impl Row {
-    /// As the transport gets it.
-    pub fn piece(&self) -> Piece {
-        Piece {
-            to: self.to.clone(),
-            text: self.text.clone(),
-            reply_to: self.reply_to.clone(),
-            silent: self.silent,
-        }
-    }
-}
-
-fn row_key(account: &AccountRef, seq: u64) -> Vec<u8> {
-    let mut key = account.prefix();
-    key.extend_from_slice(&seq.to_be_bytes());
-    key
-}
-
-/// The change that writes a row.
-///
-/// # Errors
-///
-/// When it cannot be JSON.
-pub fn op(account: &AccountRef, seq: u64, row: &Row) -> Result<Op, StoreError> {
-    Op::put_json(Table::Sends, row_key(account, seq), row)
-}
-
-/// When a piece that did not arrive was written, for retention; `None` while it waits.
-pub(crate) fn age(row: &[u8]) -> Option<Millis> {
-    let row: Row = rows::decode(Table::Sends, row).ok()?;
-    let over = !matches!(row.state, SendState::Queued | SendState::Sending);
-    over.then_some(Millis(row.at))
-}
-
-/// Who waits for pieces to arrive.
-pub trait Waiter: Send {
-    /// One of them came to its end; gives back what is committed together with it.
-    fn settled(&mut self, settled: &Settled, last: bool, now: Millis) -> Vec<Op>;
-
-    /// That is committed.
-    fn committed(&mut self, last: bool);
-}
-
-/// The end of a piece.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
-    /// It arrived, under this id.
-    Sent(String),
-    /// It did not, or nobody knows.
-    Failed {
-        /// Which of these.
-        state: SendState,
-        /// In words.
-        why: String,
-    },
-}
-
-/// Several pieces of one message share a waiter.
-pub type SharedWaiter = std::sync::Arc<std::sync::Mutex<dyn Waiter>>;
+/// How long a piece has the account to itself. So a crash leaves one piece of which nobody knows;
+/// one that takes longer holds its conversation only.
+pub(super) const ALONE: Duration = Duration::from_secs(3);
+/// Most pieces of one account that hang at the same time.
+const HANGING: usize = 8;
 
 /// A piece that waits.
 pub struct Entry {
@@ -153,7 +34,8 @@ pub struct Entry {
     /// Whether no piece of its message follows.
     pub last: bool,
     tries: u32,
-    in_flight: bool,
+    /// Since when it is on its way.
+    left: Option<Duration>,
 }
 
 impl Entry {
@@ -164,8 +46,16 @@ impl Entry {
             waiter: None,
             last: true,
             tries: 0,
-            in_flight: false,
+            left: None,
         }
+    }
+
+    /// The same with somebody who waits for it; `last` when no piece of the message follows.
+    #[must_use]
+    pub fn with(mut self, waiter: SharedWaiter, last: bool) -> Self {
+        self.waiter = Some(waiter);
+        self.last = last;
+        self
     }
 }
 
@@ -193,7 +83,9 @@ pub enum Outcome {
 #[derive(Default)]
 pub struct Queue {
     entries: BTreeMap<u64, Entry>,
-    lost: Vec<Undelivered>,
+    lost: BTreeMap<u64, Undelivered>,
+    /// Pieces that a person decides about just now.
+    decided: BTreeSet<u64>,
     last_seq: u64,
     hold: Duration,
 }
@@ -232,9 +124,9 @@ impl Queue {
                                 Ok(op) => ops.push(op),
                                 Err(error) => failed = Some(error),
                             }
-                            queue.lose(&row);
+                            queue.lose(seq, &row);
                         }
-                        _ => queue.lose(&row),
+                        _ => queue.lose(seq, &row),
                     },
                     Err(error) => {
                         let row = keys::display(key);
@@ -247,23 +139,29 @@ impl Queue {
         failed.map_or(Ok((queue, ops)), Err)
     }
 
-    fn lose(&mut self, row: &Row) {
-        if self.lost.len() >= SHOWN {
-            self.lost.remove(0);
+    fn lose(&mut self, seq: u64, row: &Row) {
+        self.lost.insert(seq, row.shown());
+        if self.lost.len() > SHOWN {
+            self.lost.pop_first();
         }
-        self.lost.push(Undelivered {
-            id: row.id.clone(),
-            to: row.to.to_string(),
-            at: Millis(row.at).wire(),
-            state: row.state.as_str().to_owned(),
-            why: row.why.clone(),
-            by: row.by.clone(),
-        });
     }
 
     /// What did not arrive, oldest first.
-    pub fn lost(&self) -> &[Undelivered] {
-        &self.lost
+    pub fn lost(&self) -> impl Iterator<Item = &Undelivered> {
+        self.lost.values()
+    }
+
+    /// A person decides about a piece that did not arrive. False while another one does.
+    pub fn decide(&mut self, seq: u64) -> bool {
+        self.decided.insert(seq)
+    }
+
+    /// That is over; `done` when the piece is no longer among those that did not arrive.
+    pub fn decided(&mut self, seq: u64, done: bool) {
+        self.decided.remove(&seq);
+        if done {
+            self.lost.remove(&seq);
+        }
     }
 
     /// Numbers for pieces that are about to be stored; they order them, also after a restart.
@@ -294,15 +192,25 @@ impl Queue {
         self.entries.is_empty()
     }
 
-    /// What is to be done. One piece of an account is under way at a time, so that a crash leaves at
-    /// most one of which nobody knows.
+    /// What is to be done. In one conversation pieces leave in order, each when the one before has
+    /// come to its end; see [`ALONE`] for several conversations.
     pub fn next(&self, now: Duration, clock: Millis) -> Next {
-        let Some((seq, entry)) = self.entries.first_key_value() else {
+        let mut held: BTreeSet<&Target> = BTreeSet::new();
+        let mut alone: Option<Duration> = None;
+        for entry in self.entries.values() {
+            let Some(left) = entry.left else { continue };
+            held.insert(&entry.row.to);
+            if left + ALONE > now {
+                alone = alone.max(Some(left + ALONE));
+            }
+        }
+        if alone.is_some() || held.len() >= HANGING {
+            return Next::Wait(alone);
+        }
+        let free = |entry: &Entry| entry.left.is_none() && !held.contains(&entry.row.to);
+        let Some((seq, entry)) = self.entries.iter().find(|(_, entry)| free(entry)) else {
             return Next::Wait(None);
         };
-        if self.entries.values().any(|entry| entry.in_flight) {
-            return Next::Wait(None);
-        }
         if clock.since(Millis(entry.row.at)) > MAX_AGE {
             return Next::Expire(*seq);
         }
@@ -313,9 +221,9 @@ impl Queue {
     }
 
     /// The row of a piece that is about to leave.
-    pub fn leaving(&mut self, seq: u64) -> Option<Row> {
+    pub fn leaving(&mut self, seq: u64, now: Duration) -> Option<Row> {
         let entry = self.entries.get_mut(&seq)?;
-        entry.in_flight = true;
+        entry.left = Some(now);
         entry.tries += 1;
         Some(Row {
             state: SendState::Sending,
@@ -327,7 +235,14 @@ impl Queue {
     pub fn stayed(&mut self, seq: u64, until: Duration) {
         self.hold = self.hold.max(until);
         if let Some(entry) = self.entries.get_mut(&seq) {
-            entry.in_flight = false;
+            entry.left = None;
+        }
+    }
+
+    /// Whoever waits for a piece failed with it, and is not told of its end.
+    pub fn forsake(&mut self, seq: u64) {
+        if let Some(entry) = self.entries.get_mut(&seq) {
+            entry.waiter = None;
         }
     }
 
@@ -352,7 +267,7 @@ impl Queue {
                     .saturating_mul(1 << tries.saturating_sub(1).min(10))
                     .min(RETRY_CEILING);
                 let wait = match error {
-                    super::ChannelError::RateLimited { delay, .. } => delay.max(RETRY),
+                    ChannelError::RateLimited { delay, .. } => delay.max(RETRY),
                     _ => own,
                 };
                 self.hold = self.hold.max(now + wait);
@@ -411,25 +326,20 @@ impl Queue {
     pub fn ended(&mut self, seq: u64, settled: &Settled) -> Option<(SharedWaiter, bool)> {
         let entry = self.entries.remove(&seq)?;
         if let Settled::Failed { state, why } = settled {
-            self.lose(&Row {
+            let row = Row {
                 state: *state,
                 why: Some(why.clone()),
                 ..entry.row
-            });
+            };
+            self.lose(seq, &row);
         }
         entry.waiter.map(|waiter| (waiter, entry.last))
-    }
-
-    /// The provider failed; what was leaving is left to its own task.
-    pub fn is_leaving(&self) -> bool {
-        self.entries.values().any(|entry| entry.in_flight)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::ChannelError;
 
     fn row(id: &str) -> Row {
         Row {
@@ -462,8 +372,12 @@ mod tests {
     fn one_piece_is_under_way_and_they_leave_in_order() {
         let mut queue = queue(&["a", "b"]);
         assert_eq!(queue.next(Duration::ZERO, START), Next::Send(1));
-        assert_eq!(queue.leaving(1).unwrap().state, SendState::Sending);
-        assert_eq!(queue.next(Duration::ZERO, START), Next::Wait(None));
+        assert_eq!(
+            queue.leaving(1, Duration::ZERO).unwrap().state,
+            SendState::Sending
+        );
+        assert_eq!(queue.next(Duration::ZERO, START), Next::Wait(Some(ALONE)));
+        assert_eq!(queue.next(ALONE, START), Next::Wait(None), "the same chat");
         let sent = Settled::Sent("m1".into());
         assert_eq!(
             queue.judge(1, Ok("m1".into()), Duration::ZERO),
@@ -471,13 +385,13 @@ mod tests {
         );
         queue.ended(1, &sent);
         assert_eq!(queue.next(Duration::ZERO, START), Next::Send(2));
-        assert!(queue.lost().is_empty());
+        assert_eq!(queue.lost().count(), 0);
     }
 
     #[test]
     fn only_what_certainly_did_not_leave_is_tried_again() {
         let mut queue = queue(&["a"]);
-        queue.leaving(1);
+        queue.leaving(1, Duration::ZERO);
         let limited = SendFailure::NotSent(ChannelError::RateLimited {
             delay: Duration::from_secs(9),
             why: String::new(),
@@ -487,14 +401,48 @@ mod tests {
         let until = Duration::from_secs(9);
         assert_eq!(queue.next(Duration::ZERO, START), Next::Wait(Some(until)));
         assert_eq!(queue.next(until, START), Next::Send(1));
-        queue.leaving(1);
+        queue.leaving(1, Duration::ZERO);
         let lost = SendFailure::Unknown("closed".into());
         let Outcome::End(settled) = queue.judge(1, Err(lost), until) else {
             panic!("never again by itself")
         };
         queue.ended(1, &settled);
-        assert_eq!(queue.lost()[0].state, "unknown");
+        assert_eq!(queue.lost().next().unwrap().state, "unknown");
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_piece_that_hangs_holds_its_conversation_and_no_other() {
+        let mut queue = queue(&["a", "b"]);
+        let mut other = row("c");
+        other.to.chat = "2".into();
+        queue.insert(3, Entry::new(other));
+        queue.leaving(1, Duration::ZERO);
+        assert_eq!(queue.next(Duration::ZERO, START), Next::Wait(Some(ALONE)));
+        assert_eq!(queue.next(ALONE, START), Next::Send(3));
+        queue.leaving(3, ALONE);
+        assert_eq!(queue.next(ALONE, START), Next::Wait(Some(ALONE * 2)));
+        let sent = Settled::Sent("m".into());
+        queue.ended(3, &sent);
+        assert_eq!(queue.next(ALONE, START), Next::Wait(None));
+        queue.ended(1, &sent);
+        assert_eq!(queue.next(ALONE, START), Next::Send(2));
+    }
+
+    #[test]
+    fn two_people_do_not_decide_about_one_piece() {
+        let mut queue = queue(&["a"]);
+        let lost = Settled::Failed {
+            state: SendState::Unknown,
+            why: String::new(),
+        };
+        queue.ended(1, &lost);
+        assert!(queue.decide(1) && !queue.decide(1));
+        queue.decided(1, false);
+        assert_eq!(queue.lost().count(), 1, "it could not be done");
+        assert!(queue.decide(1));
+        queue.decided(1, true);
+        assert_eq!(queue.lost().count(), 0);
     }
 
     #[test]
