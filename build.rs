@@ -31,6 +31,10 @@ const FILES: [&str; 7] = [
 ];
 const FOLDERS: [&str; 2] = ["src", "public"];
 
+/// Where the generated files of the contract are, and in which folders.
+const CONTRACT: &str = "protocol";
+const CONTRACT_FOLDERS: [&str; 4] = ["schema", "swift", "typescript", "docs"];
+
 /// What an idle gateway runs; written by `deploy/layout/make.mjs`.
 const LAYOUT: &str = "deploy/layout/idle.txt";
 
@@ -38,6 +42,10 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if let Err(problem) = lay_out() {
         println!("cargo::warning=the binary is linked without {LAYOUT}: {problem}");
+    }
+    if let Err(problem) = pack_contract() {
+        println!("cargo::error={CONTRACT}: {problem}");
+        exit(1);
     }
     println!("cargo::rerun-if-env-changed=OPENCLAW_WEBCHAT_DIST");
     if env::var_os("CARGO_FEATURE_WEBCHAT").is_none() {
@@ -89,6 +97,62 @@ fn glibc() -> Option<(u32, u32)> {
     let text = String::from_utf8(output.stdout).ok()?;
     let (major, minor) = text.trim().strip_prefix("glibc ")?.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Packs the generated files of the contract for `openclaw protocol`, and writes `contract.rs`, the list of them:
+/// deflated, because the plain files would be more than a megabyte of the program.
+fn pack_contract() -> Result<(), String> {
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join(CONTRACT);
+    let mut files = Vec::new();
+    for word in CONTRACT_FOLDERS {
+        let folder = root.join(word);
+        println!("cargo::rerun-if-changed={CONTRACT}/{word}");
+        list_files(&folder, &mut files)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    files.sort();
+    let mut rows = String::from("static PACKED: &[(&str, &str, &[u8])] = &[\n");
+    let mut count = 0;
+    for file in files {
+        let name = file
+            .strip_prefix(&root)
+            .map_err(|error| error.to_string())?;
+        let name = name.to_string_lossy().replace('\\', "/");
+        let Some((word, name)) = name.split_once('/') else {
+            continue;
+        };
+        // Of the schemas one is enough: the other dialect is made from it, the rest is for tests.
+        if word == "schema" && name != "gateway.schema.json" {
+            continue;
+        }
+        let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let packed = out.join(format!("contract-{count}"));
+        fs::write(&packed, miniz_oxide::deflate::compress_to_vec(&bytes, 10))
+            .map_err(|error| format!("{}: {error}", packed.display()))?;
+        writeln!(
+            rows,
+            "    ({word:?}, {name:?}, include_bytes!({:?})),",
+            packed.display().to_string()
+        )
+        .map_err(|error| error.to_string())?;
+        count += 1;
+    }
+    rows.push_str("];\n");
+    let list = out.join("contract.rs");
+    fs::write(&list, rows).map_err(|error| format!("{}: {error}", list.display()))
+}
+
+fn list_files(folder: &Path, into: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            list_files(&entry.path(), into)?;
+        } else {
+            into.push(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// Makes the page and writes `generated.rs`, the list of its files.

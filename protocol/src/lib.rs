@@ -5,6 +5,7 @@
 //! frames are checked against those schemas ([`validate`]) before they are decoded.
 
 pub mod client;
+pub mod compare;
 pub mod connect;
 pub mod depth;
 pub mod device;
@@ -23,6 +24,6 @@ pub mod version;
 
 pub use client::{ClientId, ClientMode, Role};
 pub use error::{ErrorCode, ErrorShape};
-pub use method::{Access, Method, MethodSpec};
+pub use method::{Access, Method, MethodContract, MethodSpec};
 pub use scope::{Scope, Scopes};
 pub use version::Generation;

@@ -52,6 +52,8 @@ pub trait Method: 'static {
     const ACCESS: Access;
     /// Whether it changes anything.
     const EFFECT: bool;
+    /// What it does, for the reference.
+    const DOC: &'static str;
     /// What it takes.
     type Params: DeserializeOwned + JsonSchema + Send + 'static;
     /// What it gives.
@@ -69,8 +71,6 @@ pub struct MethodSpec {
     pub effect: bool,
     /// Schema of its parameters.
     pub params: fn(&mut SchemaGenerator) -> Schema,
-    /// Schema of its result.
-    pub result: fn(&mut SchemaGenerator) -> Schema,
 }
 
 impl MethodSpec {
@@ -81,6 +81,28 @@ impl MethodSpec {
             access: M::ACCESS,
             effect: M::EFFECT,
             params: |generator| generator.subschema_for::<M::Params>(),
+        }
+    }
+}
+
+/// What only the published contract says of a method. It is a table of its own, so that a daemon,
+/// which checks params and no results, does not carry it.
+#[derive(Debug, Clone, Copy)]
+pub struct MethodContract {
+    /// Wire name.
+    pub name: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// Schema of its result.
+    pub result: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl MethodContract {
+    /// The row of `M`.
+    pub const fn of<M: Method>() -> Self {
+        Self {
+            name: M::NAME,
+            doc: M::DOC,
             result: |generator| generator.subschema_for::<M::Result>(),
         }
     }
@@ -89,9 +111,9 @@ impl MethodSpec {
 /// Declares methods: `Type => "name", access, effect|read, Params -> Result;`.
 #[macro_export]
 macro_rules! methods {
-    ($($(#[$doc:meta])* $name:ident => $wire:literal, $access:expr, $kind:ident, $params:ty => $result:ty;)+) => {
+    ($($(#[doc = $doc:literal])* $name:ident => $wire:literal, $access:expr, $kind:ident, $params:ty => $result:ty;)+) => {
         $(
-            $(#[$doc])*
+            $(#[doc = $doc])*
             #[derive(Debug, Clone, Copy)]
             pub struct $name;
 
@@ -99,6 +121,7 @@ macro_rules! methods {
                 const NAME: &'static str = $wire;
                 const ACCESS: $crate::method::Access = $access;
                 const EFFECT: bool = $crate::methods!(@effect $kind);
+                const DOC: &'static str = concat!($($doc),*);
                 type Params = $params;
                 type Result = $result;
             }

@@ -55,3 +55,35 @@ pub fn with(make: impl FnOnce(&mut SchemaGenerator) -> Schema) -> Value {
     strip_null(&mut schema);
     schema
 }
+
+/// The same schema in the words of JSON Schema 2020-12. What these schemas use differs in two
+/// names only: the dialect, and where shared definitions are.
+#[must_use]
+pub fn to_2020_12(mut schema: Value) -> Value {
+    if let Value::Object(root) = &mut schema {
+        if root.contains_key("$schema") {
+            let dialect = "https://json-schema.org/draft/2020-12/schema";
+            root.insert("$schema".into(), dialect.into());
+        }
+        if let Some(definitions) = root.remove("definitions") {
+            root.insert("$defs".into(), definitions);
+        }
+    }
+    rename_references(&mut schema);
+    schema
+}
+
+fn rename_references(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::String(target)) = object.get_mut("$ref")
+                && let Some(name) = target.strip_prefix("#/definitions/")
+            {
+                *target = format!("#/$defs/{name}");
+            }
+            object.values_mut().for_each(rename_references);
+        }
+        Value::Array(items) => items.iter_mut().for_each(rename_references),
+        _ => {}
+    }
+}

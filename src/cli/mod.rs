@@ -36,6 +36,7 @@ pub fn main() -> ExitCode {
         Command::Gateway(args) => {
             return commands::gateway::run(args, cli.profile, &output);
         }
+        Command::Protocol(args) => commands::protocol::run(&args.command, &output),
         Command::Completions(args) => commands::completions::run(&args, &output),
         Command::Dashboard(args) => commands::dashboard::run(&args, &environment, &output),
         Command::Health(args) => block_on(commands::health::run(&args, &environment, &output)),

@@ -92,6 +92,13 @@ pub struct EventSpec {
     pub droppable: Droppable,
     /// The oldest generation that knows it.
     pub since: Generation,
+}
+
+/// What only the published contract and its tests know of an event; the daemon does not carry it.
+#[derive(Debug, Clone, Copy)]
+pub struct EventContract {
+    /// Wire name.
+    pub name: &'static str,
     /// Schema of its payload.
     pub payload: fn(&mut SchemaGenerator) -> Schema,
     /// Decodes a payload into its type and encodes it again.
@@ -100,22 +107,26 @@ pub struct EventSpec {
     pub decode: fn(&Value) -> Result<Value, String>,
 }
 
-impl EventSpec {
-    const fn of<T: JsonSchema + Serialize + DeserializeOwned>(
-        name: &'static str,
-        gate: Gate,
-        droppable: Droppable,
-    ) -> Self {
+impl EventContract {
+    const fn of<T: JsonSchema + Serialize + DeserializeOwned>(name: &'static str) -> Self {
         Self {
             name,
-            gate,
-            droppable,
-            since: Generation::V3,
             decode: |payload| {
                 let decoded = T::deserialize(payload).map_err(|error| error.to_string())?;
                 serde_json::to_value(&decoded).map_err(|error| error.to_string())
             },
             payload: |generator| generator.subschema_for::<T>(),
+        }
+    }
+}
+
+impl EventSpec {
+    const fn of(name: &'static str, gate: Gate, droppable: Droppable) -> Self {
+        Self {
+            name,
+            gate,
+            droppable,
+            since: Generation::V3,
         }
     }
 
@@ -129,40 +140,43 @@ const READ: Gate = Gate::Scope(Scope::Read);
 const PAIRING: Gate = Gate::Scope(Scope::Pairing);
 const APPROVALS: Gate = Gate::Scope(Scope::Approvals);
 
-/// Every event that this gateway emits, by name. A name that is not here is never sent.
-pub static ALL: &[EventSpec] = &[
-    EventSpec::of::<AgentEvent>(AGENT, READ, Droppable::Deltas),
-    EventSpec::of::<ChatEvent>(CHAT, READ, Droppable::Deltas),
-    EventSpec::of::<ConfigChangedEvent>(CONFIG_CHANGED, READ, Droppable::Always).since_v4(),
-    EventSpec::of::<Challenge>(CONNECT_CHALLENGE, Gate::None, Droppable::Never),
-    EventSpec::of::<CronEvent>(CRON, READ, Droppable::Always),
-    EventSpec::of::<PairRequest>(DEVICE_PAIR_REQUESTED, PAIRING, Droppable::Always),
-    EventSpec::of::<DevicePairResolvedEvent>(DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always),
-    EventSpec::of::<SetupCompletion>(DEVICE_PAIR_SETUP_COMPLETED, PAIRING, Droppable::Always)
-        .since_v4(),
-    EventSpec::of::<SetupCompletion>(DEVICE_PAIR_SETUP_UNCERTAIN, PAIRING, Droppable::Always)
-        .since_v4(),
-    EventSpec::of::<PendingExecApproval>(EXEC_APPROVAL_REQUESTED, APPROVALS, Droppable::Always),
-    EventSpec::of::<ExecApprovalResolvedEvent>(
-        EXEC_APPROVAL_RESOLVED,
-        APPROVALS,
-        Droppable::Always,
-    ),
-    EventSpec::of::<HealthSummary>(HEALTH, Gate::None, Droppable::Never),
-    EventSpec::of::<HeartbeatEvent>(HEARTBEAT, Gate::None, Droppable::Always),
-    EventSpec::of::<NodeInvokeCancelEvent>(NODE_INVOKE_CANCEL, Gate::Node, Droppable::Never)
-        .since_v4(),
-    EventSpec::of::<NodeInvokeRequestEvent>(NODE_INVOKE_REQUEST, Gate::Node, Droppable::Never),
-    EventSpec::of::<NodePairRequest>(NODE_PAIR_REQUESTED, PAIRING, Droppable::Always),
-    EventSpec::of::<NodePairResolvedEvent>(NODE_PAIR_RESOLVED, PAIRING, Droppable::Always),
-    EventSpec::of::<PresenceEvent>(PRESENCE, READ, Droppable::Always),
-    EventSpec::of::<SessionMessageEvent>(SESSION_MESSAGE, READ, Droppable::Never).since_v4(),
-    EventSpec::of::<SessionOperationEvent>(SESSION_OPERATION, READ, Droppable::Always).since_v4(),
-    EventSpec::of::<SessionsChangedEvent>(SESSIONS_CHANGED, READ, Droppable::Always).since_v4(),
-    EventSpec::of::<ShutdownEvent>(SHUTDOWN, Gate::None, Droppable::Never),
-    EventSpec::of::<TickEvent>(TICK, Gate::None, Droppable::Never),
-    EventSpec::of::<Voicewake>(VOICEWAKE_CHANGED, READ, Droppable::Always),
-];
+macro_rules! events {
+    ($($payload:ty => $name:expr, $gate:expr, $droppable:expr $(, $since:ident)?;)+) => {
+        /// Every event that this gateway emits, by name. A name that is not here is never sent.
+        pub static ALL: &[EventSpec] =
+            &[$(EventSpec::of($name, $gate, $droppable)$(.$since())?),+];
+
+        /// What the published contract says besides, in the order of [`ALL`].
+        pub static CONTRACTS: &[EventContract] = &[$(EventContract::of::<$payload>($name)),+];
+    };
+}
+
+events! {
+    AgentEvent => AGENT, READ, Droppable::Deltas;
+    ChatEvent => CHAT, READ, Droppable::Deltas;
+    ConfigChangedEvent => CONFIG_CHANGED, READ, Droppable::Always, since_v4;
+    Challenge => CONNECT_CHALLENGE, Gate::None, Droppable::Never;
+    CronEvent => CRON, READ, Droppable::Always;
+    PairRequest => DEVICE_PAIR_REQUESTED, PAIRING, Droppable::Always;
+    DevicePairResolvedEvent => DEVICE_PAIR_RESOLVED, PAIRING, Droppable::Always;
+    SetupCompletion => DEVICE_PAIR_SETUP_COMPLETED, PAIRING, Droppable::Always, since_v4;
+    SetupCompletion => DEVICE_PAIR_SETUP_UNCERTAIN, PAIRING, Droppable::Always, since_v4;
+    PendingExecApproval => EXEC_APPROVAL_REQUESTED, APPROVALS, Droppable::Always;
+    ExecApprovalResolvedEvent => EXEC_APPROVAL_RESOLVED, APPROVALS, Droppable::Always;
+    HealthSummary => HEALTH, Gate::None, Droppable::Never;
+    HeartbeatEvent => HEARTBEAT, Gate::None, Droppable::Always;
+    NodeInvokeCancelEvent => NODE_INVOKE_CANCEL, Gate::Node, Droppable::Never, since_v4;
+    NodeInvokeRequestEvent => NODE_INVOKE_REQUEST, Gate::Node, Droppable::Never;
+    NodePairRequest => NODE_PAIR_REQUESTED, PAIRING, Droppable::Always;
+    NodePairResolvedEvent => NODE_PAIR_RESOLVED, PAIRING, Droppable::Always;
+    PresenceEvent => PRESENCE, READ, Droppable::Always;
+    SessionMessageEvent => SESSION_MESSAGE, READ, Droppable::Never, since_v4;
+    SessionOperationEvent => SESSION_OPERATION, READ, Droppable::Always, since_v4;
+    SessionsChangedEvent => SESSIONS_CHANGED, READ, Droppable::Always, since_v4;
+    ShutdownEvent => SHUTDOWN, Gate::None, Droppable::Never;
+    TickEvent => TICK, Gate::None, Droppable::Never;
+    Voicewake => VOICEWAKE_CHANGED, READ, Droppable::Always;
+}
 
 /// The row of an event.
 pub fn find(name: &str) -> Option<&'static EventSpec> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::method::{Method, MethodSpec};
+use crate::method::{Method, MethodContract, MethodSpec};
 
 pub mod agent;
 pub mod agents;
@@ -50,6 +50,9 @@ macro_rules! table {
     ($($method:path),+ $(,)?) => {
         /// Every method of the protocol that this gateway implements, by name.
         pub static ALL: &[MethodSpec] = &[$(MethodSpec::of::<$method>()),+];
+
+        /// What the published contract says besides, in the order of [`ALL`].
+        pub static CONTRACTS: &[MethodContract] = &[$(MethodContract::of::<$method>()),+];
 
         /// Calls the visitor once per method.
         pub fn visit(visitor: &mut impl Visitor) {

@@ -4,4 +4,5 @@ mod catalogue;
 mod fixtures;
 mod instances;
 mod properties;
+mod release;
 mod schema_file;

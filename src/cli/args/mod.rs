@@ -12,6 +12,7 @@ mod cron;
 mod devices;
 mod node_use;
 mod nodes;
+mod protocol;
 mod setup_code;
 mod system;
 mod times;
@@ -23,6 +24,7 @@ pub use cron::*;
 pub use devices::*;
 pub use node_use::*;
 pub use nodes::*;
+pub use protocol::*;
 pub use setup_code::*;
 pub use system::*;
 pub(crate) use times::parse_back;
@@ -94,6 +96,8 @@ pub enum Command {
     Dashboard(DashboardArgs),
     /// Show the gateway's log.
     Logs(LogsArgs),
+    /// Print the contract: JSON Schema, Swift, TypeScript, the reference; compare it.
+    Protocol(ProtocolArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
 }

@@ -17,6 +17,7 @@ pub(crate) mod models;
 mod node_use;
 mod node_yes;
 pub(crate) mod nodes;
+pub(crate) mod protocol;
 pub(crate) mod sessions;
 pub(crate) mod setup_code;
 pub(crate) mod status;

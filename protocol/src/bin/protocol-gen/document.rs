@@ -1,68 +1,13 @@
-//! Writes `protocol/schema/gateway.schema.json` from the types; `--check` fails when it is stale.
-
-use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::ExitCode;
-use std::{env, fs, io};
+//! The schema document: frames, then a row per method and event that refers to shared definitions.
 
 use openclaw_protocol::connect::{ConnectParams, HelloOk, StateVersion};
 use openclaw_protocol::events::{self, Droppable, Gate};
 use openclaw_protocol::{Access, ErrorShape, Generation, methods, schema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-fn main() -> ExitCode {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/gateway.schema.json");
-    let outcome = match env::args().skip(1).collect::<Vec<_>>().as_slice() {
-        [] => write(&path),
-        [flag] if flag == "--check" => check(&path),
-        _ => Err("usage: protocol-gen [--check]".to_owned()),
-    };
-    match outcome {
-        Ok(line) => {
-            // Nobody is left to tell when stdout is gone.
-            let _ = writeln!(io::stdout(), "{line}");
-            ExitCode::SUCCESS
-        }
-        Err(line) => {
-            let _ = writeln!(io::stderr(), "{line}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn write(path: &Path) -> Result<String, String> {
-    let folder = path.parent().expect("the path has a folder");
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(path, text()))
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(format!("wrote {}", path.display()))
-}
-
-fn check(path: &Path) -> Result<String, String> {
-    let found = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if found == text() {
-        Ok(format!("{} is fresh", path.display()))
-    } else {
-        Err(format!(
-            "{} is stale: run `cargo run -p openclaw-protocol --bin protocol-gen` and commit it",
-            path.display()
-        ))
-    }
-}
-
-/// The file: keys sorted, two spaces, a line break at the end.
-fn text() -> String {
-    let sorted = Sorted::from(document());
-    let mut text = serde_json::to_string_pretty(&sorted).expect("a JSON value serialises");
-    text.push('\n');
-    text
-}
-
 /// Frames, then a row per method and event that refers to the shared definitions.
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     schema::with(|generator| {
         let frames: Map<String, Value> = [
             ("connect", reference::<ConnectParams>(generator)),
@@ -77,24 +22,27 @@ fn document() -> Value {
         .collect();
         let methods: Map<String, Value> = methods::ALL
             .iter()
-            .map(|spec| {
+            .zip(methods::CONTRACTS)
+            .map(|(spec, contract)| {
                 let row = json!({
+                    "description": contract.doc.trim(),
                     "access": access(spec.access),
                     "effect": spec.effect,
                     "params": (spec.params)(generator),
-                    "result": (spec.result)(generator),
+                    "result": (contract.result)(generator),
                 });
                 (spec.name.to_owned(), row)
             })
             .collect();
         let events: Map<String, Value> = events::ALL
             .iter()
-            .map(|spec| {
+            .zip(events::CONTRACTS)
+            .map(|(spec, contract)| {
                 let row = json!({
                     "gate": gate(spec.gate),
                     "droppable": droppable(spec.droppable),
-                    "since": if spec.since == Generation::V4 { 4 } else { 3 },
-                    "payload": (spec.payload)(generator),
+                    "since": spec.since.number(),
+                    "payload": (contract.payload)(generator),
                 });
                 (spec.name.to_owned(), row)
             })
@@ -106,6 +54,10 @@ fn document() -> Value {
                 One text frame is an instance of this schema; `methods` and `events` name the \
                 schemas of params, results and payloads.",
             "oneOf": [frames["request"], frames["response"], frames["event"]],
+            "protocol": {
+                "oldest": Generation::OLDEST.number(),
+                "newest": Generation::NEWEST.number(),
+            },
             "frames": frames,
             "methods": methods,
             "events": events,
@@ -238,28 +190,4 @@ enum ResponseTag {
 #[expect(dead_code, reason = "only its schema is used")]
 enum EventTag {
     Event,
-}
-
-/// A JSON value whose keys are in order, whatever features `serde_json` was built with.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Sorted {
-    Object(BTreeMap<String, Self>),
-    Array(Vec<Self>),
-    Plain(Value),
-}
-
-impl From<Value> for Sorted {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Object(object) => Self::Object(
-                object
-                    .into_iter()
-                    .map(|(key, value)| (key, Self::from(value)))
-                    .collect(),
-            ),
-            Value::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
-            plain => Self::Plain(plain),
-        }
-    }
 }

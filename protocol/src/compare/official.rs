@@ -1,0 +1,314 @@
+//! Our contract beside the official package: method by method, with a reason for each difference.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::{Difference, Direction, Kind, Verdict, given, rows, schemas};
+
+/// Reasons of single differences: `subject part place | what: reason`, one a line; `**` stands for
+/// anything.
+const REASONS: &str = include_str!("reasons.txt");
+
+/// Names of official schemas that do not follow from the method's name.
+const PARAMS: &[(&str, &str)] = &[
+    ("connect", "ConnectParams"),
+    ("device.scopes.requestUpgrade", "ScopeUpgradeRequest"),
+    ("device.scopes.waitUpgrade", "ScopeUpgradeWait"),
+];
+const RESULTS: &[(&str, &str)] = &[
+    ("connect", "HelloOk"),
+    ("config.schema", "ConfigSchemaResponse"),
+    ("cron.get", "CronJob"),
+    ("cron.update", "CronJob"),
+    ("device.scopes.requestUpgrade", "ScopeUpgradeRegistration"),
+    ("device.scopes.waitUpgrade", "ScopeUpgradeResult"),
+    ("exec.approvals.get", "ExecApprovalsSnapshot"),
+    ("exec.approvals.set", "ExecApprovalsSnapshot"),
+];
+
+/// Two schemas that the package has for one part, or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// The package has no schema for it.
+    Untold,
+    /// What differs; nothing if they are the same.
+    Told(Vec<Difference>),
+}
+
+/// One method or event beside the official one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Name on the wire.
+    pub name: String,
+    /// Whether the package knows the name.
+    pub known: bool,
+    /// Its parts by their names: `params` and `result`, or `payload`.
+    pub parts: Vec<(&'static str, Part)>,
+}
+
+/// The whole comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What we implement.
+    pub methods: Vec<Row>,
+    /// What we send.
+    pub events: Vec<Row>,
+    /// Official methods that this gateway does not have.
+    pub absent: Vec<String>,
+}
+
+/// Compares our schema document with the package's `protocol.schema.json`.
+pub fn compare(ours: &Value, official: &Value) -> Report {
+    let known: Vec<&str> = official["methods"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let methods = rows(ours, "methods");
+    let connect = serde_json::json!({
+        "params": ours["frames"]["connect"],
+        "result": ours["frames"]["hello-ok"],
+    });
+    let all = methods
+        .iter()
+        .map(|(name, row)| (*name, *row))
+        .chain([("connect", &connect)]);
+    let mut found: Vec<Row> = all
+        .map(|(name, row)| Row {
+            name: name.to_owned(),
+            known: name == "connect" || known.contains(&name),
+            parts: vec![
+                (
+                    "params",
+                    part(ours, official, &row["params"], PARAMS, name, "Params"),
+                ),
+                (
+                    "result",
+                    part(ours, official, &row["result"], RESULTS, name, "Result"),
+                ),
+            ],
+        })
+        .collect();
+    found.sort_by(|one, two| one.name.cmp(&two.name));
+    let events = rows(ours, "events")
+        .into_iter()
+        .map(|(name, row)| {
+            let payload = part(ours, official, &row["payload"], &[], name, "Event");
+            Row {
+                name: name.to_owned(),
+                known: payload != Part::Untold,
+                parts: vec![("payload", payload)],
+            }
+        })
+        .collect();
+    let mut absent: Vec<String> = known
+        .iter()
+        .filter(|name| !methods.contains_key(*name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    absent.sort();
+    Report {
+        methods: found,
+        events,
+        absent,
+    }
+}
+
+fn part(
+    ours: &Value,
+    official: &Value,
+    schema: &Value,
+    names: &[(&str, &str)],
+    subject: &str,
+    suffix: &str,
+) -> Part {
+    let name = names
+        .iter()
+        .find(|(known, _)| *known == subject)
+        .map_or_else(|| pascal(subject) + suffix, |(_, name)| (*name).to_owned());
+    let theirs = &official["definitions"][&name];
+    if theirs.is_null() {
+        return Part::Untold;
+    }
+    let compare = if suffix == "Params" { schemas } else { given };
+    Part::Told(compare((ours, schema), (official, theirs)))
+}
+
+/// `chat.send` as `ChatSend`.
+fn pascal(name: &str) -> String {
+    name.split(['.', '-'])
+        .map(|word| {
+            let (head, tail) = word.split_at(word.len().min(1));
+            head.to_ascii_uppercase() + tail
+        })
+        .collect()
+}
+
+/// Why a difference is there; none if nobody said.
+pub fn reason(subject: &str, part: &str, difference: &Difference) -> Option<&'static str> {
+    let text = format!(
+        "{subject} {part} {} | {}",
+        difference.place, difference.what
+    );
+    let own = REASONS
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(pattern, _)| matches(pattern, &text))
+        .map(|(_, reason)| reason);
+    own.or_else(|| general(part, difference))
+}
+
+/// Whether a text is of a pattern, in which `**` stands for anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split("**");
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut last = None;
+    for part in parts {
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        rest = &rest[at + part.len()..];
+        last = Some(part);
+    }
+    match last {
+        None => rest.is_empty(),
+        Some(part) => part.is_empty() || rest.is_empty(),
+    }
+}
+
+/// Reasons that hold for a kind of difference.
+fn general(part: &str, difference: &Difference) -> Option<&'static str> {
+    use Direction::{Narrower, Wider};
+    let taken = part == "params";
+    Some(match (taken, difference.kind, difference.direction) {
+        (true, Kind::Bound, Narrower) => {
+            "every text, list and number has a limit here, above what clients send"
+        }
+        (true, _, Wider) => {
+            "more is taken than asked for: both generations, and programs that leave things out"
+        }
+        (false, Kind::Bound, _) => "lengths of what is given are no promise",
+        (false, Kind::Required, Narrower) => "always given here",
+        (false, _, Narrower) => "never given here",
+        _ => return None,
+    })
+}
+
+impl Report {
+    /// The differences without a reason, each as a line.
+    pub fn unexplained(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for row in self.methods.iter().chain(&self.events) {
+            for (part, found) in &row.parts {
+                let Part::Told(differences) = found else {
+                    continue;
+                };
+                for difference in differences {
+                    if reason(&row.name, part, difference).is_none() {
+                        lines.push(format!(
+                            "{} {part} {} | {}: {:?}",
+                            row.name, difference.place, difference.what, difference.direction
+                        ));
+                    }
+                }
+            }
+        }
+        lines
+    }
+
+    /// The table, with the differences that have a reason of their own, as Markdown.
+    pub fn markdown(&self, package: &str) -> String {
+        let mut out = format!(
+            "<!-- Written by `openclaw protocol compare`; do not edit. -->\n\n# Beside {package}\n\n\
+             What each side admits, seen from this gateway: `same`, `narrower` (less is taken or given here), `wider`, \
+             `differs` (both), `-` (the package has no schema for it). Keys that a method which changes nothing does not \
+             know are ignored, and not counted. {} methods here, {} more only there.\n\n\
+             | Method | Params | Result | |\n|---|---|---|---|\n",
+            self.methods.len(),
+            self.absent.len()
+        );
+        for row in &self.methods {
+            let verdicts: Vec<&str> = row.parts.iter().map(|(_, part)| verdict(part)).collect();
+            let note = if row.known { "" } else { "only here" };
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | {note} |",
+                row.name,
+                verdicts.join(" | ")
+            );
+        }
+        out.push_str("\n| Event | Payload |\n|---|---|\n");
+        for row in &self.events {
+            let verdicts: Vec<&str> = row.parts.iter().map(|(_, part)| verdict(part)).collect();
+            let _ = writeln!(out, "| `{}` | {} |", row.name, verdicts.join(" | "));
+        }
+        self.reasons(&mut out);
+        let absent: Vec<String> = self.absent.iter().map(|name| format!("`{name}`")).collect();
+        let _ = write!(out, "\n## Only there\n\n{}\n", absent.join(", "));
+        out
+    }
+
+    fn reasons(&self, out: &mut String) {
+        out.push_str(
+            "\n## Differences and why\n\n| Where | Here | What | Why |\n|---|---|---|---|\n",
+        );
+        for row in self.methods.iter().chain(&self.events) {
+            for (part, found) in &row.parts {
+                let Part::Told(differences) = found else {
+                    continue;
+                };
+                for difference in differences {
+                    let here = match difference.direction {
+                        Direction::Narrower => "not",
+                        Direction::Wider => "only",
+                    };
+                    let why = reason(&row.name, part, difference).unwrap_or("**no reason yet**");
+                    let _ = writeln!(
+                        out,
+                        "| `{}` {part} `{}` | {here} | {} | {why} |",
+                        row.name,
+                        difference.place.replace('|', "\\|"),
+                        difference.what.replace('|', "\\|")
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn verdict(part: &Part) -> &'static str {
+    match part {
+        Part::Untold => "-",
+        Part::Told(differences) => Verdict::of(differences).as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_reasons_match_as_written() {
+        let text = "cron.add result /payload/to | this key";
+        for pattern in [
+            "cron.** result **",
+            "cron.add result /payload/to | this key",
+            "cron.** result /payload/** | this key",
+            "**",
+        ] {
+            assert!(matches(pattern, text), "{pattern}");
+        }
+        for pattern in [
+            "cron.add result",
+            "cron.get **",
+            "** | another",
+            "result **",
+        ] {
+            assert!(!matches(pattern, text), "{pattern}");
+        }
+    }
+}
