@@ -20,16 +20,17 @@ const REMEDY: &str = "`--no-default-features` builds openclaw without the page; 
 const NODE_WANTED: &str = "Node 20.19, 22.12 or newer";
 
 /// What the build reads, relative to [`PAGE`]. Folders are replaced as a whole.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "index.html",
     "package.json",
     "package-lock.json",
     ".npmrc",
     "tsconfig.json",
     "vite.config.ts",
+    "a2ui.config.ts",
     "licences.ts",
 ];
-const FOLDERS: [&str; 2] = ["src", "public"];
+const FOLDERS: [&str; 3] = ["src", "public", "a2ui"];
 
 /// Where the generated files of the contract are, and in which folders.
 const CONTRACT: &str = "protocol";

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::canvas::address::Address;
 use crate::event::targeted;
 use crate::gateway::GatewayPort;
 use crate::node::Declaration;
@@ -66,6 +67,8 @@ pub struct Caller {
     pub ended: Ended,
     /// Sessions whose messages it subscribed to; bounds what its worker keeps for it.
     pub subscriptions: Subscriptions,
+    /// Where it found this gateway, for addresses that it is given.
+    pub address: Option<Address>,
 }
 
 /// Whether a connection is over, for those who wait on its behalf.
@@ -80,6 +83,11 @@ impl Ended {
     pub fn set(&self) {
         self.over.store(true, Ordering::Release);
         self.told.notify_waiters();
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     /// Waits until it is over.

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod approvals;
 pub mod audit;
 pub mod call;
+pub mod canvas;
 pub mod channel;
 pub mod clock;
 pub mod commands;

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::agent::model::thinking::Thinking;
 use crate::agent::model::{Endpoint, Takes};
 use crate::agent::tools::Policy;
+use crate::canvas::CanvasSettings;
 use crate::channel::settings::ChannelsSettings;
 use crate::dedupe::state::Bounds;
 use crate::heartbeat::state::Plan;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub mcp: BTreeMap<String, ServerSettings>,
     /// The accounts on channels.
     pub channels: Arc<ChannelsSettings>,
+    /// The canvas.
+    pub canvas: CanvasSettings,
 }
 
 /// Jobs that run by the clock.
@@ -319,6 +322,7 @@ pub mod testing {
             attachments: super::Limits::default(),
             mcp: BTreeMap::new(),
             channels: std::sync::Arc::default(),
+            canvas: super::CanvasSettings::default(),
         }
     }
 }

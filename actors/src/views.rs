@@ -8,8 +8,9 @@ use openclaw_protocol::methods::system::{ConfigState, HealthSummary};
 use openclaw_protocol::presence::PresenceEntry;
 
 use crate::audit::AuditPort;
+use crate::canvas::desk::Desk;
 use crate::channel::account::Board;
-use crate::clock::SharedClock;
+use crate::clock::{Millis, SharedClock};
 use crate::gate::GateSettings;
 use crate::health;
 use crate::heartbeat::HeartView;
@@ -50,6 +51,11 @@ impl Places {
     /// The port, 0 before it is bound.
     pub fn port(&self) -> u16 {
         self.port.load(Ordering::Relaxed)
+    }
+
+    /// Now.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
     }
 
     /// Now, milliseconds since the epoch.
@@ -121,6 +127,8 @@ pub struct Views {
     pub surroundings: Published<Surroundings>,
     /// Where this gateway lives.
     pub places: Arc<Places>,
+    /// Who may read the canvas by a capability, and who waits for its changes.
+    pub canvas: Arc<Desk>,
     /// Where every owner notes what it decided about trust.
     pub audit: AuditPort,
 }
@@ -148,6 +156,7 @@ impl Views {
             channels: Published::new(Board::default()),
             surroundings: Published::new(Surroundings::default()),
             places: Arc::new(places),
+            canvas: Arc::default(),
         };
         let now = views.places.now_ms();
         views

@@ -183,6 +183,12 @@ pub struct HelloOk {
     pub auth: Option<GrantedAuth>,
     /// Limits.
     pub policy: Policy,
+    /// Addresses of pages by their surface, such as `canvas`; they hold a capability (v4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin_surface_urls: Option<BTreeMap<String, String>>,
+    /// Where the canvas is (v3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canvas_host_url: Option<String>,
 }
 
 /// The gateway as a client sees it.

@@ -4,6 +4,7 @@
 //! the single source of the contract; JSON Schemas are derived from them ([`schema`]) and inbound
 //! frames are checked against those schemas ([`validate`]) before they are decoded.
 
+pub mod a2ui;
 pub mod client;
 pub mod compare;
 pub mod connect;

@@ -3049,6 +3049,10 @@ export interface HelloOk {
   type: string;
   /** What was granted. v3 clients get it only with a device token. */
   auth?: GrantedAuth;
+  /** Where the canvas is (v3). */
+  canvasHostUrl?: string;
+  /** Addresses of pages by their surface, such as `canvas`; they hold a capability (v4). */
+  pluginSurfaceUrls?: { [key: string]: string };
 }
 
 /** Whether changes of the config file are picked up. */

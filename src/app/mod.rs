@@ -21,6 +21,7 @@ use openclaw_actors::agent::{AgentRunner, Drain, RunnerDeps};
 use openclaw_actors::approvals::state::State as ApprovalsState;
 use openclaw_actors::approvals::{Approvals, ApprovalsDeps};
 use openclaw_actors::audit::{Audit, AuditDeps};
+use openclaw_actors::canvas::host::{CanvasHost, HostDeps};
 use openclaw_actors::channel::World;
 use openclaw_actors::channel::pairing::Desk;
 use openclaw_actors::channel::provider::Shared as ChannelsShared;
@@ -62,7 +63,7 @@ use openclaw_protocol::events::{SHUTDOWN, ShutdownEvent};
 use openclaw_protocol::presence::PresenceEntry;
 
 use crate::http::webchat::PageSettings;
-use crate::http::{self, HttpState, Readiness};
+use crate::http::{self, Canvas, HttpState, Readiness};
 
 /// Largest inbound frame of a v3 client, bytes: the figure that it expects.
 const MAX_PAYLOAD_V3: usize = 512 * 1024;
@@ -81,6 +82,8 @@ pub struct Setup {
     pub media: std::path::PathBuf,
     /// The bound socket.
     pub listener: TcpListener,
+    /// The canvas host's own socket, if it has one.
+    pub canvas: Option<TcpListener>,
     /// Where changes of the configuration come from; `None` for one that never changes.
     pub reload: Option<(Arc<dyn ConfigSource>, Fingerprint)>,
     /// The store.
@@ -429,6 +432,15 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             clock: Arc::clone(&clock),
         },
     );
+    let canvas_host = supervise::<CanvasHost>(
+        &threads.work,
+        policy,
+        &watch,
+        HostDeps {
+            views: views.clone(),
+            watcher: Arc::new(watch::Folders),
+        },
+    );
     let health = supervise::<Health>(
         &threads.work,
         policy,
@@ -489,7 +501,14 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         facts,
         limits: setup.limits,
     };
+    let canvas = setup.canvas.as_ref().map(TcpListener::local_addr);
+    let canvas = canvas.transpose()?;
+    views.canvas.listening(canvas.map_or(0, |own| own.port()));
     let state = HttpState {
+        canvas: Canvas {
+            host: canvas_host,
+            own: canvas,
+        },
         sessions: shared,
         network,
         page: setup.page,
@@ -499,7 +518,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         }),
         clock,
     };
-    let (server, handle) = http::serve(listener, setup.workers, state)?;
+    let (server, handle) = http::serve(listener, setup.canvas, setup.workers, state)?;
     let serving = tokio::task::spawn_local(server);
     let watchdog = Watchdog::start(watch.clone())?;
     Ok(Running {

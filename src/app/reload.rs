@@ -33,6 +33,7 @@ const FIXED: &[&str] = &[
     "gateway.tailscale",
     "gateway.limits",
     "store.cacheBytes",
+    "canvasHost.port",
     "logging",
 ];
 /// Largest configuration file, bytes.

@@ -115,6 +115,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         ))
     })?;
     raise_file_limit();
+    let canvas = bind_canvas(&loaded, &listener);
 
     let mut environment = Environment::new(&env);
     environment
@@ -143,6 +144,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         state_dir: loaded.paths.state_dir.display().to_string(),
         media: loaded.paths.gateway_dir.join("media"),
         listener,
+        canvas,
         store: StoreConfig::file(loaded.paths.store_file()).with_cache_bytes(
             usize::try_from(loaded.config.store.cache_bytes).unwrap_or(usize::MAX),
         ),
@@ -268,6 +270,28 @@ fn bind(loaded: &Loaded) -> Result<TcpListener, Failure> {
             Failure::refused(format!("cannot listen on {address}: {error}"))
         }
     })
+}
+
+/// The canvas host's own port. Without it the canvas is still at the gateway's.
+fn bind_canvas(loaded: &Loaded, gateway: &TcpListener) -> Option<TcpListener> {
+    let config = &loaded.config.canvas_host;
+    if !config.enabled {
+        return None;
+    }
+    let host = gateway.local_addr().ok()?.ip();
+    let port = config.port(loaded.config.gateway.port);
+    match TcpListener::bind(SocketAddr::new(host, port)) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            let owner =
+                owner_of(port).map_or_else(String::new, |pid| format!(" (held by pid {pid})"));
+            tracing::warn!(
+                port,
+                "the canvas host's own port cannot be used: {error}{owner}; the canvas is at the gateway's port only. Stop that program, or set canvasHost.port, and start the gateway again"
+            );
+            None
+        }
+    }
 }
 
 /// The process that listens on a local TCP port, where the system lets us see it.

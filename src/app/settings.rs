@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
 use openclaw_actors::agent::model::thinking::Thinking;
+use openclaw_actors::canvas::CanvasSettings;
 use openclaw_actors::dedupe::state::Bounds;
 use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
 use openclaw_actors::limiter::failures::RateLimit;
@@ -103,6 +104,18 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             .media_max_mb
             .map_or_else(Limits::default, Limits::megabytes),
         channels: Arc::new(channels::settings(loaded, env)),
+        canvas: canvas(loaded),
+    }
+}
+
+fn canvas(loaded: &Loaded) -> CanvasSettings {
+    let (config, paths) = (&loaded.config.canvas_host, &loaded.paths);
+    let root = config.root.as_deref().unwrap_or("canvas");
+    CanvasSettings {
+        enabled: config.enabled,
+        root: paths.expand(root, &paths.state_dir),
+        live_reload: config.live_reload,
+        allow_loopback_read: config.allow_loopback_read,
     }
 }
 

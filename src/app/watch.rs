@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+use openclaw_actors::canvas::host::WatchFolder;
 
 /// How often files are looked at where the system cannot watch.
 const POLL: Duration = Duration::from_secs(2);
@@ -40,19 +41,8 @@ impl FileWatch {
                 }
             }
         };
-        let config = Config::default().with_poll_interval(POLL);
-        let watcher: Box<dyn Watcher + Send> = match RecommendedWatcher::new(
-            handler.clone(),
-            config,
-        ) {
-            Ok(watcher) => Box::new(watcher),
-            Err(error) => {
-                tracing::info!(%error, "files are looked at every other second instead of being watched");
-                Box::new(PollWatcher::new(handler, config)?)
-            }
-        };
         Ok(Self {
-            watcher,
+            watcher: watcher(&handler)?,
             folders: BTreeSet::new(),
             files,
         })
@@ -87,6 +77,55 @@ impl FileWatch {
     }
 }
 
+/// Watches whole folders, for the canvas.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Folders;
+
+impl WatchFolder for Folders {
+    fn watch(
+        &self,
+        folder: &Path,
+        changed: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Box<dyn Send>, String> {
+        let changed: Arc<dyn Fn() + Send + Sync> = Arc::from(changed);
+        let handler = move |event: notify::Result<Event>| {
+            if event.as_ref().map_or(true, is_change) {
+                changed();
+            }
+        };
+        let watcher = watcher(&handler).and_then(|mut watcher| {
+            watcher.watch(folder, RecursiveMode::Recursive)?;
+            Ok(watcher)
+        });
+        // The folder may be too large to be watched, and can still be looked at.
+        let watcher = watcher.or_else(|_| {
+            let config = Config::default().with_poll_interval(POLL);
+            let mut watcher: Box<dyn Watcher + Send> = Box::new(PollWatcher::new(handler, config)?);
+            watcher.watch(folder, RecursiveMode::Recursive)?;
+            Ok::<_, notify::Error>(watcher)
+        });
+        match watcher {
+            Ok(watcher) => Ok(Box::new(watcher)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// What the system has for watching, else one that looks every other second.
+fn watcher<F>(handler: &F) -> notify::Result<Box<dyn Watcher + Send>>
+where
+    F: Fn(notify::Result<Event>) + Clone + Send + 'static,
+{
+    let config = Config::default().with_poll_interval(POLL);
+    match RecommendedWatcher::new(handler.clone(), config) {
+        Ok(watcher) => Ok(Box::new(watcher)),
+        Err(error) => {
+            tracing::info!(%error, "files are looked at every other second instead of being watched");
+            Ok(Box::new(PollWatcher::new(handler.clone(), config)?))
+        }
+    }
+}
+
 /// The path with its folder resolved, which is how events name it; the file itself need not exist.
 fn in_real_folder(file: &Path) -> Option<PathBuf> {
     Some(file.parent()?.canonicalize().ok()?.join(file.file_name()?))
@@ -100,13 +139,16 @@ fn is_sign(event: &notify::Result<Event>, files: &BTreeSet<PathBuf>) -> bool {
     if event.need_rescan() {
         return true;
     }
-    let changes = match event.kind {
-        // Reading is no change; our own reading least of all.
+    is_change(event) && event.paths.iter().any(|path| files.contains(path))
+}
+
+/// Reading is no change; our own reading least of all.
+const fn is_change(event: &Event) -> bool {
+    match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Access(_) => false,
         _ => true,
-    };
-    changes && event.paths.iter().any(|path| files.contains(path))
+    }
 }
 
 #[cfg(test)]

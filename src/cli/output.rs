@@ -88,6 +88,17 @@ impl Output {
         writeln!(io::stderr().lock(), "{}", plain(text)).ok();
     }
 
+    /// Shows how far something is on one line of standard error, in place of what stood there; nothing where
+    /// nobody looks.
+    pub fn progress(&self, text: &str) {
+        let mut err = io::stderr().lock();
+        if err.is_terminal() {
+            // As above.
+            let shown = write!(err, "\r\u{1b}[K{}", plain(text));
+            shown.and_then(|()| err.flush()).ok();
+        }
+    }
+
     /// Says why a command failed, on standard error.
     pub fn failure(&self, failure: &Failure) {
         for line in failure.lines() {

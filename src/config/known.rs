@@ -15,7 +15,6 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "audit",
     "broadcast",
     "browser",
-    "canvasHost",
     "cli",
     "cloudWorkers",
     "commitments",

@@ -11,6 +11,7 @@
 pub mod agents;
 pub mod auth;
 pub mod bindings;
+pub mod canvas;
 pub mod channels;
 mod checks;
 pub mod cron;
@@ -78,6 +79,8 @@ pub struct Config {
     pub bindings: Vec<bindings::Binding>,
     /// How conversations map to sessions.
     pub session: session::Session,
+    /// Pages that agents write and nodes show.
+    pub canvas_host: canvas::CanvasHost,
     /// Jobs that run by the clock.
     pub cron: cron::Cron,
     /// How messages and runs meet.

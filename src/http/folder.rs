@@ -123,7 +123,7 @@ impl Folder {
     }
 }
 
-fn is_html(name: &str) -> bool {
+pub(super) fn is_html(name: &str) -> bool {
     Path::new(name)
         .extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("html"))
@@ -162,7 +162,7 @@ fn read_below(root: &Path, path: &str) -> io::Result<Option<File>> {
     Ok(Some(File { bytes, tag }))
 }
 
-fn content_type(name: &str) -> &'static str {
+pub(super) fn content_type(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension.to_ascii_lowercase().as_str() {
         "html" => "text/html; charset=utf-8",

@@ -1,5 +1,7 @@
 //! The HTTP surface: one port for `WebSockets`, probes and the chat page.
 
+mod auth;
+mod canvas;
 mod folder;
 mod openai;
 mod paths;
@@ -8,12 +10,15 @@ mod rules;
 pub mod webchat;
 mod ws;
 
-use std::net::TcpListener;
+use std::cell::OnceCell;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use actix::Addr;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, guard, web};
+use openclaw_actors::canvas::host::CanvasHost;
 use openclaw_actors::clock::SharedClock;
 use openclaw_actors::network::NetworkPort;
 use openclaw_actors::session::hub::{Hub, Links};
@@ -36,36 +41,57 @@ pub struct HttpState {
     pub page: PageSettings,
     /// Time.
     pub clock: SharedClock,
+    /// The canvas.
+    pub canvas: Canvas,
 }
 
-/// Serves `listener` with `workers` threads; the server runs once it is awaited.
+/// The canvas, as the HTTP side needs it.
+#[derive(Clone)]
+pub struct Canvas {
+    /// Watches its folder.
+    pub host: Addr<CanvasHost>,
+    /// Its own socket.
+    pub own: Option<SocketAddr>,
+}
+
+thread_local! {
+    /// Each thread has one hub, however many sockets it serves.
+    static WORKER: OnceCell<Worker> = const { OnceCell::new() };
+}
+
+fn worker(state: &HttpState) -> Worker {
+    let counts = &state.sessions.views.counts;
+    let worker = Worker {
+        links: Links::counted(Arc::clone(counts)),
+        queue: Arc::new(HubQueue::counted(Arc::clone(counts))),
+    };
+    let clock = state.clock.clone();
+    Hub::start_here(worker.links.clone(), Arc::clone(&worker.queue), clock);
+    worker
+}
+
+/// Serves `listener`, and the canvas host's own one, with `workers` threads; the server runs once it is awaited.
 ///
 /// # Errors
 ///
 /// When the listener cannot be handed to the server.
 pub fn serve(
     listener: TcpListener,
+    canvas: Option<TcpListener>,
     workers: usize,
     state: HttpState,
 ) -> std::io::Result<(Server, ServerHandle)> {
-    let server = HttpServer::new(move || {
-        // Once per worker thread: its own hub and connections.
-        let counts = &state.sessions.views.counts;
-        let worker = Worker {
-            links: Links::counted(Arc::clone(counts)),
-            queue: Arc::new(HubQueue::counted(Arc::clone(counts))),
-        };
-        Hub::start_here(
-            worker.links.clone(),
-            Arc::clone(&worker.queue),
-            state.clock.clone(),
-        );
+    let mut server = HttpServer::new(move || {
+        // Once per worker thread and socket.
+        let worker = WORKER.with(|kept| kept.get_or_init(|| worker(&state)).clone());
         App::new()
             .app_data(web::Data::new(state.clone()))
             .app_data(web::Data::new(worker))
+            .wrap(from_fn(canvas::own_socket))
             .wrap(from_fn(paths::refuse_undecodable))
             // Around the others: their refusals carry the headers too.
             .wrap(from_fn(rules::apply))
+            .service(web::resource("/__openclaw__/{path:.*}").to(canvas::answer))
             .service(
                 web::resource("{path:.*}")
                     .guard(guard::fn_guard(ws::is_upgrade))
@@ -79,8 +105,11 @@ pub fn serve(
     .workers(workers)
     .shutdown_timeout(1)
     .disable_signals()
-    .listen(listener)?
-    .run();
+    .listen(listener)?;
+    if let Some(canvas) = canvas {
+        server = server.listen(canvas)?;
+    }
+    let server = server.run();
     let handle = server.handle();
     Ok((server, handle))
 }

@@ -41,6 +41,8 @@ pub(super) fn is_navigation(request: &HttpRequest) -> bool {
             .is_some_and(accepts_html)
 }
 
+pub(super) use page::a2ui;
+
 pub(super) fn not_found() -> HttpResponse {
     HttpResponse::NotFound()
         .content_type(ContentType::plaintext())
@@ -205,9 +207,25 @@ mod page {
     /// Where the page says what its addresses are relative to.
     const BASE: &str = "<base href=\"/\"";
 
+    /// What is embedded with the page and is none of it: the page of A2UI surfaces, which the canvas host serves.
+    const A2UI: &str = "a2ui/";
+
+    /// A file of the page of A2UI surfaces.
+    pub(in super::super) fn a2ui(path: &str) -> Option<&'static [u8]> {
+        static FILES: LazyLock<BTreeMap<&'static str, &'static [u8]>> = LazyLock::new(|| {
+            let files = embedded::generate().into_iter();
+            files
+                .filter_map(|(path, file)| Some((path.strip_prefix(A2UI)?, file.data)))
+                .collect()
+        });
+        FILES.get(path).copied()
+    }
+
     /// Shared by all workers; the bytes themselves stay where the binary has them.
     static FILES: LazyLock<Files> = LazyLock::new(|| {
-        let files = embedded::generate().into_iter().map(|(path, file)| {
+        let files = embedded::generate().into_iter();
+        let own = files.filter(|(path, _)| !path.starts_with(A2UI));
+        let files = own.map(|(path, file)| {
             let digest = Sha256::digest(file.data)
                 .iter()
                 .take(8)
@@ -320,6 +338,11 @@ mod page {
 
     pub(super) fn is_immutable(_path: &str) -> bool {
         false
+    }
+
+    /// The page of A2UI surfaces is built with the chat page.
+    pub(in super::super) fn a2ui(_path: &str) -> Option<&'static [u8]> {
+        None
     }
 
     /// A note in place of the page.

@@ -46,7 +46,8 @@ pub(super) async fn upgrade(
         Ok(peer) => peer,
         Err(refusal) => return Ok(refusal),
     };
-    if origin::is_foreign(&peer, &state.sessions.views.gate.load()) {
+    let foreign = origin::is_foreign(&peer, &state.sessions.views.gate.load());
+    if foreign || is_canvas_page(&peer, &state) {
         return Ok(refuse_origin(&peer, &state));
     }
     let sessions = &state.sessions;
@@ -113,6 +114,17 @@ pub(super) async fn peer_of(
             Ok(question.settle(&answer))
         }
     }
+}
+
+/// Whether a page of the canvas host's own port asks. What agents write there is not the owner's page, under
+/// whatever name it was opened.
+fn is_canvas_page(peer: &Peer, state: &HttpState) -> bool {
+    let Some(own) = state.canvas.own else {
+        return false;
+    };
+    let port = format!(":{}", own.port());
+    let is_own = |origin: &String| origin.ends_with(&port);
+    peer.origin.as_ref().is_some_and(is_own)
 }
 
 /// The page cannot read why; the log and the audit trail tell its owner.

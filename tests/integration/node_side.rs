@@ -181,3 +181,74 @@ async fn what_a_node_offers_besides_is_heard_and_refused_where_it_cannot_be() {
         .await;
     assert_eq!(refused["message"], "canvas plugin surface unavailable");
 }
+
+#[tokio::test]
+async fn a_person_at_an_approved_node_speaks_to_an_agent_and_presses_what_it_drew() {
+    for generation in [4, 3] {
+        let mut model = Model::start().await;
+        let daemon = Daemon::start(Plan::with_model(&model));
+        let mut owner = daemon.client().await;
+        let device = Device::new(1);
+        let (mut node, _) =
+            connect(daemon.socket().await, &device, generation, &["canvas.hide"]).await;
+        row_when(&mut owner, is_connected).await;
+        let event = |name: &str, payload: Value| json!({ "event": name, "payloadJSON": payload.to_string() });
+        let pressed = json!({ "userAction": {
+            "id": "a1", "name": "book", "surfaceId": "s", "sourceComponentId": "b", "context": { "seats": 2 },
+        } });
+        let refused = node
+            .refused("node.event", event("agent.request", pressed.clone()))
+            .await;
+        let message = refused["message"].as_str().expect("a reason");
+        assert!(message.contains("openclaw nodes approve"), "{refused}");
+        approve(&mut owner).await;
+        for (name, payload, told) in [
+            (
+                "agent.request",
+                json!({ "message": "what is for dinner?" }),
+                "what is for dinner?",
+            ),
+            (
+                "voice.transcript",
+                json!({ "text": "lights on", "sessionKey": "main" }),
+                "lights on",
+            ),
+            (
+                "agent.request",
+                pressed,
+                "CANVAS_A2UI action=book surface=s component=b ctx={\"seats\":2}",
+            ),
+        ] {
+            let taken = node.call("node.event", event(name, payload.clone())).await;
+            assert_eq!(taken["ok"], true, "{taken}");
+            if generation == 4 {
+                assert_eq!(taken["handled"], true, "{taken}");
+            }
+            let mut asked = model.asked().await;
+            assert!(asked.prompt.contains(told), "{}", asked.prompt);
+            asked.text("done").await;
+            asked.done().await;
+        }
+        // The same action twice is one run; what says nothing is refused.
+        let again = json!({ "message": "once", "key": "k" });
+        for _ in 0..2 {
+            node.call("node.event", event("agent.request", again.clone()))
+                .await;
+        }
+        let mut asked = model.asked().await;
+        asked.text("done").await;
+        asked.done().await;
+        let refused = node
+            .refused(
+                "node.event",
+                event("agent.request", json!({ "message": "" })),
+            )
+            .await;
+        assert_eq!(refused["code"], "INVALID_REQUEST", "{refused}");
+        let history = owner
+            .call("chat.history", json!({ "sessionKey": "main" }))
+            .await;
+        let said = history["messages"].to_string();
+        assert_eq!(said.matches("\"once\"").count(), 1, "{said}");
+    }
+}

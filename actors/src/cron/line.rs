@@ -52,7 +52,8 @@ impl Line {
         Self::named(AGENTS, format!("agent {agent}"), scopes, gateway)
     }
 
-    fn named(id: &str, name: String, scopes: Scopes, gateway: GatewayPort) -> Self {
+    /// The same on behalf of a device.
+    pub(crate) fn named(id: &str, name: String, scopes: Scopes, gateway: GatewayPort) -> Self {
         let caller = Caller {
             conn: ConnKey::next(),
             conn_id: id.into(),
@@ -80,6 +81,7 @@ impl Line {
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: Subscriptions::default(),
+            address: None,
         };
         Self {
             caller: Arc::new(caller),

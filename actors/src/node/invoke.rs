@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Addr;
 use openclaw_protocol::events::{NODE_INVOKE_REQUEST, NodeInvokeRequestEvent};
 use openclaw_protocol::methods::node_invoke::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
-use openclaw_protocol::{ErrorShape, Generation, Scope, Scopes};
+use openclaw_protocol::{ErrorShape, Generation, Scope, Scopes, a2ui};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,6 +19,7 @@ use super::system_run::{NodeProgram, PREPARE, runs_programs};
 use super::{effective, refusal};
 use crate::approvals::state::Decision;
 use crate::approvals::{self, Approvals, Ask, Withdraw};
+use crate::canvas::address;
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::event::targeted;
 use crate::views::Views;
@@ -115,7 +116,22 @@ impl InvokeDeps {
         self.reserve(node, what).await
     }
 
-    async fn reserve(&self, node: Arc<LiveNode>, what: Invocation) -> Result<Placed, ErrorShape> {
+    async fn reserve(
+        &self,
+        node: Arc<LiveNode>,
+        mut what: Invocation,
+    ) -> Result<Placed, ErrorShape> {
+        surface_messages(&what)?;
+        let now = self.clock.now();
+        let (views, holder) = (&self.views, &node.caller);
+        address::expand(
+            views,
+            holder,
+            &self.entropy,
+            now,
+            &what.command,
+            &mut what.params,
+        );
         let actor = node.actor.clone().ok_or_else(refusal::left)?;
         let params_json = what.params.as_ref().map(Value::to_string);
         let size = params_json.as_ref().map_or(0, String::len);
@@ -298,6 +314,54 @@ impl InvokeDeps {
             ))),
         }
     }
+}
+
+/// What draws a surface is right before a node is sent it: a node says nothing about its lines.
+fn surface_messages(what: &Invocation) -> Result<(), ErrorShape> {
+    let params = what.params.as_ref();
+    let field = |name: &str| params.and_then(|params| params.get(name));
+    let (place, wrong) = match what.command.as_str() {
+        "canvas.a2ui.push" => {
+            let messages = field("messages").and_then(Value::as_array);
+            let Some(messages) = messages else {
+                return match field("jsonl") {
+                    // The older form of the same.
+                    Some(Value::String(text)) => lines(text),
+                    _ => Err(wrong_params("/messages", "must be a list of A2UI messages")),
+                };
+            };
+            ("/messages", a2ui::check(messages).err())
+        }
+        "canvas.a2ui.pushJSONL" => {
+            return match field("jsonl") {
+                Some(Value::String(text)) => lines(text),
+                _ => Err(wrong_params("/jsonl", "must be a text of A2UI messages")),
+            };
+        }
+        _ => return Ok(()),
+    };
+    wrong.map_or(Ok(()), |wrong| Err(wrong_messages(place, &wrong)))
+}
+
+fn lines(text: &str) -> Result<(), ErrorShape> {
+    let read = a2ui::read_lines(text).map(drop);
+    read.map_err(|wrong| wrong_messages("/jsonl", &wrong))
+}
+
+fn wrong_messages(place: &str, wrong: &[a2ui::Wrong]) -> ErrorShape {
+    let told: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    let rows: Vec<Value> = wrong
+        .iter()
+        .map(|wrong| json!({ "number": wrong.number, "problem": wrong.problem }))
+        .collect();
+    wrong_params(place, &told.join("; "))
+        .with_details(json!({ "reason": "invalid A2UI", "wrong": rows }))
+}
+
+fn wrong_params(place: &str, problem: &str) -> ErrorShape {
+    ErrorShape::invalid(format!(
+        "invalid node.invoke params: at /params{place}: {problem}"
+    ))
 }
 
 impl Placed {

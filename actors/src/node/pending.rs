@@ -1,8 +1,14 @@
-//! What waits for a node until it comes by. Pure.
+//! What waits for a node until it comes by.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use openclaw_protocol::methods::common::Nullable;
 use openclaw_protocol::methods::node_side::{PendingItem, PendingPriority, PendingType};
 use serde::{Deserialize, Serialize};
+
+use super::NodeTrustMap;
+use crate::store::{Op, StoreError, StoreReader, Table, keys};
 
 /// Most items that a node is given at once.
 const MAX_TAKEN: u64 = 10;
@@ -10,6 +16,39 @@ const MAX_TAKEN: u64 = 10;
 const TAKEN: u64 = 4;
 /// Names the question for the status that every node is asked.
 const BASELINE: &str = "baseline-status";
+
+/// What the keys of queues begin with.
+fn rows() -> Vec<u8> {
+    keys::text("pending")
+}
+
+/// The row of a node's queue.
+pub(crate) fn row(node: &str) -> Vec<u8> {
+    let mut key = rows();
+    key.extend(keys::text(node));
+    key
+}
+
+/// What forgets the queues of nodes that are gone.
+///
+/// # Errors
+///
+/// Those of a read.
+pub fn stale(reader: &StoreReader, trust: &NodeTrustMap) -> Result<Vec<Op>, StoreError> {
+    let known: BTreeSet<Vec<u8>> = trust.keys().map(|node| row(node)).collect();
+    let first = rows();
+    let mut gone = Vec::new();
+    reader.scan(Table::Nodes, &first[..]..&[], false, |key, _| {
+        if !key.starts_with(&first) {
+            return ControlFlow::Break(());
+        }
+        if !known.contains(key) {
+            gone.push(Op::delete(Table::Nodes, key.to_vec()));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(gone)
+}
 
 /// The queue of one node: one row of the store. Each kind waits once, so it holds two items at most.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

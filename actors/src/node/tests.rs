@@ -10,12 +10,15 @@ use openclaw_protocol::{Generation, Role, Scope, Scopes};
 
 use super::policy::{CommandPolicy, Surface};
 use super::state::{LiveNodes, MAX_LEFT};
-use super::{Declaration, NodeTrust, NodeTrustMap, effective, rows};
+use super::{Declaration, NodeTrust, NodeTrustMap, effective, pending, rows};
 use crate::call::{Caller, ConnKey};
-use crate::clock::{Millis, SharedClock, TestClock};
+use crate::clock::{Millis, SeededEntropy, SharedClock, TestClock};
 use crate::pairing::node_record::{ApprovedSurface, NodeRecord, PendingSurface, Program};
 use crate::pairing::records::About;
+use crate::placement::Place;
 use crate::settings::testing;
+use crate::store::{MemoryMedium, Op, Store, StoreConfig, StoreDeps, Table, keys};
+use crate::supervision::{DeathWatch, RestartPolicy, supervise};
 use crate::tests::world;
 use crate::views::Views;
 
@@ -55,6 +58,7 @@ fn caller(role: Role, device: Option<&str>, scopes: &[Scope], commands: &[&str])
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
         subscriptions: crate::call::Subscriptions::default(),
+        address: None,
     }
 }
 
@@ -271,4 +275,31 @@ fn who_may_not_decide_does_not_see_what_waits() {
             "{key}"
         );
     }
+}
+
+#[actix::test]
+async fn what_waits_for_a_node_goes_with_the_node() {
+    tokio::time::pause();
+    let clock = TestClock::shared();
+    let watch = DeathWatch::new(clock.clone(), SeededEntropy::shared(7));
+    let config = StoreConfig::on(Arc::new(MemoryMedium::default()));
+    let deps = StoreDeps::open(&config, clock.clone()).unwrap();
+    let writer = supervise::<Store>(&Place::here(), RestartPolicy::CORE, &watch, deps.clone());
+    let store = deps.handle(writer.recipient());
+    let known = NodeTrustMap::from([("here".into(), Arc::new(trust(Some(&["a.b"]), None)))]);
+    let put = |key: Vec<u8>| Op::put_json(Table::Nodes, key, &pending::Queue::default()).unwrap();
+    let row = |node: &str| put(pending::row(node));
+    let rows = vec![
+        row("gone"),
+        row("here"),
+        row("hereafter"),
+        put(keys::text("voicewake")),
+    ];
+    store.commit(rows).await.unwrap();
+    let stale = pending::stale(store.reader(), &known).unwrap();
+    assert_eq!(stale.len(), 2);
+    store.commit(stale).await.unwrap();
+    assert_eq!(store.reader().count(Table::Nodes).unwrap(), 2);
+    let left = store.reader().get(Table::Nodes, &pending::row("here"));
+    assert!(left.unwrap().is_some());
 }

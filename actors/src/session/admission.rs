@@ -15,6 +15,7 @@ use super::notes::{self, Claimed};
 use super::remedy;
 use super::socket::{Ctx, Phase, WsSession};
 use crate::call::{Caller, Ended};
+use crate::canvas::address::Address;
 use crate::gateway::Register;
 use crate::limiter::client::Client;
 use crate::limiter::counts::Count;
@@ -204,6 +205,7 @@ impl WsSession {
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: crate::call::Subscriptions::default(),
+            address: Address::of(&self.peer),
         });
         let policy = Policy {
             max_payload: max_payload as u64,
@@ -218,11 +220,11 @@ impl WsSession {
         let compose = hello::compose(
             id.clone(),
             &caller,
-            admission.token,
-            admission.further,
+            (admission.token, admission.further),
             Arc::clone(&self.shared.facts),
             self.shared.views.clone(),
             policy,
+            Arc::clone(&self.shared.entropy),
         );
         let (joined, joining) = tokio::sync::oneshot::channel();
         self.worker.links.identify(Arc::clone(&caller));

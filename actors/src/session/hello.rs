@@ -1,5 +1,6 @@
 //! Writes hello-ok around a snapshot that is JSON already.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openclaw_protocol::connect::{
@@ -12,6 +13,8 @@ use serde_json::value::RawValue;
 
 use super::queue::{ComposeHello, SnapshotParts};
 use crate::call::Caller;
+use crate::canvas::{CAP, address};
+use crate::clock::SharedEntropy;
 use crate::pairing::{IssuedToken, RoleToken};
 use crate::views::Views;
 
@@ -39,6 +42,10 @@ struct Hello<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<GrantedAuth>,
     policy: Policy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_surface_urls: Option<BTreeMap<&'static str, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canvas_host_url: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -61,17 +68,19 @@ struct Snapshot<'a> {
 pub fn compose(
     id: String,
     caller: &Arc<Caller>,
-    token: Option<IssuedToken>,
-    further: Vec<RoleToken>,
+    (token, further): (Option<IssuedToken>, Vec<RoleToken>),
     facts: Arc<ServerFacts>,
     views: Views,
     policy: Policy,
+    entropy: SharedEntropy,
 ) -> ComposeHello {
     let caller = Arc::clone(caller);
     Box::new(move |parts: &SnapshotParts| {
         let places = Arc::clone(&views.places);
         let admin = caller.grants(Scope::Admin);
         let v4 = caller.generation == Generation::V4;
+        let now = places.now();
+        let urls = v4.then(|| address::give(&views, &caller, &entropy, now));
         let hello = Hello {
             r#type: "hello-ok",
             protocol: caller.generation.number(),
@@ -94,6 +103,12 @@ pub fn compose(
             },
             auth: granted(&caller, token, further, v4),
             policy,
+            plugin_surface_urls: urls
+                .flatten()
+                .map(|given| BTreeMap::from([(CAP, given.url)])),
+            canvas_host_url: (!v4)
+                .then(|| address::give_v3(&views, &caller, &entropy, now))
+                .flatten(),
         };
         response_ok(&id, &hello)
     })

@@ -91,6 +91,7 @@ impl InnerConnection {
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: Subscriptions::default(),
+            address: None,
         });
         worker.links.insert(caller.conn, Rc::clone(&link));
         worker.links.identify(Arc::clone(&caller));

@@ -2,6 +2,7 @@
 //!
 //! Replaceable; it holds nothing. Owners of a table say what may go; nobody waits for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message};
@@ -12,6 +13,7 @@ use crate::channel::{inbox, outbox};
 use crate::clock::{Millis, SharedClock};
 use crate::dedupe::state as dedupe;
 use crate::media::{self, Blobs};
+use crate::node::{NodeTrustMap, pending};
 use crate::settings::Retention;
 use crate::store::retention::{Keep, Pruned, prune};
 use crate::store::{StoreError, StoreHandle, StoreReader, Table};
@@ -86,6 +88,7 @@ impl Handler<Sweep> for Sweeper {
         let keep = self.deps.views.settings.load().retention;
         let now = self.deps.clock.now();
         let media = self.deps.media.clone();
+        let trust = self.deps.views.node_trust.load();
         let sweep = async move {
             for rule in RULES {
                 if let Err(error) = apply(&store, *rule, keep, now).await {
@@ -94,12 +97,27 @@ impl Handler<Sweep> for Sweeper {
                     return;
                 }
             }
+            if let Err(error) = sweep_queues(&store, trust).await {
+                tracing::debug!(%error, "what waits for nodes that are gone stays for now");
+            }
             if let Err(error) = sweep_files(&store, media, now).await {
                 tracing::debug!(%error, "files that nothing names stay for now");
             }
         };
         Box::pin(sweep.into_actor(self).map(|(), _, _| ()))
     }
+}
+
+/// What waits for nodes that are gone.
+async fn sweep_queues(store: &StoreHandle, trust: Arc<NodeTrustMap>) -> Result<(), StoreError> {
+    let stale = store
+        .reader()
+        .offload(move |reader| pending::stale(reader, &trust));
+    let ops = stale.await?;
+    if ops.is_empty() {
+        return Ok(());
+    }
+    store.commit(ops).await
 }
 
 /// Files that no row names, and that no message on its way to the disk can name any more.

@@ -107,6 +107,7 @@ impl Who {
             ended: crate::call::Ended::default(),
             in_flight: AtomicU32::new(0),
             subscriptions: crate::call::Subscriptions::default(),
+            address: None,
         })
     }
 }

@@ -193,6 +193,32 @@ pub enum CanvasCommand {
     Eval(CanvasEvalArgs),
     /// Take a picture of it.
     Snapshot(NodeFileArgs),
+    /// Draw surfaces that are described in A2UI.
+    #[command(subcommand)]
+    A2ui(A2uiCommand),
+}
+
+/// `openclaw nodes canvas a2ui`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum A2uiCommand {
+    /// Draw what a file describes, one message a line.
+    Push(A2uiPushArgs),
+    /// Take everything away.
+    Reset(NodeUseArgs),
+}
+
+/// `openclaw nodes canvas a2ui push`.
+#[derive(Debug, Clone, Args)]
+pub struct A2uiPushArgs {
+    /// The file, in A2UI v0.8; `-` is standard input.
+    #[arg(long, value_name = "FILE", required_unless_present = "text")]
+    pub jsonl: Option<PathBuf>,
+    /// A text to show, in place of a file.
+    #[arg(long, value_name = "TEXT", conflicts_with = "jsonl")]
+    pub text: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub on: NodeUseArgs,
 }
 
 /// `openclaw nodes canvas present`.

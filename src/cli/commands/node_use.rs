@@ -7,14 +7,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use openclaw_protocol::methods::node_invoke::NodeInvoke;
 use openclaw_protocol::node_command::{Reach, reach};
-use openclaw_protocol::{Method as _, Scope};
+use openclaw_protocol::{Method as _, Scope, a2ui};
 use serde_json::{Map, Value, json};
 
 use super::node_yes::Yes;
 use super::nodes::resolve;
 use crate::cli::args::{
-    CameraCommand, CanvasCommand, LocationCommand, NodeFileArgs, NodeInvokeArgs, NodeRunArgs,
-    NodeUseArgs, NodesCommand, ScreenCommand,
+    A2uiCommand, A2uiPushArgs, CameraCommand, CanvasCommand, LocationCommand, NodeFileArgs,
+    NodeInvokeArgs, NodeRunArgs, NodeUseArgs, NodesCommand, ScreenCommand,
 };
 use crate::cli::connect::{Wanted, open};
 use crate::cli::environment::Environment;
@@ -100,7 +100,7 @@ impl<'a> Use<'a> {
             NodesCommand::Location(LocationCommand::Get(args)) => {
                 Self::new(args, "location.get", json!({}))
             }
-            NodesCommand::Canvas(command) => Self::canvas(command),
+            NodesCommand::Canvas(command) => Self::canvas(command)?,
             _ => return Ok(None),
         }))
     }
@@ -130,8 +130,8 @@ impl<'a> Use<'a> {
         }
     }
 
-    fn canvas(command: &'a CanvasCommand) -> Self {
-        match command {
+    fn canvas(command: &'a CanvasCommand) -> Result<Self, Failure> {
+        Ok(match command {
             CanvasCommand::Present(args) => {
                 let params = args
                     .page
@@ -149,7 +149,14 @@ impl<'a> Use<'a> {
             CanvasCommand::Snapshot(args) => {
                 Self::file(args, "canvas.snapshot", json!({ "format": "png" }))
             }
-        }
+            CanvasCommand::A2ui(A2uiCommand::Push(args)) => {
+                let params = json!({ "jsonl": surfaces(args)? });
+                Self::new(&args.on, "canvas.a2ui.pushJSONL", params)
+            }
+            CanvasCommand::A2ui(A2uiCommand::Reset(args)) => {
+                Self::new(args, "canvas.a2ui.reset", json!({}))
+            }
+        })
     }
 
     fn invoke(args: &'a NodeInvokeArgs) -> Result<Self, Failure> {
@@ -223,6 +230,7 @@ impl<'a> Use<'a> {
         let (client, events) = connection.into_parts();
         let asking = client.request_value(NodeInvoke::NAME, &params);
         let answer = match self.program {
+            None if self.more > Duration::ZERO => recorded(asking, self.more, output).await,
             None => asking.await,
             Some(said) => {
                 let yes = Yes {
@@ -288,6 +296,76 @@ impl<'a> Use<'a> {
             payload => output.line(&plain_lines(&pretty(&payload.to_string()))),
         }
     }
+}
+
+/// How often it is shown how far a recording is.
+const STEP: Duration = Duration::from_millis(200);
+
+/// Waits for a recording, and shows how far it is.
+async fn recorded<T>(asking: impl Future<Output = T>, whole: Duration, output: &Output) -> T {
+    tokio::pin!(asking);
+    let mut ticks = tokio::time::interval(STEP);
+    let mut passed = Duration::ZERO;
+    let answer = loop {
+        tokio::select! {
+            answer = &mut asking => break answer,
+            _ = ticks.tick() => {
+                output.progress(&bar(passed, whole));
+                passed += STEP;
+            }
+        }
+    };
+    output.progress("");
+    answer
+}
+
+/// How far a recording is; after its time the node is packing it up.
+fn bar(passed: Duration, whole: Duration) -> String {
+    const WIDTH: u128 = 30;
+    if passed >= whole {
+        return format!("recorded {} s; the file is on its way", whole.as_secs());
+    }
+    let done = usize::try_from(passed.as_millis() * WIDTH / whole.as_millis().max(1));
+    let done = "#".repeat(done.unwrap_or_default());
+    format!(
+        "recording [{done:-<30}] {:.1} of {:.1} s",
+        passed.as_secs_f64(),
+        whole.as_secs_f64()
+    )
+}
+
+/// The messages of a file, or those that show a text.
+fn surfaces(args: &A2uiPushArgs) -> Result<String, Failure> {
+    let Some(file) = &args.jsonl else {
+        let text = args.text.as_deref().unwrap_or_default();
+        let row =
+            json!({ "id": "text", "component": { "Text": { "text": { "literalString": text } } } });
+        return Ok(format!(
+            "{}\n{}",
+            json!({ "surfaceUpdate": { "surfaceId": "main", "components": [row] } }),
+            json!({ "beginRendering": { "surfaceId": "main", "root": "text" } }),
+        ));
+    };
+    let read = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin().lock())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let text = read.map_err(|error| {
+        let problem = format!("cannot read {}: {error}", file.display());
+        Failure::failed(problem, Some("name another file with --jsonl".into()))
+    })?;
+    if let Err(wrong) = a2ui::read_lines(&text) {
+        let wrong: Vec<String> = wrong
+            .iter()
+            .map(|wrong| format!("{}: {}", file.display(), plain(&wrong.to_string())))
+            .collect();
+        return Err(Failure::failed(
+            wrong.join("\n"),
+            Some("each line is one A2UI v0.8 message".into()),
+        ));
+    }
+    Ok(text)
 }
 
 /// What a program wrote, as it wrote it; its failure is the command's.
@@ -366,4 +444,21 @@ fn millis(time: Duration) -> u64 {
 /// A key that no other request has.
 fn new_key() -> String {
     uuid::Uuid::new_v4().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_says_how_far_it_is() {
+        let at = |ms| bar(Duration::from_millis(ms), Duration::from_secs(10));
+        assert_eq!(
+            at(0),
+            format!("recording [{}] 0.0 of 10.0 s", "-".repeat(30))
+        );
+        let half = format!("{}{}", "#".repeat(15), "-".repeat(15));
+        assert_eq!(at(5_000), format!("recording [{half}] 5.0 of 10.0 s"));
+        assert_eq!(at(10_000), "recorded 10 s; the file is on its way");
+    }
 }

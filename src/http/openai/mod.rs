@@ -1,7 +1,6 @@
 //! The OpenAI-compatible endpoints: `/v1/chat/completions`, `/v1/responses` and `/v1/models`. Off
 //! unless `gateway.http.endpoints.*.enabled`; each request is a run like any other.
 
-mod auth;
 mod chat;
 mod prompt;
 mod responses;
@@ -15,7 +14,7 @@ use openclaw_actors::settings::HttpEndpoints;
 use openclaw_protocol::ErrorShape;
 use serde_json::{Value, json};
 
-use super::HttpState;
+use super::{HttpState, auth};
 
 /// Largest request, bytes.
 const MAX_BODY: usize = 20 << 20;

@@ -80,8 +80,6 @@ async fn attack_31_a_forwarded_request_is_never_local() {
 async fn attack_37_every_socket_passes_the_same_gate() {
     let daemon = Daemon::start(Plan::default().patient());
     for path in [
-        "/__openclaw__/canvas/ws",
-        "/__openclaw__/a2ui/",
         "/cdp",
         "/devtools/browser/1",
         "/hooks",

@@ -70,11 +70,6 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
         Waits("channels: chat has no pairing command"),
     ),
     (
-        27,
-        "a neighbour behind the same NAT reads the canvas",
-        Waits("the canvas host"),
-    ),
-    (
         32,
         "the HTTP twin of a method checks less",
         Test(

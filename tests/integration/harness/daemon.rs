@@ -8,6 +8,7 @@ use std::time::Duration;
 use openclaw::app::{self, Setup};
 use openclaw::http::webchat::PageSettings;
 use openclaw_actors::agent::model::{ApiKind, Endpoint, Takes};
+use openclaw_actors::canvas::CanvasSettings;
 use openclaw_actors::clock::{SharedClock, SystemClock, SystemEntropy};
 use openclaw_actors::gate::{AuthMode, GateSettings};
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) clock: SharedClock,
     /// This host's networks.
     pub(crate) network: Sources,
+    /// Whether the canvas has a port of its own.
+    pub(crate) canvas: bool,
 }
 
 impl Default for Plan {
@@ -67,6 +70,7 @@ impl Default for Plan {
                 interfaces: Arc::new(SystemInterfaces),
                 tailscale: FirstOf::default(),
             },
+            canvas: false,
         }
     }
 }
@@ -120,6 +124,8 @@ pub(crate) fn resolved(model: &Model, name: &str) -> ResolvedModel {
 pub(crate) struct Daemon {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// The canvas host's own port; 0 without one.
+    pub(crate) canvas_port: u16,
     home: Option<Arc<TempDir>>,
     stop: Option<oneshot::Sender<Duration>>,
     thread: Option<JoinHandle<()>>,
@@ -144,13 +150,20 @@ impl Daemon {
         let gateway_dir = home.path().join("gateway");
         std::fs::create_dir_all(&gateway_dir).expect("the gateway's folder");
         let listener = TcpListener::bind(plan.listen).expect("a free port");
+        let mut settings = plan.settings;
+        if settings.canvas.root == CanvasSettings::default().root {
+            settings.canvas.root = home.path().join("canvas");
+        }
         let setup = Setup {
-            settings: plan.settings,
+            settings,
             gate: plan.gate,
             config_path: home.path().join("openclaw.json").display().to_string(),
             state_dir: home.path().display().to_string(),
             media: gateway_dir.join("media"),
             listener,
+            canvas: plan
+                .canvas
+                .then(|| TcpListener::bind("127.0.0.1:0").expect("a free port")),
             reload: None,
             store: StoreConfig::file(gateway_dir.join("gateway.redb")),
             limits: plan.limits,
@@ -176,22 +189,28 @@ impl Daemon {
                     }
                 };
                 ready
-                    .send(Ok(running.address))
+                    .send(Ok((running.address, running.views.canvas.port())))
                     .expect("the test waits for the start");
                 let drain = stopped.await.unwrap_or(Duration::ZERO);
                 running.stop("test over", drain).await;
             });
         });
-        let address = started
+        let (address, canvas_port) = started
             .recv()
             .expect("the daemon's thread says how its start went")
             .expect("the daemon starts");
         Self {
             address,
+            canvas_port,
             home: Some(home),
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    /// Its state directory.
+    pub(crate) fn state(&self) -> &std::path::Path {
+        self.home.as_ref().expect("a daemon has its folder").path()
     }
 
     /// A socket that has its challenge and has said nothing.

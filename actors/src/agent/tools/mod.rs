@@ -6,6 +6,7 @@
 //! inventory is computed from the caller that began the run, never from what the model says.
 
 mod call;
+mod canvas;
 mod cron;
 mod edit;
 mod exec;
@@ -298,6 +299,7 @@ impl Toolbox {
             Arc::new(sessions_history::SessionsHistory),
             Arc::new(nodes::Nodes),
             Arc::new(message::SendMessage),
+            Arc::new(canvas::Canvas),
         ];
         Self {
             builtin: Arc::new(builtin),

@@ -91,8 +91,12 @@ impl Tool for Nodes {
                     Ok(ToolOutput::text(node.to_string()).with(node))
                 }
                 Action::Invoke => {
-                    let node = find(&all, asked.node.as_deref())?.clone();
-                    invoke(cx, asked, node).await
+                    let node = find(&all, asked.node.as_deref())?;
+                    let command = asked
+                        .command
+                        .ok_or_else(|| ToolError::new("`command` is missing"))?;
+                    let time = asked.timeout.map_or(DEFAULT, Duration::from_secs);
+                    ask(cx, node, &command, asked.params, time).await
                 }
             }
         })
@@ -111,12 +115,24 @@ fn shown(node: &NodeRow) -> Value {
 
 /// The node that is meant; without a name the only one that is connected.
 fn find<'a>(all: &'a [NodeRow], wanted: Option<&str>) -> Result<&'a NodeRow, ToolError> {
+    find_among(all, wanted, |_| true)
+}
+
+/// The same; without a name the only one that is connected and fits.
+pub(super) fn find_among<'a>(
+    all: &'a [NodeRow],
+    wanted: Option<&str>,
+    fits: impl Fn(&NodeRow) -> bool,
+) -> Result<&'a NodeRow, ToolError> {
     let name = |node: &NodeRow| {
         let name = node.display_name.as_deref().unwrap_or_default();
         name.trim().to_lowercase()
     };
     let found: Vec<&NodeRow> = match wanted.map(str::trim).filter(|wanted| !wanted.is_empty()) {
-        None => all.iter().filter(|node| node.connected).collect(),
+        None => all
+            .iter()
+            .filter(|node| node.connected && fits(node))
+            .collect(),
         Some(wanted) => all
             .iter()
             .filter(|node| node.node_id == wanted || name(node) == wanted.to_lowercase())
@@ -139,14 +155,14 @@ fn find<'a>(all: &'a [NodeRow], wanted: Option<&str>) -> Result<&'a NodeRow, Too
     }))
 }
 
-async fn invoke(
+/// Has a node carry out a command on behalf of whoever began the run.
+pub(super) async fn ask(
     cx: &ToolContext<'_>,
-    asked: Arguments,
-    node: NodeRow,
+    node: &NodeRow,
+    command: &str,
+    params: Option<Value>,
+    time: Duration,
 ) -> Result<ToolOutput, ToolError> {
-    let command = asked
-        .command
-        .ok_or_else(|| ToolError::new("`command` is missing"))?;
     let deps = &cx.deps.nodes;
     let by = By {
         scopes: cx.origin.scopes,
@@ -157,13 +173,10 @@ async fn invoke(
     };
     let (sender, mut pieces) = mpsc::channel(PIECES);
     let what = Invocation {
-        node: node.node_id,
-        command: command.clone(),
-        params: asked.params,
-        timeout: asked
-            .timeout
-            .map_or(DEFAULT, Duration::from_secs)
-            .min(LONGEST),
+        node: node.node_id.clone(),
+        command: command.to_owned(),
+        params,
+        timeout: time.min(LONGEST),
         key: deps.entropy.uuid().to_string(),
         progress: Some(sender),
     };

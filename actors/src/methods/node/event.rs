@@ -1,11 +1,14 @@
-//! `node.event`: a node follows a conversation, or tells what happened on it.
+//! `node.event`: a node follows a conversation, tells what happened on it, or has something to say to an agent.
+
+use std::sync::Arc;
 
 use actix::{Context, Handler};
 use openclaw_protocol::methods::node_side::{NodeEvent, NodeEventParams, NodeEventResult};
 use openclaw_protocol::{ErrorShape, Generation};
 use serde_json::Value;
 
-use crate::call::{Call, Listen};
+use super::agent_request::{self, Wish};
+use crate::call::{Call, Caller, Listen, Reply};
 use crate::node::Nodes;
 use crate::sessions::keys;
 
@@ -21,22 +24,17 @@ impl Handler<Call<NodeEvent>> for Nodes {
         let on = match params.event.as_str() {
             "chat.subscribe" => true,
             "chat.unsubscribe" => false,
+            "agent.request" | "voice.transcript" => {
+                return self.agent_request(params, caller, reply);
+            }
             _ => {
                 tracing::debug!(event = %params.event, "a node told something that nothing comes of");
                 return reply.ok(&result(caller.generation, params.event, false));
             }
         };
-        let node = caller.device_id.as_deref().unwrap_or_default();
-        let trust = self.deps.invoke.views.node_trust.load();
         // Conversations are not for what nobody said yes to.
-        if on
-            && trust
-                .get(node)
-                .is_none_or(|trust| trust.approved().is_none())
-        {
-            return reply.error(ErrorShape::invalid(
-                "an owner has to approve this node first: openclaw nodes pending shows it, openclaw nodes approve lets it in",
-            ));
+        if on && !self.is_approved(&caller) {
+            return reply.error(unapproved());
         }
         let Some(written) = session_key(&params) else {
             return reply.error(ErrorShape::invalid(
@@ -61,13 +59,54 @@ impl Handler<Call<NodeEvent>> for Nodes {
     }
 }
 
+impl Nodes {
+    fn is_approved(&self, caller: &Caller) -> bool {
+        let node = caller.device_id.as_deref().unwrap_or_default();
+        let trust = self.deps.invoke.views.node_trust.load();
+        let trust = trust.get(node);
+        trust.is_some_and(|trust| trust.approved().is_some())
+    }
+
+    /// Begins a run, and answers once it is accepted.
+    fn agent_request(&self, params: NodeEventParams, caller: Arc<Caller>, reply: Reply<NodeEvent>) {
+        if !self.is_approved(&caller) {
+            return reply.error(unapproved());
+        }
+        let wish = payload(&params)
+            .map_or_else(|| Err("must be JSON".into()), |payload| Wish::of(&payload));
+        let wish = match wish {
+            Ok(wish) => wish,
+            Err(problem) => {
+                let problem = format!("invalid node.event params: at /payload: {problem}");
+                return reply.error(ErrorShape::invalid(problem));
+            }
+        };
+        let gateway = self.deps.gateway.clone();
+        actix_rt::spawn(async move {
+            let generation = caller.generation;
+            match agent_request::serve(wish, caller, gateway).await {
+                Ok(()) => reply.ok(&result(generation, params.event, true)),
+                Err(error) => reply.error(error),
+            }
+        });
+    }
+}
+
+fn unapproved() -> ErrorShape {
+    ErrorShape::invalid(
+        "an owner has to approve this node first: openclaw nodes pending shows it, openclaw nodes approve lets it in",
+    )
+}
+
+fn payload(params: &NodeEventParams) -> Option<Value> {
+    match &params.payload_json.0 {
+        Some(text) => serde_json::from_str(text).ok(),
+        None => params.payload.clone(),
+    }
+}
+
 fn session_key(params: &NodeEventParams) -> Option<String> {
-    let written: Option<Value> = params
-        .payload_json
-        .0
-        .as_ref()
-        .and_then(|text| serde_json::from_str(text).ok());
-    let payload = written.as_ref().or(params.payload.as_ref())?;
+    let payload = payload(params)?;
     let key = payload.get("sessionKey")?.as_str()?.trim();
     (!key.is_empty()).then(|| key.to_owned())
 }

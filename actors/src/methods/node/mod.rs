@@ -1,5 +1,6 @@
 //! `node.*`.
 
+mod agent_request;
 mod describe;
 mod event;
 mod invoke;

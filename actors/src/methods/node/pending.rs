@@ -14,15 +14,8 @@ use openclaw_protocol::{ErrorShape, Method};
 use crate::call::{Call, Reply};
 use crate::methods::store_error;
 use crate::node::Nodes;
-use crate::node::pending::Queue;
-use crate::store::{Op, StoreError, Table, keys};
-
-/// The row of a node's queue.
-fn row(node: &str) -> Vec<u8> {
-    let mut key = keys::text("pending");
-    key.extend(keys::text(node));
-    key
-}
+use crate::node::pending::{Queue, row};
+use crate::store::{Op, StoreError, Table};
 
 /// What changes a queue: the answer, once it is committed.
 type Changing = AtomicResponse<Nodes, ()>;

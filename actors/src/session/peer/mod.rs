@@ -75,6 +75,8 @@ pub struct Peer {
     pub origin: Option<String>,
     /// The host that was asked for: the `Host` header, or what a trusted proxy says it was.
     pub host: Option<String>,
+    /// Whether the proxy says that its client asked over TLS.
+    pub https: bool,
 }
 
 impl Peer {
@@ -88,6 +90,7 @@ impl Peer {
             tailscale: None,
             origin: None,
             host: None,
+            https: false,
         }
     }
 
@@ -211,6 +214,7 @@ pub fn resolve(
         ..Peer::direct(from, local)
     };
     let trusted = gate.proxies.trusts(from);
+    let https = || inbound.one("x-forwarded-proto") == Some("https");
     let Some(header) = inbound.forwarding_header() else {
         // A command line beside a trusted proxy of the same host is no proxy's client.
         if from.is_loopback() && surroundings.asks_for_loopback() {
@@ -243,6 +247,7 @@ pub fn resolve(
             proxy: Some(from),
             proxy_user: user,
             host: host.or(peer.host),
+            https: https(),
             ..peer
         }));
     }
@@ -252,7 +257,10 @@ pub fn resolve(
     {
         return Ok(Seen::Ask(Question {
             subject: Subject::Address(client),
-            peer: direct(false),
+            peer: Peer {
+                https: https(),
+                ..direct(false)
+            },
             serve: Some(serve_user(inbound)),
         }));
     }

@@ -7704,6 +7704,10 @@ public struct HelloOk: Codable, Hashable, Sendable {
     public var type: String
     /// What was granted. v3 clients get it only with a device token.
     public var auth: GrantedAuth?
+    /// Where the canvas is (v3).
+    public var canvasHostUrl: String?
+    /// Addresses of pages by their surface, such as `canvas`; they hold a capability (v4).
+    public var pluginSurfaceUrls: [String: String]?
 
     public init(
         features: Features,
@@ -7712,7 +7716,9 @@ public struct HelloOk: Codable, Hashable, Sendable {
         server: ServerInfo,
         snapshot: Snapshot,
         type: String,
-        auth: GrantedAuth? = nil
+        auth: GrantedAuth? = nil,
+        canvasHostUrl: String? = nil,
+        pluginSurfaceUrls: [String: String]? = nil
     ) {
         self.features = features
         self.policy = policy
@@ -7721,6 +7727,8 @@ public struct HelloOk: Codable, Hashable, Sendable {
         self.snapshot = snapshot
         self.type = type
         self.auth = auth
+        self.canvasHostUrl = canvasHostUrl
+        self.pluginSurfaceUrls = pluginSurfaceUrls
     }
 }
 

@@ -13,7 +13,7 @@ use openclaw_protocol::connect::AuthClaim;
 use openclaw_protocol::{Scope, Scopes};
 use serde_json::json;
 
-use super::super::{HttpState, ws};
+use super::{HttpState, ws};
 
 /// Lets a request in, or says why not.
 pub(super) async fn enter(
