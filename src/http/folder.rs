@@ -65,6 +65,13 @@ async fn answer(request: HttpRequest, folder: web::Data<Folder>) -> HttpResponse
             "basePath": folder.base,
             "assistantName": "Assistant",
             "assistantAvatar": null,
+            // What the official UI would otherwise offer, or fetch from elsewhere, by itself.
+            "allowExternalEmbedUrls": false,
+            "automaticallyFetchFavicons": false,
+            "cliAgentsEnabled": false,
+            "communityInvite": false,
+            "embedSandbox": "strict",
+            "terminalEnabled": false,
         }));
     }
     let navigated = super::webchat::is_navigation(&request);
@@ -115,11 +122,11 @@ impl Folder {
         if !is_html(name) {
             return answer.body(file.bytes);
         }
-        let text = String::from_utf8_lossy(&file.bytes);
+        let text = below(&String::from_utf8_lossy(&file.bytes), &self.base);
         if let Ok(policy) = HeaderValue::from_str(&policy(&text)) {
             answer.insert_header((header::CONTENT_SECURITY_POLICY, policy));
         }
-        answer.body(below(&text, &self.base))
+        answer.body(text)
     }
 }
 
@@ -186,18 +193,25 @@ pub(super) fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// The page with its own place in it: our page's `<base>`, and the attribute that the official UI reads.
+/// The page with its own place in it: our page's `<base>`, or the files and the attribute of one that has none, such
+/// as the official UI. Without that, an address inside of it (`/chat/...`) would look for its files below itself.
 fn below(text: &str, base: &str) -> String {
+    let attribute = format!("<html data-openclaw-control-ui-base-path=\"{base}\" ");
+    if !text.contains("<base ") {
+        let rooted = text
+            .replace("src=\"./", &format!("src=\"{base}/"))
+            .replace("href=\"./", &format!("href=\"{base}/"));
+        return rooted.replacen("<html ", &attribute, 1);
+    }
     if base.is_empty() {
         return text.to_owned();
     }
     let moved = text.replacen("<base href=\"/\"", &format!("<base href=\"{base}/\""), 1);
-    let attribute = format!("<html data-openclaw-control-ui-base-path=\"{base}\" ");
     moved.replacen("<html ", &attribute, 1)
 }
 
 /// The content security policy of a foreign page: the owner chose its files, so what it holds inline is let through by
-/// its hash, and it may style itself and open sockets. Frames, plug-ins and scripts of other origins stay out.
+/// its hash, it may style itself, open sockets, and read what it holds itself (`data:`). Frames, plug-ins and scripts of other origins stay out.
 fn policy(page: &str) -> String {
     let hashes: Vec<String> = inline_scripts(page)
         .map(|script| {
@@ -208,7 +222,7 @@ fn policy(page: &str) -> String {
     let hashes = hashes.concat();
     format!(
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
-         media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; \
+         media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' ws: wss: data:; worker-src 'self' blob:; \
          manifest-src 'self'; object-src 'none'; base-uri 'self'; form-action 'none'; frame-src 'none'; frame-ancestors 'none'"
     )
 }
@@ -295,6 +309,18 @@ mod tests {
         )
         .await;
         assert!(facts.contains("\"basePath\":\"/claw\""), "{facts}");
+    }
+
+    #[actix_web::test]
+    async fn a_page_without_a_base_finds_its_files_from_every_address() {
+        let page = "<html lang=\"en\"><link href=\"./a.svg\"><script src=\"./assets/a.js\"></script></html>";
+        for (base, lang) in [("", "\"\""), ("/claw", "\"/claw\"")] {
+            let expected = format!(
+                "<html data-openclaw-control-ui-base-path={lang} lang=\"en\"><link href=\"{base}/a.svg\">\
+                 <script src=\"{base}/assets/a.js\"></script></html>"
+            );
+            assert_eq!(below(page, base), expected);
+        }
     }
 
     #[actix_web::test]

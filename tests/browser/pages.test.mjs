@@ -51,19 +51,27 @@ describe('the control pages', () => {
     assertFaultless(desk);
   });
 
-  it('are pleasant on a phone, in the dark, behind a drawer that the keyboard can use', async () => {
-    const tab = await openPage(browser, { ...PHONE, colorScheme: 'dark' });
+  it('are pleasant on a phone, in the dark, in both languages, behind a drawer that the keyboard can use', async () => {
+    const tab = await openPage(browser, { ...PHONE, colorScheme: 'dark', reducedMotion: 'reduce' });
     await tab.page.goto(`${daemon.origin}/claw/#token=${TOKEN}`);
     await tab.chat.connected();
     const menu = tab.page.locator('button.menu');
-    for (const name of ['overview', 'sessions', 'channels', 'devices', 'logs']) {
+    const names = await tab.page.locator('[data-testid^=nav-]').evaluateAll((links) => links.map((link) => link.dataset.testid.slice(4)));
+    for (const language of ['en', 'zh']) {
+      for (const name of names) {
+        await menu.click();
+        await tab.page.locator('.side[data-open]').waitFor();
+        await open(tab, name);
+        await tab.page.locator('.side:not([data-open])').waitFor({ state: 'attached' });
+        assert.ok(await tab.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} scrolls sideways`);
+        const overflowing = await tab.page.locator('[data-testid=page]').evaluate((page) => page.scrollWidth > page.clientWidth);
+        assert.equal(overflowing, false, `${name} is wider than a phone`);
+        await tab.chat.screenshot(`phone-dark-${language}-${name}`);
+        await assertAccessible(tab);
+      }
       await menu.click();
-      await tab.page.locator('.side[data-open]').waitFor();
-      await open(tab, name);
-      await tab.page.locator('.side:not([data-open])').waitFor({ state: 'attached' });
-      assert.ok(await tab.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} scrolls sideways`);
-      await tab.chat.screenshot(`phone-dark-${name}`);
-      await assertAccessible(tab);
+      await tab.page.getByTestId('language').click();
+      await tab.page.keyboard.press('Escape');
     }
     await menu.click();
     await tab.chat.screenshot('phone-dark-drawer');
@@ -73,6 +81,28 @@ describe('the control pages', () => {
     assert.equal(await menu.evaluate((button) => button === button.getRootNode().activeElement), true, 'the focus is back at the button');
     assertFaultless(tab);
     await tab.context.close();
+  });
+
+  it('show where the keyboard is, wherever it goes', async () => {
+    const { page } = desk;
+    for (const name of ['overview', 'cron', 'devices', 'config']) {
+      await open(desk, name);
+      const places = new Set();
+      for (let press = 0; press < 25; press += 1) {
+        await page.keyboard.press('Tab');
+        const seen = await page.evaluate(() => {
+          let element = document.activeElement;
+          while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+          const { outlineStyle, outlineWidth } = getComputedStyle(element);
+          const visible = (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1) || element === document.body;
+          return { name: `${element.tagName} ${element.dataset.testid ?? element.ariaLabel ?? element.textContent.trim().slice(0, 20)}`, visible };
+        });
+        assert.ok(seen.visible, `${name}: ${seen.name} has the focus, and nobody sees it`);
+        places.add(seen.name);
+      }
+      assert.ok(places.size > 8, `${name}: the keyboard reaches ${[...places].join(', ')}`);
+    }
+    assertFaultless(desk);
   });
 
   it('speak Chinese at a click, and still do after a reload', async () => {
@@ -170,6 +200,23 @@ describe('the control pages', () => {
     await page.getByTestId('confirm').click();
     await page.getByTestId('config-done').waitFor();
     assert.equal(await field.inputValue(), '7');
+  });
+
+  it('channels: a newcomer connects a bot by its token', async () => {
+    await open(desk, 'channels');
+    const { page } = desk;
+    await page.getByTestId('no-channels').waitFor();
+    await page.getByTestId('telegram-token').fill('nonsense');
+    await page.getByTestId('telegram-connect').click();
+    await page.getByText('This is no bot token').waitFor();
+    await desk.chat.screenshot('channels-newcomer');
+    await assertAccessible(desk);
+    await page.getByTestId('telegram-token').fill('123456789:AA-no-such-bot-but-as-long-as-one');
+    await page.getByTestId('telegram-connect').click();
+    // The daemon of this test starts no channel by itself.
+    await page.getByTestId('channel-telegram').getByText('Press Start to let messages in.').waitFor();
+    await page.getByTestId('telegram-token').waitFor({ state: 'detached' });
+    assertFaultless(desk);
   });
 
   it('set-up: a newcomer names a model, sees that it answers, and talks to it', async () => {

@@ -232,6 +232,7 @@ export class AppElement extends LitElement {
         ?unset=${online && /(^|\/)echo$/.test(view.model ?? '')}
         @older=${() => void this.#controller.loadOlder()}
         @reload=${() => this.#controller.reload()}
+        @trim=${() => this.#controller.trim()}
         @idea=${(event: CustomEvent<string>) => this.#send(event.detail, [])}
         @setup=${() => this.#go({ page: 'setup' })}
         @row-action=${(event: CustomEvent<RowAction>) => this.#rowAction(event.detail)}

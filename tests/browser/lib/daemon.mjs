@@ -34,13 +34,16 @@ export class Daemon {
   #child = null;
   #exited = null;
 
-  /** @param config written to openclaw.json; without it there is none, as on a first start */
-  static async create(config) {
+  /**
+   * @param config written to openclaw.json; without it there is none, as on a first start
+   * @param ui false: the configuration says itself which page is served
+   */
+  static async create(config, { ui = true } = {}) {
     const folder = await mkdtemp(path.join(tmpdir(), 'openclaw-browser-'));
     const daemon = new Daemon(folder, await freePort());
     if (config) {
       await mkdir(daemon.stateDir, { recursive: true });
-      const served = UI_ROOT === undefined ? config : { ...config, gateway: { ...config.gateway, controlUi: { ...config.gateway?.controlUi, root: UI_ROOT } } };
+      const served = UI_ROOT === undefined || !ui ? config : { ...config, gateway: { ...config.gateway, controlUi: { ...config.gateway?.controlUi, root: UI_ROOT } } };
       await writeFile(path.join(daemon.stateDir, 'openclaw.json'), JSON.stringify(served, null, 2), { mode: 0o600 });
     }
     return daemon;

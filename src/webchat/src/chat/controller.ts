@@ -19,6 +19,9 @@ const PAGE = 200;
 const LISTED = 100;
 /** What `chat.send` answers while the run is not over. */
 const UNDER_WAY = new Set(['started', 'accepted', 'queued', 'in_flight']);
+/** A page that is open for weeks keeps no more of a conversation than this, unless somebody reads the older part. */
+const KEPT_ROWS = 300;
+const KEPT_CHATS = 12;
 /** Several gaps or session changes within this time cause one refresh. */
 const SETTLE_MS = 200;
 
@@ -129,12 +132,26 @@ export class ChatController {
   /** Shows another session. */
   open(sessionKey: string): void {
     if (this.#same(sessionKey, this.#view.chat.sessionKey)) return;
-    this.#others.set(this.#view.chat.sessionKey, this.#view.chat);
+    this.#putAway(this.#view.chat);
     const known = this.#others.get(sessionKey);
     this.#others.delete(sessionKey);
     this.#update({ chat: known ?? initialState(sessionKey) });
     this.look();
     if (this.#online()) void this.#enter();
+  }
+
+  /** Remembers how a conversation was left, of the newest few; what was not delivered there goes out all the same. */
+  #putAway(chat: ChatState): void {
+    this.#others.set(chat.sessionKey, reduce(chat, { type: 'trim', keep: KEPT_ROWS }));
+    for (const [key, other] of this.#others) {
+      if (this.#others.size <= KEPT_CHATS) return;
+      if (unacknowledged(other).length === 0) this.#others.delete(key);
+    }
+  }
+
+  /** The person reads the newest messages: the oldest may go. */
+  trim(): void {
+    if (!this.#loadingOlder) this.#dispatch({ type: 'trim', keep: KEPT_ROWS });
   }
 
   /**

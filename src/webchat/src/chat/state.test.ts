@@ -253,3 +253,25 @@ describe('messages of other clients', () => {
     expect(state.rows.map((each) => each.messageId)).toEqual(['m1', 'm2']);
   });
 });
+
+describe('a conversation that is open for weeks', () => {
+  const many = Array.from({ length: 50 }, (_, index) => stored('assistant', `m${index}`, `id${index}`));
+
+  it('forgets all but the newest rows, and what the gateway does not have yet', () => {
+    const state = play([loaded(many), send('r1'), { type: 'trim', keep: 10 }]);
+    expect(view(state).slice(0, 2)).toEqual(['assistant:m42', 'assistant:m43']);
+    expect(state.rows).toHaveLength(10);
+    // Eight of them are stored: the next page may begin with what is shown, and must leave out nothing.
+    expect(state.olderOffset).toBe(8);
+    expect(view(play([send('r2'), loaded(many), { type: 'trim', keep: 1 }])).filter((text) => text.includes('r2'))).toEqual(['user:text of r2[sending]']);
+    expect(play([loaded(many), { type: 'trim', keep: 50 }]).olderOffset).toBeNull();
+  });
+
+  it('gets them back without doubling what is shown', () => {
+    const trimmed = play([loaded(many), send('r1'), acknowledged('r1'), final('r1', 'so'), { type: 'trim', keep: 10 }]);
+    const page = [...many.slice(30), stored('user', 'text of r1', 'q1', 'r1'), stored('assistant', 'so', 'a1', 'r1')];
+    const state = play([{ type: 'older', payload: { messages: page, hasMore: true, nextOffset: 22 } }], trimmed);
+    expect(view(state)).toEqual([...many.slice(30).map((_, index) => `assistant:m${30 + index}`), 'user:text of r1', 'assistant:so']);
+    expect(state.olderOffset).toBe(22);
+  });
+});

@@ -39,7 +39,9 @@ export type Action =
   | { type: 'stopping'; runId: string }
   | { type: 'chat'; payload: Json; now: number }
   | { type: 'agent'; payload: Json }
-  | { type: 'message'; payload: Json };
+  | { type: 'message'; payload: Json }
+  /** Forgets all but the newest rows; they are asked for again when somebody scrolls up to them. */
+  | { type: 'trim'; keep: number };
 
 const ENDED_KEPT = 64;
 
@@ -96,7 +98,18 @@ export function reduce(state: ChatState, action: Action): ChatState {
       return agentEvent(state, action.payload);
     case 'message':
       return storedElsewhere(state, action.payload);
+    case 'trim':
+      return trimmed(state, action.keep);
   }
+}
+
+function trimmed(state: ChatState, keep: number): ChatState {
+  if (state.rows.length <= keep) return state;
+  const from = state.rows.length - keep;
+  // What the gateway does not have yet is nowhere else.
+  const rows = state.rows.filter((row, index) => index >= from || row.delivery !== 'sent' || row.live !== null);
+  // Each row is at least one stored message, so the next older page begins too early rather than too late.
+  return { ...state, rows, olderOffset: rows.filter((row) => row.messageId !== null).length };
 }
 
 function change(state: ChatState, runId: string, edit: (row: Row) => Row): ChatState {
@@ -321,7 +334,11 @@ function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatStat
 
 function older(state: ChatState, payload: Json): ChatState {
   const known = new Set(state.rows.map((row) => row.messageId).filter((id) => id !== null));
-  const page = rowsOf(payload['messages'], state.rows.length).filter((row) => row.messageId === null || !known.has(row.messageId));
+  // A page may begin with what is shown already, also with what has not been given its stored id here yet.
+  const named = (row: Row) => `${row.role === 'user' ? 'asked' : 'answered'} ${row.runId}`;
+  const unnamed = new Set(state.rows.filter((row) => row.messageId === null && row.runId !== null).map(named));
+  const fresh = (row: Row) => (row.messageId === null || !known.has(row.messageId)) && !unnamed.has(named(row));
+  const page = rowsOf(payload['messages'], state.rows.length).filter(fresh);
   const keys = new Set(state.rows.map((row) => row.key));
   const rows = page.map((row) => (keys.has(row.key) ? { ...row, key: `${row.key}#older` } : row));
   return {

@@ -17,7 +17,13 @@ const OLDER_PX = 1_200;
 /** Pieces of the conversation that are further away than this are only spaces. */
 const NEAR_PX = 2_000;
 
-/** `<oc-thread>`: the scrolling conversation. Fires `older`, `reload` and `idea` (detail: the text). */
+/** More rows than this are too many while nobody looks at the older ones. */
+const MANY_ROWS = 600;
+
+/**
+ * `<oc-thread>`: the scrolling conversation. Fires `older`, `reload`, `idea` (detail: the text), and `trim` when there
+ * are many rows and the newest are in view.
+ */
 export class ThreadElement extends LitElement {
   static override properties = {
     chat: { attribute: false },
@@ -231,6 +237,7 @@ export class ThreadElement extends LitElement {
   }
 
   protected override updated(changed: PropertyValues<this>): void {
+    if (!this.away && this.chat.rows.length > MANY_ROWS) this.#fire('trim');
     if (!changed.has('chat')) return;
     this.#watch();
     const anchor = this.#anchor;

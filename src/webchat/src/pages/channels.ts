@@ -7,6 +7,7 @@ import { ask } from '../ui/dialog';
 import { linkByQr } from './channel-login';
 import { stateOf } from './channel-state';
 import { PageElement } from './page';
+import './telegram-form';
 
 /** How often it is asked how the accounts are. */
 const LOOK_MS = 3_000;
@@ -38,6 +39,11 @@ export class ChannelsPage extends PageElement {
 
     .bad {
       color: var(--danger);
+    }
+
+    .link {
+      text-decoration: underline;
+      text-underline-offset: 3px;
     }
 
     details {
@@ -85,13 +91,11 @@ export class ChannelsPage extends PageElement {
     if (!this.ready) return nothing;
     if (order.length === 0) {
       return html`<div class="empty" data-testid="no-channels">
-        <h3>${words.none}</h3>
-        <p>${words.noneText}</p>
-        <div class="actions" style="justify-content: center">
-          ${this.gateway.has('config.patch') ? html`<button class="button primary" @click=${() => this.go('config')}>${words.setUp}</button>` : nothing}
+          <h3>${words.none}</h3>
+          <p>${words.noneText}</p>
           <button class="button" @click=${() => this.go('chat')}>${words.chatHere}</button>
         </div>
-      </div>`;
+        ${this.#more(order)}`;
     }
     return html`<p class="intro">${words.intro}</p>
       ${this.requests.length === 0
@@ -102,7 +106,14 @@ export class ChannelsPage extends PageElement {
               ${this.requests.map((row) => this.#request(row))}
             </ul>
           </section>`}
-      ${order.map((id) => this.#channel(id))}`;
+      ${order.map((id) => this.#channel(id))} ${this.#more(order)}`;
+  }
+
+  /** What can be connected from here; everything else is in the settings. */
+  #more(order: readonly string[]) {
+    if (order.includes('telegram') || !this.gateway.has('config.patch') || !this.gateway.may('operator.admin')) return nothing;
+    return html`<oc-telegram-form .gateway=${this.gateway} @connected=${() => void this.reload()}></oc-telegram-form>
+      <p class="sub">${strings.channels.others} <button class="link" @click=${() => this.go('config')}>${strings.pages.config}</button></p>`;
   }
 
   #request(row: Json): TemplateResult {

@@ -87,6 +87,16 @@ export class OverviewPage extends PageElement {
       fill: var(--plot);
     }
 
+    @media (max-width: 40rem) {
+      .tiles {
+        grid-template-columns: repeat(2, minmax(0, 1fr));
+      }
+
+      .tile {
+        min-height: 6.6rem;
+      }
+    }
+
     .health {
       display: flex;
       align-items: center;

@@ -191,6 +191,25 @@ const pageStyles = css`
     display: none;
   }
 
+  /* Only who waits sees that there is something to wait for. */
+  .skeleton {
+    display: grid;
+    gap: 0.8rem;
+    animation: appear 0.2s 0.25s both;
+  }
+
+  .skeleton i {
+    height: 3.4rem;
+    border-radius: var(--radius);
+    background: var(--raised);
+  }
+
+  @keyframes appear {
+    from {
+      opacity: 0;
+    }
+  }
+
   .page a:not(.button) {
     color: inherit;
     text-underline-offset: 3px;
@@ -350,7 +369,7 @@ export abstract class PageElement extends LitElement {
             ${icons.alert}<span>${this.problem}</span>
             <button class="button" @click=${() => void this.reload()}>${strings.gate.retry}</button>
           </div>`}
-      ${this.content()}
+      ${this.ready ? this.content() : this.problem === null ? html`<div class="skeleton" role="status" aria-label=${strings.loadingPage}><i></i><i></i><i></i></div>` : nothing}
     </div>`;
   }
 }

@@ -79,6 +79,7 @@ export const english = {
     setup: 'Set up a model',
     ideas: ['What can you do?', 'Summarise today in three points', 'Help me plan my week'],
   },
+  loadingPage: 'Loading…',
   loading: 'Loading the conversation…',
   loadFailed: 'The conversation could not be loaded.',
   older: 'Show earlier messages',
@@ -294,9 +295,9 @@ export const english = {
   channels: {
     intro: 'Where people and groups reach your agent besides this page.',
     none: 'No channel is connected',
-    noneText: 'Channels bring messages from elsewhere (Telegram, WhatsApp and others) to your agent. This gateway has none set up. Until it has, talk to your agent here, with a phone that you pair, or with “openclaw agent”.',
+    noneText: 'Channels bring messages from elsewhere to your agent. Until there is one, talk to your agent here, with a phone that you pair, or with “openclaw agent”.',
     chatHere: 'Chat here',
-    setUp: 'Set one up',
+    others: 'Other channels are set up in:',
     states: { connected: 'connected', connecting: 'connecting', failing: 'not working', parked: 'waits for you', stopped: 'stopped', off: 'switched off', unset: 'not set up' },
     todo: {
       connected: 'Messages come in and answers go out.',
@@ -323,6 +324,14 @@ export const english = {
     heard: (when: string) => `last heard ${when}`,
     start: 'Start',
     stop: 'Stop',
+  },
+  telegram: {
+    title: 'Connect Telegram',
+    first: 'In Telegram, write /newbot to @BotFather. It asks for a name, and gives you a token.',
+    second: 'Paste the token here. It is kept in the gateway’s configuration.',
+    connect: 'Connect',
+    third: 'Write to your new bot. Your message waits on this page until you approve yourself.',
+    wrong: 'This is no bot token: it looks like 123456789:AA… and is longer.',
   },
   devices: {
     waiting: 'Waits for you',

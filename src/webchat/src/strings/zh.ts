@@ -79,6 +79,7 @@ export const chinese: Strings = {
     setup: '设置模型',
     ideas: ['你能做什么？', '用三点总结今天', '帮我安排这一周'],
   },
+  loadingPage: '加载中…',
   loading: '正在载入对话…',
   loadFailed: '无法载入对话。',
   older: '显示更早的消息',
@@ -291,9 +292,9 @@ export const chinese: Strings = {
   channels: {
     intro: '除了此页面，人们和群组还可以从这些地方联系你的智能体。',
     none: '没有接入渠道',
-    noneText: '渠道把别处的消息（Telegram、WhatsApp 等）带给你的智能体。此网关还没有设置渠道。在此之前，你可以在这里、用配对的手机，或用 “openclaw agent” 与智能体交谈。',
+    noneText: '渠道把别处的消息带给你的助手。在有渠道之前，可以在这里、用配对的手机，或用 “openclaw agent” 与助手对话。',
     chatHere: '在此聊天',
-    setUp: '设置一个',
+    others: '其他渠道在这里设置：',
     states: { connected: '已连接', connecting: '连接中', failing: '无法工作', parked: '等待你处理', stopped: '已停止', off: '已关闭', unset: '未设置' },
     todo: {
       connected: '消息可以进来，回答可以出去。',
@@ -320,6 +321,14 @@ export const chinese: Strings = {
     heard: (when) => `最近收到：${when}`,
     start: '启动',
     stop: '停止',
+  },
+  telegram: {
+    title: '连接 Telegram',
+    first: '在 Telegram 中给 @BotFather 发送 /newbot。它会询问名称，然后给你一个令牌。',
+    second: '把令牌粘贴到这里。它保存在网关的配置中。',
+    connect: '连接',
+    third: '给你的新机器人发消息。在你批准自己之前，消息会在此页等待。',
+    wrong: '这不是机器人令牌：它的样子是 123456789:AA…，而且更长。',
   },
   devices: {
     waiting: '等待你处理',

@@ -1,0 +1,135 @@
+// A page that is open for weeks: a history of ten thousand messages, and answers that never end.
+//
+// OPENCLAW_STREAM_MINUTES streams for that long (tests/deep/webchat-stream); without it some hundred turns stand for it.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { startModel } from '../conformance/lib/model.mjs';
+import { RawClient } from '../conformance/lib/raw.mjs';
+import { assertFaultless, launch, openPage } from './lib/browser.mjs';
+import { Daemon } from './lib/daemon.mjs';
+import { held, tasksDuring } from './lib/work.mjs';
+
+const TOKEN = 'a-token-that-is-long-enough-to-be-strong-0123456789';
+const MESSAGES = 10_000;
+const MINUTES = Number(process.env.OPENCLAW_STREAM_MINUTES ?? 0);
+/** Two times as many as the page keeps; then it forgets the older half. */
+const WARM_TURNS = 300;
+const TURNS = 300;
+const REPLY = `## A plan\n\n${Array.from({ length: 12 }, (_, index) => `${index + 1}. item **number ${index + 1}** of the plan`).join('\n')}\n\n\`\`\`js\nconst answer = plan.map((item) => item.name);\n\`\`\`\n\nThe end.`;
+/** One frame at 60 Hz, and what is a long task to a browser. */
+const FRAME_MS = 16.7;
+const LONG_MS = 50;
+
+describe('a page that is open for weeks', () => {
+  let browser;
+  let daemon;
+  let model;
+  let owner;
+
+  before(async () => {
+    browser = await launch();
+    model = await startModel(REPLY);
+    daemon = await (await Daemon.create({ ...model.config(), gateway: { mode: 'local', auth: { mode: 'token', token: TOKEN } } })).start();
+    owner = new RawClient(`ws://127.0.0.1:${daemon.port}/`);
+    await owner.connect({ token: TOKEN });
+  });
+  after(async () => {
+    await browser?.close();
+    await owner?.close();
+    await daemon?.end();
+    await model?.stop();
+  });
+
+  it(`scrolls through ${MESSAGES} messages without losing frames, its place or itself`, async () => {
+    const key = 'agent:main:long';
+    await owner.request('chat.send', { sessionKey: key, message: 'the first of all', idempotencyKey: 'long-1' });
+    await owner.request('agent.wait', { runId: 'long-1', timeoutMs: 30_000 });
+    for (let from = 0; from < MESSAGES; from += 100) {
+      await Promise.all(Array.from({ length: 100 }, (_, index) => owner.request('chat.inject', { sessionKey: key, message: `message number ${from + index}, with a few words in it` })));
+      owner.frames.length = 0;
+    }
+    const tab = await openPage(browser);
+    const { page, chat } = tab;
+    await page.goto(`${daemon.origin}/chat/${encodeURIComponent(key)}#token=${TOKEN}`);
+    await chat.connected();
+    await chat.answers.filter({ hasText: `message number ${MESSAGES - 1},` }).waitFor();
+
+    /** Scrolls by so many pixels a frame, until the beginning is in view or so many frames are over. */
+    const scroll = (step, frames) =>
+      page.evaluate(
+        async ([step, limit]) => {
+          const thread = document.querySelector('oc-app').shadowRoot.querySelector('oc-thread');
+          const scroller = thread.shadowRoot.querySelector('.scroll');
+          let frames = 0;
+          let most = 0;
+          // Pages of history come while somebody scrolls up without a pause.
+          while (frames < limit && (step > 0 || thread.chat.olderOffset !== null || scroller.scrollTop > 0)) {
+            scroller.scrollTop += step;
+            await new Promise(requestAnimationFrame);
+            frames += 1;
+            if (frames % 20 === 0) most = Math.max(most, thread.shadowRoot.querySelectorAll('oc-message').length);
+          }
+          return { frames, most, rows: thread.chat.rows.length, first: thread.chat.rows[0].parts[0].text };
+        },
+        [step, frames],
+      );
+    const seen = await scroll(-900, 20_000);
+    assert.equal(seen.first, 'the first of all');
+    assert.ok(seen.rows >= MESSAGES, `${seen.rows} rows were loaded`);
+    assert.ok(seen.most < 600, `${seen.most} messages are drawn`);
+
+    // All of it is there now. As fast as a hand can make it go, down again.
+    let down;
+    const tasks = await tasksDuring(browser, page, async () => (down = await scroll(240, 300)));
+    const work = tasks.reduce((sum, ms) => sum + ms, 0) / down.frames;
+    const dropped = tasks.filter((ms) => ms > FRAME_MS).length;
+    console.log(`long history: ${seen.rows} rows; ${work.toFixed(1)} ms of work for each of ${down.frames} frames, ${dropped} tasks longer than a frame, the longest ${tasks[0].toFixed(0)} ms; at most ${seen.most} messages drawn`);
+    assert.ok(work < FRAME_MS, `${work} ms of work for each frame`);
+    assert.ok(dropped < down.frames * 0.05, `${dropped} of ${down.frames} frames are dropped`);
+    assert.ok(tasks.filter((ms) => ms > LONG_MS).length <= 1, `long tasks: ${tasks.slice(0, 5)}`);
+    await chat.screenshot('long-history');
+
+    // Back at the end, the page forgets what nobody looks at.
+    await page.getByRole('button', { name: 'Jump to the latest message' }).click();
+    await page.waitForFunction(() => document.querySelector('oc-app').shadowRoot.querySelector('oc-thread').chat.rows.length <= 600);
+    await chat.answers.filter({ hasText: `message number ${MESSAGES - 1},` }).waitFor();
+    assertFaultless(tab);
+    await tab.context.close();
+  });
+
+  it(`holds no more after ${MINUTES > 0 ? `${MINUTES} minutes` : `${TURNS} turns`} of answers than before`, async () => {
+    const tab = await openPage(browser);
+    const { page, chat } = tab;
+    await page.goto(`${daemon.origin}/#token=${TOKEN}`);
+    await chat.connected();
+    let turns = 0;
+    const turn = async () => {
+      const runId = `turn-${(turns += 1)}`;
+      await owner.request('chat.send', { sessionKey: 'main', message: `question number ${turns}`, idempotencyKey: runId });
+      await owner.request('agent.wait', { runId, timeoutMs: 60_000 });
+      owner.frames.length = 0;
+    };
+    const settled = async () => {
+      await chat.questions.filter({ hasText: `question number ${turns}` }).waitFor();
+      await chat.answered();
+      return held(tab);
+    };
+    // Until its first trimming a page grows: that is its history, not its past.
+    while (turns < WARM_TURNS) await turn();
+    const before = await settled();
+    const until = Date.now() + MINUTES * 60_000;
+    while (turns < WARM_TURNS + TURNS || Date.now() < until) await turn();
+    // The same place between two trimmings as before.
+    while (turns % WARM_TURNS !== 0) await turn();
+    const now = await settled();
+    const rows = await page.evaluate(() => document.querySelector('oc-app').shadowRoot.querySelector('oc-thread').chat.rows.length);
+    const mb = (bytes) => (bytes / 1e6).toFixed(2);
+    console.log(`heap after ${WARM_TURNS} turns ${mb(before.heap)} MB, after ${turns} ${mb(now.heap)} MB; nodes ${before.nodes} and ${now.nodes}; ${rows} rows`);
+    assert.ok(now.heap - before.heap < 2e6, `the heap grew by ${mb(now.heap - before.heap)} MB`);
+    assert.ok(now.nodes < before.nodes * 1.3 + 500, `${before.nodes} nodes became ${now.nodes}`);
+    assert.ok(now.listeners < before.listeners * 1.3 + 100, `${before.listeners} listeners became ${now.listeners}`);
+    assert.ok(rows <= 600, `${rows} rows`);
+    assertFaultless(tab);
+    await tab.context.close();
+  });
+});
