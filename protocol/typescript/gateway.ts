@@ -2939,6 +2939,12 @@ export interface GrantedAuth {
   issuedAtMs?: number;
 }
 
+/** Whether a turn answered already. */
+export interface HasReplied {
+  /** Whether it did. */
+  value: boolean;
+}
+
 /** Anything; only `probe: boolean` is looked at. */
 export type HealthParams = Json;
 
@@ -3084,6 +3090,13 @@ export interface InFlightRun {
   startedAt?: number;
 }
 
+/** What began a turn. */
+export type InboundTurnKind =
+  /** Somebody asked. */
+  | "user_request"
+  /** Something happened. */
+  | "room_event";
+
 /** A device token of a further role. */
 export interface IssuedDeviceToken {
   /** The token. */
@@ -3208,6 +3221,59 @@ export interface Message {
   [key: string]: unknown;
 }
 
+/**
+ * Parameters of `message.action`; any other key is refused. What a client says of who asks is not
+ * believed: that is its connection's.
+ */
+export interface MessageActionParams {
+  /** What is done. (1 to 256 characters) */
+  action: string;
+  /** The channel. (1 to 256 characters) */
+  channel: string;
+  /** The same key is never carried out twice. (1 to 256 characters) */
+  idempotencyKey: string;
+  /** With what: `target`, `message`, `messageId`, `emoji`, ... */
+  params: { [key: string]: Json };
+  /** Account on the channel. (at most 256 characters) */
+  accountId?: string;
+  /** The agent that asks. (at most 256 characters) */
+  agentId?: string;
+  /** Who reads; ignored. */
+  conversationReadOrigin?: ReadOrigin;
+  /** What began the turn; ignored. */
+  inboundTurnKind?: InboundTurnKind;
+  /** The message that is answered. */
+  reply?: MessageReply;
+  /** Not believed. (at most 4096 characters) */
+  requesterAccountId?: string;
+  /** Not believed. (at most 4096 characters) */
+  requesterSenderId?: string;
+  /** Not believed. */
+  senderIsOwner?: boolean;
+  /** Its transcript; ignored. (at most 4096 characters) */
+  sessionId?: string;
+  /** Session whose transcript records what is sent. (at most 512 characters) */
+  sessionKey?: string;
+  /** Where the turn takes place; ignored. */
+  toolContext?: MessageToolContext;
+}
+
+/** Something was done with a message. */
+export interface MessageActionResult {
+  /** What was done. */
+  action: string;
+  /** The channel. */
+  channel: string;
+  /** Whether it was done; an error says it otherwise. */
+  ok: boolean;
+  /** The request's idempotency key. */
+  runId: string;
+  /** Chat on the channel. */
+  chatId?: string;
+  /** The message that it was done with, or that arose. */
+  messageId?: string;
+}
+
 /** How many messages there were. */
 export interface MessageCounts {
   /** Of models. */
@@ -3242,6 +3308,16 @@ export interface MessageMeta {
   [key: string]: unknown;
 }
 
+/** The message that is answered. */
+export interface MessageReply {
+  /** It. (1 to 4096 characters) */
+  replyToId: string;
+  /** Who says so. */
+  source: ReplySource;
+  /** For which messages of the turn, where the turn implies it. */
+  mode?: ReplyMode;
+}
+
 /** Who a message is from. */
 export type MessageRole =
   /** A person. */
@@ -3252,6 +3328,30 @@ export type MessageRole =
   | "toolResult"
   /** The gateway itself, e.g. a run that failed before it answered. */
   | "custom";
+
+/** Where a turn takes place. */
+export interface MessageToolContext {
+  /** Ignored. */
+  currentChannelId?: string;
+  /** Ignored. */
+  currentChannelProvider?: string;
+  /** Ignored. */
+  currentGraphChannelId?: string;
+  /** Ignored. */
+  currentMessageId?: Json;
+  /** Ignored. */
+  currentMessagingTarget?: string;
+  /** Ignored. */
+  currentThreadTs?: string;
+  /** Ignored. */
+  hasRepliedRef?: HasReplied;
+  /** Ignored. */
+  replyToMode?: ReplyToMode;
+  /** Ignored. */
+  sameChannelThreadRequired?: boolean;
+  /** Ignored. */
+  skipCrossContextDecoration?: boolean;
+}
 
 /** One model. */
 export interface ModelChoice {
@@ -4243,6 +4343,34 @@ export interface Policy {
   attachments?: AttachmentPolicy;
 }
 
+/** Parameters of `poll`; any other key is refused. */
+export interface PollParams {
+  /** The same key is never carried out twice. (1 to 256 characters) */
+  idempotencyKey: string;
+  /** What can be chosen. (2 to 12 items) */
+  options: string[];
+  /** The question. (1 to 4096 characters) */
+  question: string;
+  /** Recipient on the channel. (1 to 4096 characters) */
+  to: string;
+  /** Account on the channel. (at most 256 characters) */
+  accountId?: string;
+  /** The channel; needed when more than one could be meant. (at most 256 characters) */
+  channel?: string;
+  /** The same in hours. (1 to 1000000) */
+  durationHours?: number;
+  /** How long it is open, seconds. (1 to 604800) */
+  durationSeconds?: number;
+  /** Whether nobody sees who chose what. */
+  isAnonymous?: boolean;
+  /** Most options that one person can choose; one when left out. (1 to 12) */
+  maxSelections?: number;
+  /** Without notification. */
+  silent?: boolean;
+  /** Thread. (at most 4096 characters) */
+  threadId?: string;
+}
+
 /** One gateway, client or device that is, or recently was, present. */
 export interface PresenceEntry {
   /** Kind of device. */
@@ -4348,6 +4476,11 @@ export type QueueMode =
   /** Stop the run first. */
   | "interrupt";
 
+/** Who reads a conversation. */
+export type ReadOrigin =
+  /** A person, with a client. */
+  | "direct-operator";
+
 /** One of the latest sessions. */
 export interface RecentSession {
   /** Milliseconds since then. */
@@ -4357,6 +4490,31 @@ export interface RecentSession {
   /** Last change, milliseconds since the epoch. */
   updatedAt: number | null;
 }
+
+/** For which messages of a turn an answer is implied. */
+export type ReplyMode =
+  /** The first. */
+  | "first"
+  /** Every one. */
+  | "all";
+
+/** Who says which message is answered. */
+export type ReplySource =
+  /** Somebody chose it. */
+  | "explicit"
+  /** The turn implies it. */
+  | "implicit";
+
+/** Which messages of a turn answer one. */
+export type ReplyToMode =
+  /** None. */
+  | "off"
+  /** The first. */
+  | "first"
+  /** Every one. */
+  | "all"
+  /** Those that come together. */
+  | "batched";
 
 /** A request: the only frame that clients send. */
 export interface RequestFrame {
@@ -5973,6 +6131,8 @@ export interface Methods {
   "last-heartbeat": { params: EmptyParams; result: HeartbeatEvent | null; access: "operator.read"; effect: false };
   /** The end of the log, or what came after a cursor. */
   "logs.tail": { params: LogsTailParams; result: LogsTailResult; access: "operator.read"; effect: false };
+  /** Does something with messages of a channel: send, react, edit, delete, pin, unpin, poll. */
+  "message.action": { params: MessageActionParams; result: MessageActionResult; access: "operator.write"; effect: true };
   /** The models that can be chosen. */
   "models.list": { params: ModelsListParams; result: ModelsListResult; access: "operator.read"; effect: false };
   /** Asks one of a provider's models for a word, and says what is wrong when none comes. */
@@ -6015,6 +6175,8 @@ export interface Methods {
   "node.runnerInventory.update": { params: NodeRunnerInventoryUpdateParams; result: NodeRunnerInventoryUpdateResult; access: "node"; effect: true };
   /** The skills that a node offers to agents; none is used. */
   "node.skills.update": { params: NodeSkillsUpdateParams; result: NodeSkillsUpdateResult; access: "node"; effect: true };
+  /** Asks people to choose. */
+  "poll": { params: PollParams; result: SendResult; access: "operator.write"; effect: true };
   /** Sends a message. */
   "send": { params: SendParams; result: SendResult; access: "operator.write"; effect: true };
   /** Stops runs of a session, or one run. */

@@ -30,7 +30,7 @@ use openclaw_actors::clock::{SharedClock, SharedEntropy};
 use openclaw_actors::config::state::{Current, Fingerprint};
 use openclaw_actors::config::{CannotChange, ConfigActor, ConfigDeps, ConfigSource, Reload};
 use openclaw_actors::cron::{Scheduler, SchedulerDeps};
-use openclaw_actors::dedupe::{Dedupe, DedupeDeps};
+use openclaw_actors::dedupe::{Dedupe, DedupeDeps, Platforms};
 use openclaw_actors::event::{Audience, EventOut, Plain};
 use openclaw_actors::gate::GateSettings;
 use openclaw_actors::gateway::router::{self, Owners};
@@ -373,6 +373,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 gateway: gateway.clone(),
                 runner: runner.clone().recipient(),
                 dedupe: dedupe.clone().recipient(),
+                media: media.clone(),
                 world: World { http },
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
@@ -388,7 +389,11 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         },
     );
     // The one and only time.
-    let _ = platforms.set(channels.clone().recipient());
+    let _ = platforms.set(Platforms {
+        send: channels.clone().recipient(),
+        poll: channels.clone().recipient(),
+        action: channels.clone().recipient(),
+    });
     let network_deps = NetworkDeps::new(setup.network, views.clone(), Arc::clone(&clock));
     let network = NetworkPort::new(
         supervise::<Network>(&threads.work, policy, &watch, network_deps.clone()),

@@ -57,7 +57,7 @@ describe("Telegram, as crabline serves it", () => {
       channels: true,
       config: {
         ...model.config(),
-        channels: { telegram: { botToken, apiRoot: endpoints.apiRoot, allowFrom: [1001], groups: { "*": {} } } },
+        channels: { telegram: { botToken, apiRoot: endpoints.apiRoot, allowFrom: [1001], groups: { "*": {} }, streaming: "off" } },
       },
     });
   });

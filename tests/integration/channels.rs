@@ -19,10 +19,7 @@ use crate::harness::telegram::{BotApi, Fault};
 pub(crate) const ANN: i64 = 7;
 
 pub(crate) fn account(api: &BotApi, policy: Policy) -> AccountSettings {
-    let setup = TelegramSetup {
-        token: "42:secret-token".to_owned().into(),
-        api_root: api.root.clone(),
-    };
+    let setup = TelegramSetup::new("42:secret-token".to_owned().into(), &api.root);
     AccountSettings {
         name: None,
         enabled: true,

@@ -1,7 +1,7 @@
 //! Where the end of a run goes beside its transcript and those who listen.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::clock::Millis;
 use crate::store::{Op, StoreError};
@@ -26,6 +26,11 @@ pub enum Said<'a> {
 pub trait Delivery: Send + Sync {
     /// Names the place: of several messages from one place that share a run, one is answered.
     fn place(&self) -> String;
+
+    /// Its run begins; what it says grows there.
+    fn begun(&self, text: &Arc<Mutex<String>>) {
+        let _ = text;
+    }
 
     /// What is committed together with the end of the run; nothing is said where `said` is `None`.
     /// Asked again with the same words where a commit is tried again.

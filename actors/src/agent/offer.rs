@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
 use openclaw_protocol::methods::agent::Agent;
-use openclaw_protocol::methods::message::{Message, MessageRole};
+use openclaw_protocol::methods::message::{ContentPart, Message, MessageRole};
 use openclaw_protocol::{ErrorShape, Scope, Scopes};
 use tokio::sync::oneshot;
 
@@ -13,6 +13,7 @@ use super::tools::Origin;
 use super::{AgentRunner, Asked, Incoming, Resumed, RunnerDeps, prompt};
 use crate::call::Reply;
 use crate::dedupe::KeyGuard;
+use crate::methods::chat::spoken;
 use crate::sessions::ask::Find;
 use crate::sessions::keys::SessionKey;
 use crate::sessions::{Appended, history};
@@ -37,6 +38,8 @@ pub struct Offer {
     pub session: SessionKey,
     /// What was written.
     pub text: String,
+    /// What came with it.
+    pub files: Vec<ContentPart>,
     /// Who wrote it; decides which tools its run may use.
     pub origin: Origin,
     /// What they may do by command.
@@ -81,6 +84,7 @@ impl Handler<Offer> for AgentRunner {
             run_id,
             session,
             text,
+            files,
             origin,
             commands,
             extra_system,
@@ -88,7 +92,8 @@ impl Handler<Offer> for AgentRunner {
             resumes,
             told,
         } = msg;
-        let mut row = Message::text(MessageRole::User, text, self.deps.clock.now().wire());
+        let mut row = spoken(text, self.deps.clock.now().wire());
+        row.add(files);
         row.idempotency_key = Some(run_id.to_string());
         row.meta.get_or_insert_default().run_id = Some(run_id.to_string());
         let key = Arc::clone(&session.canonical);

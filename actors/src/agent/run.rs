@@ -252,6 +252,9 @@ async fn drive(turn: Turn, deps: RunnerDeps) -> Ended {
         .timeout
         .unwrap_or_else(|| deps.views.settings.load().run_timeout);
     let mut stop = turn.stop.clone();
+    if let Some(place) = turn.places().last() {
+        place.begun(&turn.text);
+    }
     let work = AssertUnwindSafe(generate(&turn, &deps, &emitter, limit)).catch_unwind();
     let outcome = tokio::select! {
         biased;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
 use super::AccountRef;
+use super::drafts::Drafts;
 use super::inbox::Backlog;
 use super::outbox::{Entry, Queue, Undelivered};
 use super::state::{Machine, Phase};
@@ -77,6 +78,14 @@ pub struct Account {
     pub inbox_wake: Notify,
     /// Something is to be sent, or the last one is done.
     pub outbox_wake: Notify,
+    /// What is being written.
+    pub(crate) drafts: Kept<Drafts>,
+    /// Held while a draft changes, so that no older state of it comes behind the answer.
+    pub(crate) drafts_turn: tokio::sync::Mutex<()>,
+    /// Something begins to be written.
+    pub(crate) drafts_wake: Notify,
+    /// A message is being answered.
+    pub busy: Notify,
     /// There is room in the inbox.
     pub room: Notify,
     /// How it is.
@@ -97,6 +106,10 @@ impl Account {
             phase: watch::Sender::default(),
             inbox_wake: Notify::new(),
             outbox_wake: Notify::new(),
+            drafts: Kept::default(),
+            drafts_turn: tokio::sync::Mutex::default(),
+            drafts_wake: Notify::new(),
+            busy: Notify::new(),
             room: Notify::new(),
             status: Published::new(AccountStatus::default()),
             noted: Kept::default(),

@@ -62,7 +62,12 @@ impl Answer {
         if let Some(rows) = &*prepared {
             return rows.clone();
         }
-        let rows = rows(&self.account, &self.item.message, self.split, text, now);
+        let mut rows = rows(&self.account, &self.item.message, self.split, text, now);
+        let chat = &self.item.message.chat;
+        let draft = self.account.drafts.with(|drafts| drafts.end(chat));
+        if let Some((_, first)) = rows.first_mut() {
+            first.edits = draft;
+        }
         *prepared = Some(rows.clone());
         rows
     }
@@ -91,6 +96,7 @@ pub(crate) fn rows(
                 // The first part says whom it answers, where several talk.
                 reply_to: message.message_id.clone().filter(|_| quote && part == 0),
                 silent: false,
+                edits: None,
                 at: now.get(),
                 by: format!("answer to {}", message.sender.id),
                 state: SendState::Queued,
@@ -105,6 +111,17 @@ impl Delivery for Answer {
     fn place(&self) -> String {
         let Target { chat, thread } = &self.item.message.chat;
         format!("{}\0{chat}\0{thread:?}", self.account.who)
+    }
+
+    fn begun(&self, text: &Arc<Mutex<String>>) {
+        let message = &self.item.message;
+        let quote = message.kind == ChatKind::Group;
+        let reply_to = message.message_id.clone().filter(|_| quote);
+        let (to, text) = (message.chat.clone(), Arc::clone(text));
+        self.account
+            .drafts
+            .with(|drafts| drafts.begin(to, reply_to, text));
+        self.account.drafts_wake.notify_one();
     }
 
     fn ops(&self, said: Option<Said<'_>>, now: Millis) -> Result<Vec<Op>, StoreError> {

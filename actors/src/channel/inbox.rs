@@ -247,6 +247,14 @@ impl Backlog {
         Next::Offer(item.clone())
     }
 
+    /// Chats where something is being answered, at most so many.
+    pub fn under_way(&self, most: usize) -> Vec<Target> {
+        let accepted = |item: &&Item| item.step == Step::Accepted;
+        let chats = self.items.values().filter(accepted);
+        let chats: BTreeSet<Target> = chats.map(|item| item.message.chat.clone()).collect();
+        chats.into_iter().take(most).collect()
+    }
+
     /// Its run is on its way.
     pub fn accepted(&mut self, seq: u64) {
         if let Some(item) = self.items.get_mut(&seq) {
@@ -343,6 +351,7 @@ mod tests {
             panic!("the second of `a` waits behind the first")
         };
         assert_eq!(wake, Some(Duration::from_secs(5)));
+        assert_eq!(backlog.under_way(8).len(), 1, "`b` is being answered");
         assert_eq!(offered(&mut backlog, 5), Some(1));
         backlog.accepted(1);
         assert_eq!(offered(&mut backlog, 5), Some(2));

@@ -30,6 +30,7 @@
 
 pub mod account;
 pub(crate) mod delivery;
+pub(crate) mod drafts;
 pub mod inbox;
 pub mod irc;
 pub(crate) mod markup;
@@ -151,7 +152,17 @@ pub trait ChannelSetup: fmt::Debug + Send + Sync {
     /// What keeps this process from having one at all.
     fn open(&self, world: &World) -> Result<Rc<dyn Transport>, ChannelError>;
 
-    /// Reads a recipient as a person writes it.
+    /// What else than sending it can do with messages: names of [`Act`]s.
+    fn actions(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether answers are shown while they are written, by editing a message.
+    fn drafts(&self) -> bool {
+        false
+    }
+
+    /// Reads a recipient as a person writes it, or as a [`Target`] is shown.
     ///
     /// # Errors
     ///
@@ -166,6 +177,26 @@ pub trait Transport {
 
     /// Sends one piece; gives back the platform's id of it.
     fn send<'a>(&'a self, piece: &'a Piece) -> Later<'a, Result<String, SendFailure>>;
+
+    /// Does something else than sending; gives back the id of a message that arose.
+    fn act<'a>(
+        &'a self,
+        to: &'a Target,
+        act: &'a Act,
+    ) -> Later<'a, Result<Option<String>, SendFailure>> {
+        let _ = (to, act);
+        Box::pin(async {
+            Err(SendFailure::Refused(
+                "this channel cannot do that".to_owned(),
+            ))
+        })
+    }
+
+    /// Reads a file that came with a message; no more than so many bytes of it.
+    fn fetch<'a>(&'a self, file: &'a Attached, most: u64) -> Later<'a, Result<Vec<u8>, String>> {
+        let _ = (file, most);
+        Box::pin(async { Err("this channel hands on no files".to_owned()) })
+    }
 
     /// Shows that an answer is being written. Nobody waits for it, and it may fail.
     fn typing(&self, to: &Target) {
@@ -237,6 +268,72 @@ pub struct Piece {
     pub reply_to: Option<String>,
     /// Without a sound.
     pub silent: bool,
+    /// A message of ours that becomes this one; only where drafts are shown.
+    pub edits: Option<String>,
+}
+
+/// What else than sending is done with messages of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// An emoji at a message, or none any more.
+    React {
+        /// The message.
+        message: String,
+        /// The emoji.
+        emoji: Option<String>,
+    },
+    /// One of ours says something else.
+    Edit {
+        /// The message.
+        message: String,
+        /// Markdown.
+        text: String,
+    },
+    /// A message goes.
+    Delete {
+        /// The message.
+        message: String,
+    },
+    /// A message stays in view, or does no longer.
+    Pin {
+        /// The message.
+        message: String,
+        /// Which of these.
+        pinned: bool,
+    },
+    /// People are asked to choose.
+    Poll(Poll),
+}
+
+impl Act {
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::React { .. } => "react",
+            Self::Edit { .. } => "edit",
+            Self::Delete { .. } => "delete",
+            Self::Pin { pinned: true, .. } => "pin",
+            Self::Pin { pinned: false, .. } => "unpin",
+            Self::Poll(_) => "poll",
+        }
+    }
+}
+
+/// A question with options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// The question.
+    pub question: String,
+    /// What can be chosen.
+    pub options: Vec<String>,
+    /// Most that one person can choose.
+    pub most: u32,
+    /// How long it is open.
+    pub seconds: Option<u64>,
+    /// Whether nobody sees who chose what.
+    pub anonymous: bool,
+    /// Without a sound.
+    pub silent: bool,
 }
 
 /// What kind of conversation a message is part of.
@@ -273,6 +370,35 @@ impl Sender {
     }
 }
 
+/// A file that came with a message. Its bytes stay on the platform until the message is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attached {
+    /// What [`Transport::fetch`] finds it by.
+    pub id: String,
+    /// What it is, in words: photo, voice message.
+    pub what: String,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its MIME type, as the platform says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime: Option<String>,
+    /// Its size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
+
+/// A message that is answered by another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quote {
+    /// Who wrote it.
+    pub by: String,
+    /// The beginning of it.
+    pub text: String,
+}
+
 /// A message from a platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -293,6 +419,12 @@ pub struct Inbound {
     pub sender: Sender,
     /// The text.
     pub text: String,
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
+    /// What came with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Attached>,
     /// Whether we are named in it, or it answers one of ours.
     #[serde(default)]
     pub mentioned: bool,

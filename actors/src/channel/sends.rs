@@ -192,6 +192,7 @@ impl Order {
                     text: text.clone(),
                     reply_to: self.reply_to.clone().filter(|_| part == 0),
                     silent: self.silent,
+                    edits: None,
                     at: now.get(),
                     by: by.to_owned(),
                     state: SendState::Queued,
@@ -323,10 +324,8 @@ mod tests {
 
     fn settings(channels: &[&str]) -> ChannelsSettings {
         let account = |channel: &&str| {
-            let setup = TelegramSetup {
-                token: SecretString::from("42:x".to_owned()),
-                api_root: "http://localhost".into(),
-            };
+            let setup =
+                TelegramSetup::new(SecretString::from("42:x".to_owned()), "http://localhost");
             let account = AccountSettings {
                 name: None,
                 enabled: true,

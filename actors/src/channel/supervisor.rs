@@ -67,6 +67,11 @@ impl Accounts {
     pub fn get(&self, who: &AccountRef) -> Option<Arc<Account>> {
         self.known.get(who).map(|known| Arc::clone(&known.account))
     }
+
+    /// Its provider, while it has one.
+    pub(crate) fn provider(&self, who: &AccountRef) -> Option<ProviderAddr> {
+        self.known.get(who).and_then(|known| known.provider.clone())
+    }
 }
 
 /// The owner of accounts.

@@ -4,7 +4,7 @@ use openclaw_protocol::Method;
 use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::ChatSend;
-use openclaw_protocol::methods::messaging::Send;
+use openclaw_protocol::methods::messaging::{MessageAction, Poll, Send};
 use openclaw_protocol::methods::node_invoke::NodeInvoke;
 use openclaw_protocol::methods::session_starts::SessionsCreate;
 use openclaw_protocol::methods::tools::ToolsInvoke;
@@ -61,6 +61,26 @@ impl Keyed for Agent {
 }
 
 impl Keyed for Send {
+    fn key(params: &Self::Params) -> &str {
+        &params.idempotency_key
+    }
+
+    fn while_in_flight(_: &Self::Params) -> WhileInFlight {
+        WhileInFlight::Wait
+    }
+}
+
+impl Keyed for Poll {
+    fn key(params: &Self::Params) -> &str {
+        &params.idempotency_key
+    }
+
+    fn while_in_flight(_: &Self::Params) -> WhileInFlight {
+        WhileInFlight::Wait
+    }
+}
+
+impl Keyed for MessageAction {
     fn key(params: &Self::Params) -> &str {
         &params.idempotency_key
     }

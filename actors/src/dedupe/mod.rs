@@ -14,7 +14,7 @@ use actix::{Actor, Context, Handler, Message, Recipient};
 use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::{ChatSend, ChatSendParams};
-use openclaw_protocol::methods::messaging::Send;
+use openclaw_protocol::methods::messaging::{MessageAction, Poll, Send};
 use openclaw_protocol::methods::node_invoke::NodeInvoke;
 use openclaw_protocol::methods::session_starts::{
     SessionsCreate, SessionsSend, SessionsSendParams,
@@ -61,14 +61,24 @@ pub struct DedupeDeps {
     pub agent: Recipient<Admitted<Agent>>,
     /// Owner of `send` to conversations.
     pub send: Recipient<Admitted<Send>>,
-    /// Owner of `send` to channels; set once at the start, since channels claim keys here.
-    pub platforms: Arc<OnceLock<Recipient<Admitted<Send>>>>,
+    /// Owner of what goes to channels; set once at the start, since channels claim keys here.
+    pub platforms: Arc<OnceLock<Platforms>>,
     /// Owner of `tools.invoke`.
     pub invoke: Recipient<Admitted<ToolsInvoke>>,
     /// The same, for calls without a key: each of them is run.
     pub invoke_unkeyed: Recipient<Call<ToolsInvoke>>,
     /// Owner of `node.invoke`.
     pub node_invoke: Recipient<Admitted<NodeInvoke>>,
+}
+
+/// The owner of what goes to channels.
+pub struct Platforms {
+    /// Of `send` to channels.
+    pub send: Recipient<Admitted<Send>>,
+    /// Of `poll`.
+    pub poll: Recipient<Admitted<Poll>>,
+    /// Of `message.action`.
+    pub action: Recipient<Admitted<MessageAction>>,
 }
 
 /// Callers that wait for the result of a request under way.
@@ -556,9 +566,28 @@ impl Handler<Call<Send>> for Dedupe {
     fn handle(&mut self, call: Call<Send>, ctx: &mut Self::Context) {
         let stays = messaging::stays(&call.params, &self.deps.settings.load());
         let owner = match self.deps.platforms.get() {
-            Some(platforms) if !stays => platforms.clone(),
+            Some(platforms) if !stays => platforms.send.clone(),
             _ => self.deps.send.clone(),
         };
         self.admit(call, actix::AsyncContext::address(ctx).recipient(), &owner);
     }
 }
+
+macro_rules! platform_gate {
+    ($method:ty, $owner:ident) => {
+        impl Handler<Call<$method>> for Dedupe {
+            type Result = ();
+
+            fn handle(&mut self, call: Call<$method>, ctx: &mut Self::Context) {
+                let Some(platforms) = self.deps.platforms.get() else {
+                    return busy(call);
+                };
+                let owner = platforms.$owner.clone();
+                self.admit(call, actix::AsyncContext::address(ctx).recipient(), &owner);
+            }
+        }
+    };
+}
+
+platform_gate!(Poll, poll);
+platform_gate!(MessageAction, action);

@@ -20,7 +20,7 @@ use crate::channel::supervisor::{Channels, ChannelsDeps};
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::config::{CannotChange, ConfigActor, ConfigDeps};
 use crate::cron::{Scheduler, SchedulerDeps};
-use crate::dedupe::{self, Dedupe, DedupeDeps};
+use crate::dedupe::{self, Dedupe, DedupeDeps, Platforms};
 use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::router::{self, Owners};
 use crate::gateway::state::GatewayState;
@@ -289,7 +289,7 @@ fn owners(
                 web: Arc::new(LazyLock::new(|| Err("a test reads no web".into()))),
             })
             .with(super::tools::fakes()),
-            media,
+            media: media.clone(),
             clock: Arc::clone(clock),
             entropy: Arc::clone(&entropy),
         },
@@ -359,6 +359,7 @@ fn owners(
             gateway: gateway.clone(),
             runner: runner.clone().recipient(),
             dedupe: dedupe.clone().recipient(),
+            media: media.clone(),
             world: crate::channel::World {
                 http: Arc::new(LazyLock::new(|| Err("no network in this test".into()))),
             },
@@ -371,7 +372,11 @@ fn owners(
         place: Arc::new(LazyLock::new(Box::new(|| Ok(Place::here())))),
     };
     let channels = supervise::<Channels>(&threads.work, policy, watch, channels);
-    let _ = platforms.set(channels.clone().recipient());
+    let _ = platforms.set(Platforms {
+        send: channels.clone().recipient(),
+        poll: channels.clone().recipient(),
+        action: channels.clone().recipient(),
+    });
     let pairing = PairingDeps::new(
         store.clone(),
         gateway.clone(),

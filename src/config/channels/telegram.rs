@@ -46,6 +46,55 @@ pub struct Account {
     /// Where the Bot API is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_root: Option<String>,
+    /// How answers are shown while they are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<Streaming>,
+}
+
+/// `channels.telegram.streaming`, as people write it now and wrote it before.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Streaming {
+    /// In short.
+    Mode(StreamingMode),
+    /// Whether at all.
+    On(bool),
+    /// With more settings.
+    Full(StreamingSettings),
+}
+
+/// `channels.telegram.streaming` with more settings.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct StreamingSettings {
+    /// `off` shows nothing before the answer is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<StreamingMode>,
+}
+
+impl Streaming {
+    fn is_off(&self) -> bool {
+        let mode = match self {
+            Self::Mode(mode) => Some(*mode),
+            Self::On(on) => return !on,
+            Self::Full(settings) => settings.mode,
+        };
+        mode == Some(StreamingMode::Off)
+    }
+}
+
+/// How answers are shown while they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamingMode {
+    /// Not at all.
+    Off,
+    /// In a message that is edited while they grow.
+    Partial,
+    /// The same.
+    Block,
+    /// The same.
+    Progress,
 }
 
 impl Telegram {
@@ -98,9 +147,10 @@ impl Telegram {
                 None,
             ),
             Ok(Some((token, source))) => {
+                let streaming = own.streaming.as_ref().or(self.own.streaming.as_ref());
                 let setup = TelegramSetup {
-                    token,
-                    api_root: root.to_owned(),
+                    drafts: !streaming.is_some_and(Streaming::is_off),
+                    ..TelegramSetup::new(token, root)
                 };
                 (Ok(Arc::new(setup) as Arc<dyn ChannelSetup>), Some(source))
             }

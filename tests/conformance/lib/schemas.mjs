@@ -111,6 +111,8 @@ export const PARAMS_WITHOUT_SCHEMA = new Set([
 
 /** Methods whose result has no schema in the package. */
 export const RESULTS_WITHOUT_SCHEMA = new Set([
+  "poll",
+  "message.action",
   "channels.outbox.list",
   "channels.outbox.resend",
   "channels.outbox.discard",

@@ -3,6 +3,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod child;
+pub(crate) mod crabline;
 pub(crate) mod daemon;
 pub(crate) mod device;
 pub(crate) mod frames;
@@ -10,6 +11,7 @@ pub(crate) mod hosts;
 pub(crate) mod http;
 pub(crate) mod model;
 pub(crate) mod ngircd;
+pub(crate) mod proxy;
 pub(crate) mod socket;
 pub(crate) mod telegram;
 pub(crate) mod trust;
@@ -28,3 +30,6 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// The shared token of every gateway in these tests.
 pub(crate) const TOKEN: &str = "integration-token-0123456789abcdef";
+
+/// What begins like a picture.
+pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n the rest of a picture";

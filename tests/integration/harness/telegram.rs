@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     Cut,
     /// It takes effect, and no answer comes while the connection lives.
     Hang,
+    /// This one does not.
+    Pass,
 }
 
 #[derive(Default)]
@@ -32,6 +34,10 @@ struct State {
     most_polling: usize,
     faults: BTreeMap<String, VecDeque<Fault>>,
     always: BTreeMap<String, Fault>,
+    bodies: Vec<(String, Value)>,
+    requests: usize,
+    held: usize,
+    given: i64,
 }
 
 /// The platform.
@@ -73,11 +79,20 @@ impl BotApi {
 
     /// Somebody writes in `chat`.
     pub(crate) fn write_in(&self, chat: &Value, from: i64, text: &str) -> i64 {
+        self.post(&json!({ "text": text, "chat": chat,
+            "from": { "id": from, "is_bot": false, "first_name": "Ann" } }))
+    }
+
+    /// Something else that somebody writes.
+    pub(crate) fn post(&self, message: &Value) -> i64 {
         let id = self.with(|state| {
             let id = i64::try_from(state.updates.len()).expect("few updates") + 1;
-            state.updates.push(json!({ "update_id": id, "message": {
-                "message_id": id, "date": 1_795_358_400, "text": text, "chat": chat,
-                "from": { "id": from, "is_bot": false, "first_name": "Ann" } } }));
+            let mut message = message.clone();
+            message["message_id"] = id.into();
+            message["date"] = 1_795_358_400.into();
+            state
+                .updates
+                .push(json!({ "update_id": id, "message": message }));
             id
         });
         self.changed.notify_waiters();
@@ -90,6 +105,40 @@ impl BotApi {
             let queue = state.faults.entry(method.into()).or_default();
             queue.extend(faults);
         });
+    }
+
+    /// After so many calls, one of this method takes effect and is not answered.
+    pub(crate) fn hang_after(&self, method: &str, calls: usize) {
+        let faults = std::iter::repeat_n(Fault::Pass, calls);
+        self.fail(method, faults.chain([Fault::Hang]));
+    }
+
+    /// What a method was called with.
+    pub(crate) fn bodies(&self, method: &str) -> Vec<Value> {
+        self.with(|state| {
+            let own = state.bodies.iter().filter(|(own, _)| own == method);
+            own.map(|(_, body)| body.clone()).collect()
+        })
+    }
+
+    /// How many requests there were.
+    pub(crate) fn requests(&self) -> usize {
+        self.with(|state| state.requests)
+    }
+
+    /// How many of them took effect and were not answered.
+    pub(crate) fn held(&self) -> usize {
+        self.with(|state| state.held)
+    }
+
+    /// The newest update that a poll was answered with.
+    pub(crate) fn given(&self) -> i64 {
+        self.with(|state| state.given)
+    }
+
+    /// The newest update.
+    pub(crate) fn newest(&self) -> i64 {
+        self.with(|state| i64::try_from(state.updates.len()).expect("few updates"))
     }
 
     /// Every call of this method fails so from now on.
@@ -160,11 +209,15 @@ impl BotApi {
         while let Some((method, body)) = request(&mut stream, &mut bytes).await {
             let fault = self.with(|state| {
                 *state.calls.entry(method.clone()).or_default() += 1;
+                state.requests += 1;
+                state.bodies.push((method.clone(), body.clone()));
                 let next = state.faults.get_mut(&method).and_then(VecDeque::pop_front);
-                next.or_else(|| state.always.get(&method).cloned())
+                let next = next.or_else(|| state.always.get(&method).cloned());
+                next.filter(|fault| !matches!(fault, Fault::Pass))
             });
             self.changed.notify_waiters();
             let done = match fault {
+                Some(Fault::Pass) => continue,
                 Some(Fault::Answer(code, answer)) => write(&mut stream, code, &answer, None).await,
                 Some(Fault::Cut) => {
                     let answer = json!({ "ok": true, "result": self.answer(&method, &body) });
@@ -173,13 +226,26 @@ impl BotApi {
                 }
                 Some(Fault::Hang) => {
                     self.answer(&method, &body);
+                    self.with(|state| state.held += 1);
+                    self.changed.notify_waiters();
                     let mut rest = [0; 1];
                     let _ = stream.read(&mut rest).await;
                     return;
                 }
+                // The bytes of a file.
+                None if method == "red.png" => {
+                    let bytes = super::PNG;
+                    let head = format!("HTTP/1.1 200 X\r\ncontent-length: {}\r\n\r\n", bytes.len());
+                    stream.write_all(&[head.as_bytes(), bytes].concat()).await
+                }
                 None if method == "getUpdates" => {
                     let answer = self.poll(&body, &mut stream).await;
                     let Some(answer) = answer else { return };
+                    let newest = answer
+                        .as_array()
+                        .and_then(|all| all.last()?["update_id"].as_i64());
+                    self.with(|state| state.given = state.given.max(newest.unwrap_or_default()));
+                    self.changed.notify_waiters();
                     write(
                         &mut stream,
                         200,
@@ -250,6 +316,8 @@ impl BotApi {
                 state.sent.push(body.clone());
                 json!({ "message_id": 1_000 + state.sent.len(), "chat": { "id": body["chat_id"] }, "date": 0 })
             }),
+            "getFile" => json!({ "file_id": body["file_id"], "file_path": "photos/red.png" }),
+            "sendPoll" => json!({ "message_id": 500, "chat": { "id": body["chat_id"] }, "date": 0 }),
             _ => json!(true),
         };
         self.changed.notify_waiters();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use openclaw_protocol::methods::messaging::{Send, SendParams};
+use openclaw_protocol::methods::messaging::{MessageAction, MessageActionParams, Send, SendParams};
 use openclaw_protocol::{Method, Scope, Scopes};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,6 +33,11 @@ struct Arguments {
     message: Option<String>,
     reply_to: Option<String>,
     silent: Option<bool>,
+    message_id: Option<String>,
+    emoji: Option<String>,
+    remove: Option<bool>,
+    question: Option<String>,
+    options: Option<Vec<String>>,
 }
 
 impl Tool for SendMessage {
@@ -40,12 +45,12 @@ impl Tool for SendMessage {
         Descriptor {
             name: "message".into(),
             label: "Message",
-            description: "Sends a message to a person or group on a channel (Telegram, ...). Not for your answer, which is delivered by itself. `target` is a chat as the channel names it (an id, @name, #channel; with :topic:ID for a thread); left out, it is the chat that you are in. `channel` is needed when several are configured. `message` is Markdown. Says whether it arrived; what is unknown or queued is not to be sent again.".into(),
+            description: "Sends a message to a person or group on a channel (Telegram, ...). Not for your answer, which is delivered by itself. `target` is a chat as the channel names it (an id, @name, #channel; with :topic:ID for a thread); left out, it is the chat that you are in. `channel` is needed when several are configured. `message` is Markdown. Says whether it arrived; what is unknown or queued is not to be sent again. Other actions, where the channel has them: `react` {messageId, emoji, remove}, `edit` {messageId, message}, `delete` {messageId}, `poll` {question, options}; without `messageId` the message that you answer is meant.".into(),
             group: Group::Messaging,
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "action": {"type": "string", "enum": ["send"]},
+                    "action": {"type": "string", "enum": ["send", "react", "edit", "delete", "poll"]},
                     "channel": {"type": "string"},
                     "accountId": {"type": "string"},
                     "target": {"type": "string"},
@@ -53,8 +58,13 @@ impl Tool for SendMessage {
                     "message": {"type": "string"},
                     "replyTo": {"type": "string", "description": "id of the message that is answered"},
                     "silent": {"type": "boolean"},
+                    "messageId": {"type": "string"},
+                    "emoji": {"type": "string"},
+                    "remove": {"type": "boolean"},
+                    "question": {"type": "string"},
+                    "options": {"type": "array", "items": {"type": "string"}},
                 },
-                "required": ["message"],
+                "required": [],
                 "additionalProperties": false,
             }),
             risk: Risk::Change,
@@ -65,15 +75,13 @@ impl Tool for SendMessage {
     fn run<'a>(&'a self, cx: &'a ToolContext<'a>, given: Value) -> Running<'a> {
         Box::pin(async move {
             let asked: Arguments = arguments(given)?;
-            if let Some(action) = asked.action.as_deref().filter(|action| *action != "send") {
-                return Err(ToolError::new(format!(
-                    "the action \"{action}\" is not supported; there is: send"
-                )));
-            }
-            let params = place(cx, &asked)?;
+            let place = place(cx, &asked)?;
             let scopes = Scopes::of(&[Scope::Read, Scope::Write]);
             let mut line = Line::of_agent(&cx.agent.id, scopes, cx.deps.gateway.clone());
-            line.route::<Send>(params);
+            match asked.action.as_deref() {
+                None | Some("send") => line.route::<Send>(place.send(cx, &asked)?),
+                Some(action) => line.route::<MessageAction>(place.act(cx, &asked, action)?),
+            }
             let answer = line.next().await;
             let answer = answer.map_err(|error| ToolError::new(error.message))?;
             Ok(ToolOutput::text(answer.to_string()).with(answer))
@@ -87,8 +95,63 @@ fn given(text: Option<&String>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Where the message goes, and whether the run may send there.
-fn place(cx: &ToolContext<'_>, asked: &Arguments) -> Result<SendParams, ToolError> {
+/// Where something is done.
+struct Place {
+    who: AccountRef,
+    to: String,
+}
+
+impl Place {
+    fn send(self, cx: &ToolContext<'_>, asked: &Arguments) -> Result<SendParams, ToolError> {
+        let params = json!({
+            "to": self.to,
+            "channel": self.who.channel,
+            "accountId": self.who.account,
+            "message": asked.message,
+            "threadId": asked.thread_id,
+            "replyToId": asked.reply_to,
+            "silent": asked.silent,
+            "idempotencyKey": cx.deps.nodes.entropy.uuid().to_string(),
+        });
+        serde_json::from_value(params)
+            .map_err(|error| ToolError::new(format!("{}: {error}", Send::NAME)))
+    }
+
+    fn act(
+        self,
+        cx: &ToolContext<'_>,
+        asked: &Arguments,
+        action: &str,
+    ) -> Result<MessageActionParams, ToolError> {
+        let own = cx
+            .origin
+            .chat
+            .as_ref()
+            .and_then(|chat| chat.message.clone());
+        let params = json!({
+            "channel": self.who.channel,
+            "accountId": self.who.account,
+            "action": action,
+            "params": {
+                "target": self.to,
+                "threadId": asked.thread_id,
+                "messageId": asked.message_id.clone().or(own),
+                "message": asked.message,
+                "emoji": asked.emoji,
+                "remove": asked.remove,
+                "question": asked.question,
+                "options": asked.options,
+                "silent": asked.silent,
+            },
+            "idempotencyKey": cx.deps.nodes.entropy.uuid().to_string(),
+        });
+        serde_json::from_value(params)
+            .map_err(|error| ToolError::new(format!("{}: {error}", MessageAction::NAME)))
+    }
+}
+
+/// Where it is done, and whether the run may do it there.
+fn place(cx: &ToolContext<'_>, asked: &Arguments) -> Result<Place, ToolError> {
     let settings = cx.deps.views.settings.load();
     let channels = &settings.channels;
     let here = cx.origin.chat.as_ref();
@@ -113,18 +176,7 @@ fn place(cx: &ToolContext<'_>, asked: &Arguments) -> Result<SendParams, ToolErro
     if let Some(here) = here {
         may_send(here, &who, &written, channels)?;
     }
-    let params = json!({
-        "to": written,
-        "channel": who.channel,
-        "accountId": who.account,
-        "message": asked.message,
-        "threadId": asked.thread_id,
-        "replyToId": asked.reply_to,
-        "silent": asked.silent,
-        "idempotencyKey": cx.deps.nodes.entropy.uuid().to_string(),
-    });
-    serde_json::from_value(params)
-        .map_err(|error| ToolError::new(format!("{}: {error}", Send::NAME)))
+    Ok(Place { who, to: written })
 }
 
 /// Whether a run that began in a chat may send somewhere.

@@ -144,6 +144,8 @@ pub struct Chat {
     pub account: AccountRef,
     /// The place.
     pub to: Target,
+    /// The message that began the run.
+    pub message: Option<String>,
 }
 
 impl Origin {

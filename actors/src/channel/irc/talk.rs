@@ -39,6 +39,8 @@ pub(super) fn inbound(line: &Line<'_>, names: [&str; 2], id: String, at: i64) ->
         },
         mentioned,
         text: text.to_owned(),
+        quote: None,
+        files: Vec::new(),
         at,
     })
 }

@@ -64,6 +64,7 @@ fn piece(chat: &str, text: &str) -> Piece {
         text: text.into(),
         reply_to: None,
         silent: false,
+        edits: None,
     }
 }
 

@@ -56,6 +56,9 @@ pub struct Row {
     /// Without a sound.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silent: bool,
+    /// A message of ours that becomes this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edits: Option<String>,
     /// When it was written, milliseconds since the epoch.
     pub at: i64,
     /// What wrote it.
@@ -100,6 +103,7 @@ impl Row {
             text: self.text.clone(),
             reply_to: self.reply_to.clone(),
             silent: self.silent,
+            edits: self.edits.clone(),
         }
     }
 }

@@ -351,6 +351,7 @@ mod tests {
             text: "hi".into(),
             reply_to: None,
             silent: false,
+            edits: None,
             at: 0,
             by: "test".into(),
             state: SendState::Queued,

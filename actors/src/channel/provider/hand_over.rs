@@ -7,7 +7,7 @@ use std::time::Duration;
 use openclaw_protocol::{ErrorShape, Scope, Scopes};
 use tokio::sync::oneshot;
 
-use super::ProviderDeps;
+use super::{ProviderDeps, files};
 use crate::agent::delivery::{Delivery as _, Said};
 use crate::agent::offer::{Offer, TRY};
 use crate::agent::tools::{Chat, Origin};
@@ -56,10 +56,11 @@ pub(super) async fn hand_over(deps: Rc<ProviderDeps>, transport: Rc<dyn Transpor
 async fn one(deps: &ProviderDeps, transport: &dyn Transport, item: Item) {
     let account = &deps.account;
     let seq = item.seq;
-    match offer(deps, &item).await {
+    match offer(deps, transport, &item).await {
         Ok(()) => {
             account.inbox.with(|inbox| inbox.accepted(seq));
             transport.typing(&item.message.chat);
+            account.busy.notify_one();
         }
         Err(Held::Settled) => account.inbox.with(|inbox| inbox.accepted(seq)),
         Err(Held::Later(wait)) => later(deps, seq, wait),
@@ -91,20 +92,22 @@ async fn end(deps: &ProviderDeps, item: Item, why: &str) -> Result<(), StoreErro
     Ok(())
 }
 
-async fn offer(deps: &ProviderDeps, item: &Item) -> Result<(), Held> {
+async fn offer(deps: &ProviderDeps, transport: &dyn Transport, item: &Item) -> Result<(), Held> {
     let account = &deps.account;
     if account.now().since(Millis(item.at)) > MAX_AGE {
         return Err(Held::Never(String::new()));
     }
     let (guard, run_id, resumes) = claim(deps, item).await?;
     let settings = deps.shared.views.settings.load();
+    let (files, notes) = files::kept(deps, transport, &item.message).await;
     let (told, answered) = oneshot::channel();
     let own = deps.current();
     let offer = Offer {
         guard,
         run_id: run_id.into(),
         session: route::session(&account.who, &item.message, &settings),
-        text: words(&item.message),
+        text: words(&item.message, &notes),
+        files,
         origin: origin(deps, item),
         commands: commands(item),
         extra_system: match item.message.kind {
@@ -172,13 +175,26 @@ async fn claim(
     ))
 }
 
-/// What the agent reads. Where several talk it is said who.
-fn words(message: &Inbound) -> String {
-    match message.kind {
-        ChatKind::Direct => message.text.clone(),
-        ChatKind::Group if crate::commands::parse(&message.text).is_some() => message.text.clone(),
-        ChatKind::Group => format!("{}: {}", message.sender.label(), message.text),
+/// What the agent reads. Where several talk it is said who; what is answered is quoted.
+fn words(message: &Inbound, notes: &[String]) -> String {
+    if crate::commands::parse(&message.text).is_some() {
+        return message.text.clone();
     }
+    let quote = message.quote.as_ref();
+    let quote = quote.map_or_else(String::new, |quote| {
+        format!("[in reply to {}: {}]\n", quote.by, quote.text)
+    });
+    let by = match message.kind {
+        ChatKind::Direct => String::new(),
+        ChatKind::Group => format!("{}: ", message.sender.label()),
+    };
+    let mut words = format!("{quote}{by}{}", message.text);
+    for note in notes {
+        words.push_str("\n[");
+        words.push_str(note);
+        words.push(']');
+    }
+    words.trim().to_owned()
 }
 
 /// What the writer may do by command.
@@ -205,6 +221,7 @@ fn origin(deps: &ProviderDeps, item: &Item) -> Origin {
         chat: Some(Chat {
             account: deps.account.who.clone(),
             to: item.message.chat.clone(),
+            message: item.message.message_id.clone(),
         }),
     }
 }

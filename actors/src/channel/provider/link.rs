@@ -214,6 +214,7 @@ impl Link {
             text,
             reply_to: None,
             silent: false,
+            edits: None,
             at: now.get(),
             by: format!("pairing of {}", message.sender.id),
             state: SendState::Queued,

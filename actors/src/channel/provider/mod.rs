@@ -1,13 +1,17 @@
 //! One account of one channel: its transport, the hand-over of what came in, the delivery of what is
 //! to go out.
 //!
-//! Replaceable. Three loops are futures of the actor, so that ending or failing it drops the transport
+//! Replaceable. Its loops are futures of the actor, so that ending or failing it drops the transport
 //! before another one begins; what they work on is in [`Account`] and in the store.
 
+mod act;
+mod drafts;
+mod files;
 mod hand_over;
 pub mod link;
 mod receive;
 mod send;
+mod typing;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,11 +26,14 @@ use crate::agent::offer::Offer;
 use crate::clock::{SharedClock, SharedEntropy};
 use crate::dedupe::Claim;
 use crate::gateway::GatewayPort;
+use crate::media::Blobs;
 use crate::sessions::Sessions;
 use crate::store::StoreHandle;
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
+
+pub(crate) use act::Perform;
 
 /// What every provider works with.
 #[derive(Clone)]
@@ -45,6 +52,8 @@ pub struct Shared {
     pub runner: Recipient<Offer>,
     /// Where keys are claimed.
     pub dedupe: Recipient<Claim>,
+    /// Where the bytes of files are kept.
+    pub media: Blobs,
     /// What transports are opened with.
     pub world: World,
     /// Time.
@@ -76,6 +85,7 @@ impl ProviderDeps {
 /// The actor.
 pub struct Provider {
     deps: ProviderDeps,
+    transport: Option<Rc<dyn Transport>>,
 }
 
 /// Its address.
@@ -88,7 +98,10 @@ impl Rebuild for Provider {
     const MAILBOX: usize = 16;
 
     fn build(deps: Self::Deps) -> Self {
-        Self { deps }
+        Self {
+            deps,
+            transport: None,
+        }
     }
 
     fn deps(&self) -> Self::Deps {
@@ -121,10 +134,18 @@ impl Actor for Provider {
                 return;
             }
         };
+        self.transport = Some(Rc::clone(&transport));
         let receiving = receive::receive(Rc::clone(&deps), Rc::clone(&transport));
         ctx.spawn(receiving.into_actor(self));
         let handing = hand_over::hand_over(Rc::clone(&deps), Rc::clone(&transport));
         ctx.spawn(handing.into_actor(self));
+        let has_drafts = matches!(&deps.settings.setup, Ok(setup) if setup.drafts());
+        if has_drafts {
+            let drafts = drafts::drafts(Rc::clone(&deps), Rc::clone(&transport));
+            ctx.spawn(drafts.into_actor(self));
+        }
+        let typing = typing::typing(Rc::clone(&deps), Rc::clone(&transport));
+        ctx.spawn(typing.into_actor(self));
         ctx.spawn(send::send(deps, transport).into_actor(self));
     }
 }

@@ -87,7 +87,12 @@ async fn go(
         let until = account.monotonic() + AGAIN;
         return account.outbox.with(|outbox| outbox.stayed(seq, until));
     }
-    let result = attempt(transport, row).await;
+    let result = if row.edits.is_some() {
+        let _turn = account.drafts_turn.lock().await;
+        attempt(transport, row).await
+    } else {
+        attempt(transport, row).await
+    };
     let now = account.monotonic();
     let outcome = account.outbox.with(|outbox| outbox.judge(seq, result, now));
     match outcome {

@@ -59,7 +59,7 @@ impl Api {
         let request = self.http.post(url).json(body).timeout(limit);
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
-        let text = whole(response).await?;
+        let text = whole(response, MAX_ANSWER).await?;
         match serde_json::from_slice::<Answer<T>>(&text) {
             Ok(Answer {
                 ok: true,
@@ -83,10 +83,34 @@ impl Api {
     }
 }
 
-async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, ApiError> {
+impl Api {
+    /// The bytes of a file, no more than so many.
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        most: usize,
+        limit: Duration,
+    ) -> Result<Vec<u8>, ApiError> {
+        let token = self.token.expose_secret();
+        let url = format!("{}/file/bot{token}/{path}", self.root);
+        let request = self.http.get(url).timeout(limit);
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(ApiError::Answered {
+                code: status.as_u16(),
+                description: "the file is not there".into(),
+                retry_after: None,
+            });
+        }
+        whole(response, most).await
+    }
+}
+
+async fn whole(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, ApiError> {
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
-        if text.len() + chunk.len() > MAX_ANSWER {
+        if text.len() + chunk.len() > most {
             return Err(ApiError::Lost("the answer is too large".into()));
         }
         text.extend_from_slice(&chunk);

@@ -3,6 +3,7 @@
 //! Only translation: one poll at a time, its offset moved when what came is stored. A poll that ends
 //! is the sign of life; one that takes longer than asked for is a failure.
 
+mod acts;
 mod api;
 mod format;
 #[cfg(test)]
@@ -19,11 +20,12 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure, Target, Transport, World,
+    Act, Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure, Target,
+    Transport, World,
 };
 use api::{Api, ApiError};
 use translate::Me;
-use wire::{Sent, Update, User};
+use wire::{File, Sent, Update, User};
 
 /// What the channel is.
 pub const FACTS: Facts = Facts {
@@ -37,14 +39,29 @@ pub const FACTS: Facts = Facts {
 };
 /// Where bots are served.
 pub const API_ROOT: &str = "https://api.telegram.org";
-/// How long the platform holds a poll that has nothing to give.
-const POLL: Duration = Duration::from_secs(30);
-/// How much longer than that one may take.
-const GRACE: Duration = Duration::from_secs(15);
-/// How long any other request may take.
-const LIMIT: Duration = Duration::from_secs(20);
 /// Most updates of one poll.
 const BATCH: u32 = 100;
+
+/// How long requests may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long the platform holds a poll that has nothing to give.
+    pub poll: Duration,
+    /// How much longer than that one may take.
+    pub grace: Duration,
+    /// How long any other request may take.
+    pub limit: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_secs(30),
+            grace: Duration::from_secs(15),
+            limit: Duration::from_secs(20),
+        }
+    }
+}
 
 /// An account as it is configured.
 #[derive(Debug, Clone)]
@@ -53,6 +70,22 @@ pub struct TelegramSetup {
     pub token: SecretString,
     /// Where the Bot API is.
     pub api_root: String,
+    /// How long requests may take.
+    pub pace: Pace,
+    /// Whether answers are shown while they are written.
+    pub drafts: bool,
+}
+
+impl TelegramSetup {
+    /// A bot at an address.
+    pub fn new(token: SecretString, api_root: &str) -> Self {
+        Self {
+            token,
+            api_root: api_root.to_owned(),
+            pace: Pace::default(),
+            drafts: true,
+        }
+    }
 }
 
 impl ChannelSetup for TelegramSetup {
@@ -65,6 +98,7 @@ impl ChannelSetup for TelegramSetup {
         hash.update(self.token.expose_secret());
         hash.update([0]);
         hash.update(&self.api_root);
+        hash.update([u8::from(self.drafts)]);
         super::hex(&hash.finalize())
     }
 
@@ -75,8 +109,17 @@ impl ChannelSetup for TelegramSetup {
         };
         Ok(Rc::new(Telegram {
             api: Api::new(http, &self.api_root, &self.token),
+            pace: self.pace,
             me: RefCell::default(),
         }))
+    }
+
+    fn drafts(&self) -> bool {
+        self.drafts
+    }
+
+    fn actions(&self) -> &'static [&'static str] {
+        acts::NAMES
     }
 
     fn target(&self, written: &str) -> Result<Target, String> {
@@ -101,6 +144,7 @@ impl ChannelSetup for TelegramSetup {
 
 struct Telegram {
     api: Api,
+    pace: Pace,
     /// Who we are, once the platform said so.
     me: RefCell<Option<Me>>,
 }
@@ -119,25 +163,53 @@ impl Transport for Telegram {
         Box::pin(self.send_piece(piece))
     }
 
+    fn act<'a>(
+        &'a self,
+        to: &'a Target,
+        act: &'a Act,
+    ) -> Later<'a, Result<Option<String>, SendFailure>> {
+        Box::pin(acts::act(&self.api, self.pace.limit, to, act))
+    }
+
+    fn fetch<'a>(&'a self, file: &'a Attached, most: u64) -> Later<'a, Result<Vec<u8>, String>> {
+        Box::pin(async move {
+            let wrong = |error| match error {
+                ApiError::NotSent(why) | ApiError::Lost(why) => why,
+                ApiError::Answered { description, .. } => description,
+            };
+            let body = json!({ "file_id": file.id });
+            let found = self.api.call::<File>("getFile", &body, self.pace.limit);
+            let found = found.await.map_err(wrong)?;
+            let path = found
+                .path
+                .ok_or("Telegram hands on files up to 20 MB only")?;
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            let bytes = self.api.download(&path, most, self.pace.limit * 2);
+            bytes.await.map_err(wrong)
+        })
+    }
+
     fn typing(&self, to: &Target) {
-        let (api, body) = (self.api.clone(), translate::typing(to));
+        let (api, body, limit) = (self.api.clone(), translate::typing(to), self.pace.limit);
         actix_rt::spawn(async move {
             // Whether it is shown makes no difference to anything.
-            let _ = api.call::<bool>("sendChatAction", &body, LIMIT).await;
+            let _ = api.call::<bool>("sendChatAction", &body, limit).await;
         });
     }
 }
 
 impl Telegram {
     async fn poll(&self, link: &Link) -> Result<std::convert::Infallible, ChannelError> {
-        let user: User = self.api.call("getMe", &json!({}), LIMIT).await?;
+        let user: User = self.api.call("getMe", &json!({}), self.pace.limit).await?;
         let me = Me::of(&user);
         let name = me.name().to_owned();
         *self.me.borrow_mut() = Some(me.clone());
         link.alive();
         // A webhook and polling exclude each other.
         let body = json!({ "drop_pending_updates": false });
-        self.api.call::<bool>("deleteWebhook", &body, LIMIT).await?;
+        self.api
+            .call::<bool>("deleteWebhook", &body, self.pace.limit)
+            .await?;
         let mut offset: Option<i64> = link.cursor()?.and_then(|cursor| cursor.parse().ok());
         // The first poll comes back at once, and tells that nobody else polls.
         let mut wait = Duration::ZERO;
@@ -148,11 +220,13 @@ impl Telegram {
             if let Some(offset) = offset {
                 body["offset"] = offset.into();
             }
-            let updates: Vec<serde_json::Value> =
-                self.api.call("getUpdates", &body, wait + GRACE).await?;
+            let updates: Vec<serde_json::Value> = self
+                .api
+                .call("getUpdates", &body, wait + self.pace.grace)
+                .await?;
             link.connected(&name);
             link.alive();
-            wait = POLL;
+            wait = self.pace.poll;
             if let Some(next) = self.take(updates, offset, &me, link).await? {
                 offset = Some(next);
             }
@@ -194,8 +268,25 @@ impl Telegram {
     }
 
     async fn send_piece(&self, piece: &Piece) -> Result<String, SendFailure> {
+        if let Some(message) = &piece.edits {
+            let act = Act::Edit {
+                message: message.clone(),
+                text: piece.text.clone(),
+            };
+            match acts::act(&self.api, self.pace.limit, &piece.to, &act).await {
+                Ok(_) => return Ok(message.clone()),
+                // To say the same again changes nothing, so it may be tried again.
+                Err(SendFailure::Unknown(why)) => {
+                    return Err(SendFailure::NotSent(ChannelError::Transient(why)));
+                }
+                Err(SendFailure::NotSent(error)) => return Err(SendFailure::NotSent(error)),
+                // It is gone, or cannot be edited any more.
+                Err(SendFailure::Refused(_)) => {}
+            }
+        }
+        let limit = self.pace.limit;
         let body = translate::outbound(piece, Some(&format::html(&piece.text)));
-        let sent = match self.api.call::<Sent>("sendMessage", &body, LIMIT).await {
+        let sent = match self.api.call::<Sent>("sendMessage", &body, limit).await {
             // It was refused for its form, so nothing happened; its plain text is always well formed.
             Err(ApiError::Answered {
                 code: 400,
@@ -203,7 +294,7 @@ impl Telegram {
                 ..
             }) if description.contains("can't parse entities") => {
                 let plain = translate::outbound(piece, None);
-                self.api.call::<Sent>("sendMessage", &plain, LIMIT).await
+                self.api.call::<Sent>("sendMessage", &plain, limit).await
             }
             other => other,
         };

@@ -55,6 +55,29 @@ fn a_group_message_says_whether_it_is_meant_for_us() {
 }
 
 #[test]
+fn files_and_what_is_answered_come_with_a_message() {
+    let size = |id: &str, bytes: u64| json!({ "file_id": id, "file_size": bytes });
+    let mut photo = group("", json!([]));
+    photo["text"] = Value::Null;
+    photo["photo"] = json!([size("small", 10), size("large", 900), size("middle", 90)]);
+    photo["reply_to_message"] = group(&"long ".repeat(200), json!([]));
+    let message = read(photo).unwrap();
+    assert_eq!((message.text.as_str(), message.files.len()), ("", 1));
+    let file = &message.files[0];
+    assert_eq!((file.id.as_str(), file.what.as_str()), ("large", "photo"));
+    assert_eq!(file.mime.as_deref(), Some("image/jpeg"));
+    let quote = message.quote.unwrap();
+    assert_eq!(quote.by, "Ann B");
+    assert!(quote.text.ends_with('…') && quote.text.chars().count() == 501);
+    // What begins a topic is answered by nobody.
+    let mut topic = group("hi", json!([]));
+    topic["is_topic_message"] = true.into();
+    topic["message_thread_id"] = 5.into();
+    topic["reply_to_message"] = group("All things tea", json!([]));
+    assert_eq!(read(topic).unwrap().quote, None);
+}
+
+#[test]
 fn bots_and_channels_are_not_heard_and_topics_are_kept() {
     let mut bot = group("hi", json!([]));
     bot["from"]["is_bot"] = true.into();
@@ -78,6 +101,7 @@ fn the_general_topic_is_not_named() {
         text: "a < b".into(),
         reply_to: Some("3".into()),
         silent: true,
+        edits: None,
     };
     let body = outbound(&piece(Some("1")), Some("a &lt; b"));
     assert_eq!(
@@ -90,10 +114,7 @@ fn the_general_topic_is_not_named() {
 
 #[test]
 fn a_recipient_is_read_as_people_write_it() {
-    let setup = TelegramSetup {
-        token: "1:a".to_owned().into(),
-        api_root: API_ROOT.into(),
-    };
+    let setup = TelegramSetup::new("1:a".to_owned().into(), API_ROOT);
     let read = |written| setup.target(written).map(|target| target.to_string());
     assert_eq!(read("telegram:-100:topic:8").unwrap(), "-100:topic:8");
     assert_eq!(read("@news").unwrap(), "@news");

@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 
 use super::wire::{Entity, Message, Update, User};
-use crate::channel::{ChatKind, Inbound, Piece, Sender, Target};
+use crate::channel::{Attached, ChatKind, Inbound, Piece, Quote, Sender, Target};
 
 /// The topic of a forum that messages belong to when they name none; it must not be named either.
 const GENERAL_TOPIC: i64 = 1;
+
+/// Longest beginning of a message that is answered, characters.
+const QUOTED: usize = 500;
 
 /// The bot.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +45,13 @@ pub(super) fn inbound(update: Update, me: &Me) -> Option<Inbound> {
     }
     let sender = sender(&message)?;
     let mentioned = kind == ChatKind::Direct || names(&message, me);
-    let text = plain(&content(&message)?, me);
+    let files = files(&message);
+    let text = match content(&message) {
+        Some(text) => plain(&text, me),
+        None if files.is_empty() => return None,
+        None => String::new(),
+    };
+    let quote = quote(&message);
     let thread = message
         .message_thread_id
         .filter(|_| message.is_topic_message)
@@ -58,6 +67,8 @@ pub(super) fn inbound(update: Update, me: &Me) -> Option<Inbound> {
         title: message.chat.title,
         sender,
         text,
+        quote,
+        files,
         mentioned,
         at: message.date.saturating_mul(1_000),
     })
@@ -82,14 +93,9 @@ fn sender(message: &Message) -> Option<Sender> {
     })
 }
 
-/// What was said; what cannot be read yet is named.
+/// What was said; what has no bytes that could be read is named.
 fn content(message: &Message) -> Option<String> {
     let others = [
-        (message.photo.is_some(), "photo"),
-        (message.document.is_some(), "document"),
-        (message.voice.is_some(), "voice message"),
-        (message.audio.is_some(), "audio file"),
-        (message.video.is_some(), "video"),
         (message.sticker.is_some(), "sticker"),
         (message.location.is_some(), "location"),
         (message.contact.is_some(), "contact"),
@@ -105,6 +111,51 @@ fn content(message: &Message) -> Option<String> {
         (None, Some(other)) => Some(format!("[{other}]")),
         (None, None) => None,
     }
+}
+
+/// What came with it; of a photo the largest size.
+fn files(message: &Message) -> Vec<Attached> {
+    let photo = message.photo.as_ref().and_then(|sizes| {
+        let mut sizes = sizes.clone();
+        sizes.sort_by_key(|size| size.size.unwrap_or_default());
+        sizes.pop()
+    });
+    let all = [
+        (photo.as_ref(), "photo", Some("image/jpeg")),
+        (message.document.as_ref(), "document", None),
+        (message.voice.as_ref(), "voice message", Some("audio/ogg")),
+        (message.audio.as_ref(), "audio file", None),
+        (message.video.as_ref(), "video", None),
+    ];
+    let present = all.into_iter().filter_map(|(file, what, mime)| {
+        let file = file?;
+        Some(Attached {
+            id: file.id.clone(),
+            what: what.to_owned(),
+            name: file.name.clone(),
+            mime: file.mime.clone().or_else(|| mime.map(str::to_owned)),
+            bytes: file.size,
+        })
+    });
+    present.collect()
+}
+
+/// The message that it answers, in short.
+fn quote(message: &Message) -> Option<Quote> {
+    let quoted = message.reply_to_message.as_deref()?;
+    // What begins a topic is no message that somebody answers.
+    let begins_topic =
+        message.is_topic_message && Some(quoted.message_id) == message.message_thread_id;
+    let text = content(quoted).filter(|_| !begins_topic)?;
+    let by = sender(quoted)?;
+    let mut short: String = text.chars().take(QUOTED).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    Some(Quote {
+        by: by.label().to_owned(),
+        text: short,
+    })
 }
 
 /// Whether a message of a group is meant for us.
@@ -176,7 +227,7 @@ pub(super) fn typing(to: &Target) -> Value {
     body
 }
 
-fn place(to: &Target) -> Value {
+pub(super) fn place(to: &Target) -> Value {
     let mut body = match to.chat.parse::<i64>() {
         Ok(id) => json!({ "chat_id": id }),
         Err(_) => json!({ "chat_id": to.chat }),

@@ -68,14 +68,30 @@ pub(super) struct Message {
     pub(super) entities: Vec<Entity>,
     #[serde(default)]
     pub(super) caption_entities: Vec<Entity>,
-    pub(super) photo: Option<serde::de::IgnoredAny>,
-    pub(super) document: Option<serde::de::IgnoredAny>,
-    pub(super) voice: Option<serde::de::IgnoredAny>,
-    pub(super) audio: Option<serde::de::IgnoredAny>,
-    pub(super) video: Option<serde::de::IgnoredAny>,
+    pub(super) photo: Option<Vec<File>>,
+    pub(super) document: Option<File>,
+    pub(super) voice: Option<File>,
+    pub(super) audio: Option<File>,
+    pub(super) video: Option<File>,
     pub(super) sticker: Option<serde::de::IgnoredAny>,
     pub(super) location: Option<serde::de::IgnoredAny>,
     pub(super) contact: Option<serde::de::IgnoredAny>,
+}
+
+/// A file, or one size of a photo.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct File {
+    #[serde(rename = "file_id")]
+    pub(super) id: String,
+    #[serde(rename = "file_name")]
+    pub(super) name: Option<String>,
+    #[serde(rename = "mime_type")]
+    pub(super) mime: Option<String>,
+    #[serde(rename = "file_size")]
+    pub(super) size: Option<u64>,
+    /// Where its bytes are, for an hour.
+    #[serde(rename = "file_path")]
+    pub(super) path: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

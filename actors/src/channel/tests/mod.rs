@@ -19,6 +19,8 @@ pub(crate) fn message(sender: &str, text: &str) -> Inbound {
             username: None,
         },
         text: text.into(),
+        quote: None,
+        files: Vec::new(),
         mentioned: true,
         at: 0,
     }

@@ -1,5 +1,6 @@
 //! `channels.*`; owner: channels.
 
+mod action;
 mod logout;
 mod outbox;
 mod pairing;

@@ -214,6 +214,7 @@ fn welcome(request: &Request, now: Millis) -> Row {
         text: "You are let in. Write, and you are answered.".into(),
         reply_to: None,
         silent: false,
+        edits: None,
         at: now.get(),
         by: format!("pairing of {}", request.sender.id),
         state: SendState::Queued,

@@ -7481,6 +7481,18 @@ public struct GrantedAuth: Codable, Hashable, Sendable {
     }
 }
 
+/// Whether a turn answered already.
+public struct HasReplied: Codable, Hashable, Sendable {
+    /// Whether it did.
+    public var value: Bool
+
+    public init(
+        value: Bool
+    ) {
+        self.value = value
+    }
+}
+
 /// Anything; only `probe: boolean` is looked at.
 public typealias HealthParams = JSONValue
 
@@ -7834,6 +7846,42 @@ public struct InFlightRun: Codable, Hashable, Sendable {
     }
 }
 
+/// What began a turn.
+public enum InboundTurnKind: Codable, Hashable, Sendable {
+    /// Somebody asked.
+    case userRequest
+    /// Something happened.
+    case roomEvent
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "user_request": self = .userRequest
+        case "room_event": self = .roomEvent
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .userRequest: return "user_request"
+        case .roomEvent: return "room_event"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
 /// A device token of a further role.
 public struct IssuedDeviceToken: Codable, Hashable, Sendable {
     /// The token.
@@ -8167,6 +8215,107 @@ public struct Message: Codable, Hashable, Sendable {
     }
 }
 
+/// Parameters of `message.action`; any other key is refused. What a client says of who asks is not
+/// believed: that is its connection's.
+public struct MessageActionParams: Codable, Hashable, Sendable {
+    /// What is done.
+    public var action: String
+    /// The channel.
+    public var channel: String
+    /// The same key is never carried out twice.
+    public var idempotencyKey: String
+    /// With what: `target`, `message`, `messageId`, `emoji`, ...
+    public var params: [String: JSONValue]
+    /// Account on the channel.
+    public var accountId: String?
+    /// The agent that asks.
+    public var agentId: String?
+    /// Who reads; ignored.
+    public var conversationReadOrigin: ReadOrigin?
+    /// What began the turn; ignored.
+    public var inboundTurnKind: InboundTurnKind?
+    /// The message that is answered.
+    public var reply: MessageReply?
+    /// Not believed.
+    public var requesterAccountId: String?
+    /// Not believed.
+    public var requesterSenderId: String?
+    /// Not believed.
+    public var senderIsOwner: Bool?
+    /// Its transcript; ignored.
+    public var sessionId: String?
+    /// Session whose transcript records what is sent.
+    public var sessionKey: String?
+    /// Where the turn takes place; ignored.
+    public var toolContext: MessageToolContext?
+
+    public init(
+        action: String,
+        channel: String,
+        idempotencyKey: String,
+        params: [String: JSONValue],
+        accountId: String? = nil,
+        agentId: String? = nil,
+        conversationReadOrigin: ReadOrigin? = nil,
+        inboundTurnKind: InboundTurnKind? = nil,
+        reply: MessageReply? = nil,
+        requesterAccountId: String? = nil,
+        requesterSenderId: String? = nil,
+        senderIsOwner: Bool? = nil,
+        sessionId: String? = nil,
+        sessionKey: String? = nil,
+        toolContext: MessageToolContext? = nil
+    ) {
+        self.action = action
+        self.channel = channel
+        self.idempotencyKey = idempotencyKey
+        self.params = params
+        self.accountId = accountId
+        self.agentId = agentId
+        self.conversationReadOrigin = conversationReadOrigin
+        self.inboundTurnKind = inboundTurnKind
+        self.reply = reply
+        self.requesterAccountId = requesterAccountId
+        self.requesterSenderId = requesterSenderId
+        self.senderIsOwner = senderIsOwner
+        self.sessionId = sessionId
+        self.sessionKey = sessionKey
+        self.toolContext = toolContext
+    }
+}
+
+/// Something was done with a message.
+public struct MessageActionResult: Codable, Hashable, Sendable {
+    /// What was done.
+    public var action: String
+    /// The channel.
+    public var channel: String
+    /// Whether it was done; an error says it otherwise.
+    public var ok: Bool
+    /// The request's idempotency key.
+    public var runId: String
+    /// Chat on the channel.
+    public var chatId: String?
+    /// The message that it was done with, or that arose.
+    public var messageId: String?
+
+    public init(
+        action: String,
+        channel: String,
+        ok: Bool,
+        runId: String,
+        chatId: String? = nil,
+        messageId: String? = nil
+    ) {
+        self.action = action
+        self.channel = channel
+        self.ok = ok
+        self.runId = runId
+        self.chatId = chatId
+        self.messageId = messageId
+    }
+}
+
 /// How many messages there were.
 public struct MessageCounts: Codable, Hashable, Sendable {
     /// Of models.
@@ -8266,6 +8415,26 @@ public struct MessageMeta: Codable, Hashable, Sendable {
     }
 }
 
+/// The message that is answered.
+public struct MessageReply: Codable, Hashable, Sendable {
+    /// It.
+    public var replyToId: String
+    /// Who says so.
+    public var source: ReplySource
+    /// For which messages of the turn, where the turn implies it.
+    public var mode: ReplyMode?
+
+    public init(
+        replyToId: String,
+        source: ReplySource,
+        mode: ReplyMode? = nil
+    ) {
+        self.replyToId = replyToId
+        self.source = source
+        self.mode = mode
+    }
+}
+
 /// Who a message is from.
 public enum MessageRole: Codable, Hashable, Sendable {
     /// A person.
@@ -8307,6 +8476,95 @@ public enum MessageRole: Codable, Hashable, Sendable {
     public func encode(to encoder: any Encoder) throws {
         var value = encoder.singleValueContainer()
         try value.encode(text)
+    }
+}
+
+/// Where a turn takes place.
+public struct MessageToolContext: Codable, Hashable, Sendable {
+    /// Ignored.
+    public var currentChannelId: String?
+    /// Ignored.
+    public var currentChannelProvider: String?
+    /// Ignored.
+    public var currentGraphChannelId: String?
+    /// Ignored.
+    public var currentMessageId: JSONValue?
+    /// Ignored.
+    public var currentMessagingTarget: String?
+    /// Ignored.
+    public var currentThreadTs: String?
+    /// Ignored.
+    public var hasRepliedRef: HasReplied?
+    /// Ignored.
+    public var replyToMode: ReplyToMode?
+    /// Ignored.
+    public var sameChannelThreadRequired: Bool?
+    /// Ignored.
+    public var skipCrossContextDecoration: Bool?
+
+    public init(
+        currentChannelId: String? = nil,
+        currentChannelProvider: String? = nil,
+        currentGraphChannelId: String? = nil,
+        currentMessageId: JSONValue? = nil,
+        currentMessagingTarget: String? = nil,
+        currentThreadTs: String? = nil,
+        hasRepliedRef: HasReplied? = nil,
+        replyToMode: ReplyToMode? = nil,
+        sameChannelThreadRequired: Bool? = nil,
+        skipCrossContextDecoration: Bool? = nil
+    ) {
+        self.currentChannelId = currentChannelId
+        self.currentChannelProvider = currentChannelProvider
+        self.currentGraphChannelId = currentGraphChannelId
+        self.currentMessageId = currentMessageId
+        self.currentMessagingTarget = currentMessagingTarget
+        self.currentThreadTs = currentThreadTs
+        self.hasRepliedRef = hasRepliedRef
+        self.replyToMode = replyToMode
+        self.sameChannelThreadRequired = sameChannelThreadRequired
+        self.skipCrossContextDecoration = skipCrossContextDecoration
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case currentChannelId = "currentChannelId"
+        case currentChannelProvider = "currentChannelProvider"
+        case currentGraphChannelId = "currentGraphChannelId"
+        case currentMessageId = "currentMessageId"
+        case currentMessagingTarget = "currentMessagingTarget"
+        case currentThreadTs = "currentThreadTs"
+        case hasRepliedRef = "hasRepliedRef"
+        case replyToMode = "replyToMode"
+        case sameChannelThreadRequired = "sameChannelThreadRequired"
+        case skipCrossContextDecoration = "skipCrossContextDecoration"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.currentChannelId = try values.decodeIfPresent(String.self, forKey: .currentChannelId)
+        self.currentChannelProvider = try values.decodeIfPresent(String.self, forKey: .currentChannelProvider)
+        self.currentGraphChannelId = try values.decodeIfPresent(String.self, forKey: .currentGraphChannelId)
+        self.currentMessageId = values.contains(.currentMessageId) ? try values.decode(JSONValue.self, forKey: .currentMessageId) : nil
+        self.currentMessagingTarget = try values.decodeIfPresent(String.self, forKey: .currentMessagingTarget)
+        self.currentThreadTs = try values.decodeIfPresent(String.self, forKey: .currentThreadTs)
+        self.hasRepliedRef = try values.decodeIfPresent(HasReplied.self, forKey: .hasRepliedRef)
+        self.replyToMode = try values.decodeIfPresent(ReplyToMode.self, forKey: .replyToMode)
+        self.sameChannelThreadRequired = try values.decodeIfPresent(Bool.self, forKey: .sameChannelThreadRequired)
+        self.skipCrossContextDecoration = try values.decodeIfPresent(Bool.self, forKey: .skipCrossContextDecoration)
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var values = encoder.container(keyedBy: CodingKeys.self)
+        try values.encodeIfPresent(currentChannelId, forKey: .currentChannelId)
+        try values.encodeIfPresent(currentChannelProvider, forKey: .currentChannelProvider)
+        try values.encodeIfPresent(currentGraphChannelId, forKey: .currentGraphChannelId)
+        try values.encodeIfPresent(currentMessageId, forKey: .currentMessageId)
+        try values.encodeIfPresent(currentMessagingTarget, forKey: .currentMessagingTarget)
+        try values.encodeIfPresent(currentThreadTs, forKey: .currentThreadTs)
+        try values.encodeIfPresent(hasRepliedRef, forKey: .hasRepliedRef)
+        try values.encodeIfPresent(replyToMode, forKey: .replyToMode)
+        try values.encodeIfPresent(sameChannelThreadRequired, forKey: .sameChannelThreadRequired)
+        try values.encodeIfPresent(skipCrossContextDecoration, forKey: .skipCrossContextDecoration)
     }
 }
 
@@ -10706,6 +10964,62 @@ public struct Policy: Codable, Hashable, Sendable {
     }
 }
 
+/// Parameters of `poll`; any other key is refused.
+public struct PollParams: Codable, Hashable, Sendable {
+    /// The same key is never carried out twice.
+    public var idempotencyKey: String
+    /// What can be chosen.
+    public var options: [String]
+    /// The question.
+    public var question: String
+    /// Recipient on the channel.
+    public var to: String
+    /// Account on the channel.
+    public var accountId: String?
+    /// The channel; needed when more than one could be meant.
+    public var channel: String?
+    /// The same in hours.
+    public var durationHours: Int64?
+    /// How long it is open, seconds.
+    public var durationSeconds: Int64?
+    /// Whether nobody sees who chose what.
+    public var isAnonymous: Bool?
+    /// Most options that one person can choose; one when left out.
+    public var maxSelections: Int64?
+    /// Without notification.
+    public var silent: Bool?
+    /// Thread.
+    public var threadId: String?
+
+    public init(
+        idempotencyKey: String,
+        options: [String],
+        question: String,
+        to: String,
+        accountId: String? = nil,
+        channel: String? = nil,
+        durationHours: Int64? = nil,
+        durationSeconds: Int64? = nil,
+        isAnonymous: Bool? = nil,
+        maxSelections: Int64? = nil,
+        silent: Bool? = nil,
+        threadId: String? = nil
+    ) {
+        self.idempotencyKey = idempotencyKey
+        self.options = options
+        self.question = question
+        self.to = to
+        self.accountId = accountId
+        self.channel = channel
+        self.durationHours = durationHours
+        self.durationSeconds = durationSeconds
+        self.isAnonymous = isAnonymous
+        self.maxSelections = maxSelections
+        self.silent = silent
+        self.threadId = threadId
+    }
+}
+
 /// One gateway, client or device that is, or recently was, present.
 public struct PresenceEntry: Codable, Hashable, Sendable {
     /// Kind of device.
@@ -10982,6 +11296,38 @@ public enum QueueMode: Codable, Hashable, Sendable {
     }
 }
 
+/// Who reads a conversation.
+public enum ReadOrigin: Codable, Hashable, Sendable {
+    /// A person, with a client.
+    case directOperator
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "direct-operator": self = .directOperator
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .directOperator: return "direct-operator"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
 /// One of the latest sessions.
 public struct RecentSession: Codable, Hashable, Sendable {
     /// Milliseconds since then.
@@ -10999,6 +11345,122 @@ public struct RecentSession: Codable, Hashable, Sendable {
         self.age = age
         self.key = key
         self.updatedAt = updatedAt
+    }
+}
+
+/// For which messages of a turn an answer is implied.
+public enum ReplyMode: Codable, Hashable, Sendable {
+    /// The first.
+    case first
+    /// Every one.
+    case all
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "first": self = .first
+        case "all": self = .all
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .first: return "first"
+        case .all: return "all"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
+/// Who says which message is answered.
+public enum ReplySource: Codable, Hashable, Sendable {
+    /// Somebody chose it.
+    case explicit
+    /// The turn implies it.
+    case implicit
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "explicit": self = .explicit
+        case "implicit": self = .implicit
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .explicit: return "explicit"
+        case .implicit: return "implicit"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
+/// Which messages of a turn answer one.
+public enum ReplyToMode: Codable, Hashable, Sendable {
+    /// None.
+    case off
+    /// The first.
+    case first
+    /// Every one.
+    case all
+    /// Those that come together.
+    case batched
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "off": self = .off
+        case "first": self = .first
+        case "all": self = .all
+        case "batched": self = .batched
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .off: return "off"
+        case .first: return "first"
+        case .all: return "all"
+        case .batched: return "batched"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
     }
 }
 
@@ -15296,6 +15758,15 @@ public enum LogsTailMethod: GatewayMethod {
     public static let hasEffect = false
 }
 
+/// Does something with messages of a channel: send, react, edit, delete, pin, unpin, poll.
+public enum MessageActionMethod: GatewayMethod {
+    public typealias Params = MessageActionParams
+    public typealias Result = MessageActionResult
+    public static let name = "message.action"
+    public static let access = "operator.write"
+    public static let hasEffect = true
+}
+
 /// The models that can be chosen.
 public enum ModelsListMethod: GatewayMethod {
     public typealias Params = ModelsListParams
@@ -15482,6 +15953,15 @@ public enum NodeSkillsUpdateMethod: GatewayMethod {
     public typealias Result = NodeSkillsUpdateResult
     public static let name = "node.skills.update"
     public static let access = "node"
+    public static let hasEffect = true
+}
+
+/// Asks people to choose.
+public enum PollMethod: GatewayMethod {
+    public typealias Params = PollParams
+    public typealias Result = SendResult
+    public static let name = "poll"
+    public static let access = "operator.write"
     public static let hasEffect = true
 }
 
