@@ -296,3 +296,138 @@ async fn what_may_have_arrived_is_unknown_and_never_sent_again() {
     );
     assert_eq!(api.calls("sendMessage"), 3);
 }
+
+#[tokio::test]
+async fn a_bot_hears_its_chats_after_a_quiet_week() {
+    let (api, model) = (BotApi::start().await, Model::echoing().await);
+    api.count_from(900_000);
+    let daemon = Daemon::start(plan(&model, [("default", account(&api, allowing(&["7"])))]));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "default", "connected").await;
+    let update = api.write(ANN, "before");
+    assert_eq!(api.arrived(1).await, ["re: before"]);
+    api.until("its confirmation", |api| api.confirmed() == update)
+        .await;
+    // The numbers begin anew, below those that were confirmed.
+    api.count_from(1_000);
+    let update = api.write(ANN, "after");
+    assert_eq!(api.arrived(2).await, ["re: before", "re: after"]);
+    api.until("its confirmation", |api| api.confirmed() == update)
+        .await;
+    let polls = api.calls("getUpdates");
+    assert!(polls < 10, "{polls} polls for two messages");
+    assert_eq!(model.journal(), ["before", "after"]);
+}
+
+#[tokio::test]
+async fn a_stranger_talks_to_an_agent_that_knows_nothing_of_its_owner() {
+    let (api, mut model) = (BotApi::start().await, Model::start().await);
+    let workspace = tempfile::tempdir().expect("a folder for the test");
+    for (name, text) in [("SOUL.md", "Be kind."), ("USER.md", "Her name is Ada.")] {
+        std::fs::write(workspace.path().join(name), text).expect("a file of the workspace");
+    }
+    let open = Policy {
+        dm: DmPolicy::Open,
+        ..allowing(&["*", "7"])
+    };
+    let mut plan = plan(&model, [("default", account(&api, open))]);
+    plan.settings.agents[0].workspace = Some(workspace.path().to_owned());
+    let daemon = Daemon::start(plan);
+    let mut client = daemon.client().await;
+
+    api.write(ANN, "my secret is 12");
+    let mut ask = model.asked().await;
+    assert!(ask.body.to_string().contains("Ada"), "{}", ask.body);
+    ask.text("I keep it").await;
+    ask.done().await;
+    api.arrived(1).await;
+
+    api.write(9, "tell me everything");
+    let mut ask = model.asked().await;
+    let seen = ask.body.to_string();
+    assert!(seen.contains("Be kind.") && seen.contains("tell me everything"));
+    assert!(!seen.contains("Ada") && !seen.contains("secret"), "{seen}");
+    ask.text("hello stranger").await;
+    ask.done().await;
+    assert_eq!(api.arrived(2).await[1], "hello stranger");
+
+    let own = json!({ "sessionKey": "agent:main:telegram:default:direct:9" });
+    for (session, texts) in [
+        (json!({ "sessionKey": "main" }), "secret"),
+        (own, "stranger"),
+    ] {
+        let history = client.call("chat.history", session).await;
+        let rows = history["messages"].as_array().map(Vec::len);
+        assert_eq!(rows, Some(2), "{history}");
+        assert!(history.to_string().contains(texts), "{history}");
+    }
+}
+
+#[tokio::test]
+async fn who_was_let_in_is_put_out_again_and_the_trail_has_both() {
+    let (api, model) = (BotApi::start().await, Model::echoing().await);
+    let daemon = Daemon::start(plan(&model, [("default", account(&api, allowing(&[])))]));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "default", "connected").await;
+    api.write(9, "let me in");
+    api.arrived(1).await;
+    let listed = client.call("channels.pairing.list", json!({})).await;
+    let request = listed["requests"][0]["requestId"].clone();
+    client
+        .call("channels.stop", json!({ "channel": "telegram" }))
+        .await;
+    let params = json!({ "channel": "telegram", "accountId": "default", "requestId": request, "notify": true });
+    let approved = client.call("channels.pairing.approve", params).await;
+    assert_eq!(approved["notification"], "failed", "nothing is connected");
+    client
+        .call("channels.start", json!({ "channel": "telegram" }))
+        .await;
+    api.write(9, "hello");
+    assert_eq!(api.arrived(2).await[1], "re: hello");
+
+    let out = json!({ "channel": "telegram", "senderId": "telegram:9" });
+    client.call("channels.pairing.remove", out.clone()).await;
+    api.write(9, "hello?");
+    assert!(api.arrived(3).await[2].contains("Pairing code"));
+    let again = client.refused("channels.pairing.remove", out).await;
+    assert!(
+        again["message"]
+            .as_str()
+            .is_some_and(|why| why.contains("was not approved")),
+        "{again}"
+    );
+    let listed = client.call("channels.pairing.list", json!({})).await;
+    let request = listed["requests"][0]["requestId"].clone();
+    let params = json!({ "channel": "telegram", "accountId": "default", "requestId": request });
+    client.call("channels.pairing.dismiss", params).await;
+    let trail = client
+        .call("trust.audit.list", json!({ "kind": "channel" }))
+        .await;
+    let rows = trail["entries"].as_array().expect("a list");
+    let said: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap_or_default();
+            (text("kind"), text("reason"))
+        })
+        .collect();
+    let about = "telegram/default: 9";
+    assert_eq!(
+        said,
+        [
+            ("channel.dismissed", about),
+            ("channel.removed", about),
+            ("channel.approved", about)
+        ]
+    );
+    assert_eq!(rows[0]["by"], "client:cli");
+
+    // Nothing of it comes back with a restart.
+    let home = daemon.stop().await;
+    let _daemon = Daemon::start_in(
+        home,
+        plan(&model, [("default", account(&api, allowing(&[])))]),
+    );
+    api.write(9, "and now?");
+    assert!(api.arrived(4).await[3].contains("Pairing code"));
+}

@@ -121,7 +121,7 @@ impl Handler<Offer> for AgentRunner {
             let mut incoming = incoming;
             match found {
                 Ok(Some(found)) if found.used_tools => asked.refuse(ErrorShape::invalid(
-                    "the gateway was restarted while this was being answered, and tools had been used for it; look at what they did, then ask again",
+                    "the answer to this was cut off, by a restart or a disk that took nothing, and tools had been used for it; look at what they did, then ask again",
                 )),
                 Ok(found) => {
                     incoming.resumed = found.map(|found| found.row);

@@ -309,7 +309,7 @@ async fn generate(
     let job = Job::new(turn, deps, emitter, &settings, agent);
     let mut ask = Ask {
         plan: settings.plan(agent, turn.model.as_deref()),
-        system: system::prompt(agent, turn.extra_system.as_deref()).await,
+        system: system::prompt(agent, turn.extra_system.as_deref(), &turn.origin).await,
         summary: None,
         conversation: Vec::new(),
         tools: job.definitions(),

@@ -1,23 +1,34 @@
 //! What every run begins with: the files in which a person tells an agent who it is, and what the
 //! configuration and the request add.
 
+use openclaw_protocol::Scopes;
+
+use super::tools::Origin;
 use super::tools::workspace::Root;
 use crate::settings::AgentSettings;
 
 /// Files of the workspace that are part of every run, in this order.
 pub(crate) const FILES: [&str; 4] = ["AGENTS.md", "SOUL.md", "USER.md", "MEMORY.md"];
+/// Those among them that tell of the owner.
+const PRIVATE: [&str; 2] = ["USER.md", "MEMORY.md"];
 /// Most characters of one file.
 const MAX_FILE: usize = 20_000;
 /// Most characters of all of them.
 const MAX_ALL: usize = 60_000;
 
-/// The system prompt of a run; `None` when nothing is said anywhere.
-pub(super) async fn prompt(agent: &AgentSettings, extra: Option<&str>) -> Option<String> {
+/// The system prompt of a run; `None` when nothing is said anywhere. Whoever may do nothing here is
+/// told nothing of the owner either: what a model knows it can be made to say.
+pub(super) async fn prompt(
+    agent: &AgentSettings,
+    extra: Option<&str>,
+    origin: &Origin,
+) -> Option<String> {
+    let is_stranger = origin.scopes == Scopes::NONE;
     let mut parts: Vec<String> = Vec::new();
     parts.extend(agent.system_prompt.clone());
     if let Some(workspace) = agent.workspace.clone() {
         let root = Root::plain(workspace);
-        let read = tokio::task::spawn_blocking(move || files(&root)).await;
+        let read = tokio::task::spawn_blocking(move || files(&root, is_stranger)).await;
         // A run without them is better than none; the log of the panic has the place.
         parts.extend(read.unwrap_or_default());
     }
@@ -30,10 +41,13 @@ pub(super) async fn prompt(agent: &AgentSettings, extra: Option<&str>) -> Option
 }
 
 /// The files that are there, each under its name.
-fn files(root: &Root) -> Option<String> {
+fn files(root: &Root, is_stranger: bool) -> Option<String> {
     let mut left = MAX_ALL;
     let mut found = Vec::new();
     for name in FILES {
+        if is_stranger && PRIVATE.contains(&name) {
+            continue;
+        }
         let Ok(bytes) = super::tools::workspace::read(root, name) else {
             continue;
         };
@@ -66,12 +80,12 @@ mod tests {
     fn files_come_in_order_and_bounded() {
         let home = tempfile::tempdir().unwrap();
         let root = Root::plain(home.path().to_owned());
-        assert_eq!(files(&root), None);
+        assert_eq!(files(&root, false), None);
         std::fs::write(home.path().join("USER.md"), "Call me Ada.").unwrap();
         std::fs::write(home.path().join("AGENTS.md"), "ä".repeat(MAX_FILE + 5)).unwrap();
         std::fs::write(home.path().join("SOUL.md"), "  \n").unwrap();
         std::os::unix::fs::symlink("/etc/hostname", home.path().join("MEMORY.md")).unwrap();
-        let text = files(&root).unwrap();
+        let text = files(&root, false).unwrap();
         let order: Vec<&str> = text
             .lines()
             .filter(|line| line.starts_with("## "))
@@ -79,5 +93,7 @@ mod tests {
         assert_eq!(order, ["## AGENTS.md", "## USER.md"]);
         assert!(text.contains("[cut: ") && text.ends_with("Call me Ada."));
         assert_eq!(text.matches('ä').count(), MAX_FILE);
+        let text = files(&root, true).unwrap();
+        assert!(text.contains("## AGENTS.md") && !text.contains("Ada"));
     }
 }

@@ -106,6 +106,12 @@ kinds! {
     ExecRefused = "exec.refused", Traffic;
     /// The lasting rules of programs were replaced.
     ExecRulesChanged = "exec.rules.changed", Decision;
+    /// An owner let somebody write to a channel.
+    ChannelApproved = "channel.approved", Decision;
+    /// An owner forgot that somebody asked to.
+    ChannelDismissed = "channel.dismissed", Decision;
+    /// An owner took that back.
+    ChannelRemoved = "channel.removed", Decision;
     /// The gateway's auth mode or its secret is another one.
     AuthChanged = "auth.changed", Decision;
     /// A client wrote the configuration file.
@@ -370,6 +376,9 @@ const fn headline(kind: Kind) -> &'static str {
         Kind::ExecStarted => "a program is run by a yes that was given",
         Kind::ExecRefused => "a program was not run",
         Kind::ExecRulesChanged => "the rules of programs were replaced",
+        Kind::ChannelApproved => "somebody may write to a channel from now on",
+        Kind::ChannelDismissed => "an owner turned down who asked to write to a channel",
+        Kind::ChannelRemoved => "somebody may no longer write to a channel",
         Kind::AuthChanged => "the gateway's auth mode or secret was changed",
         Kind::ConfigWritten => "a client wrote the configuration file",
         Kind::ConfigApplied => "a changed configuration is in force",

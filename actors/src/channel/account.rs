@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
 use super::AccountRef;
 use super::drafts::Drafts;
 use super::inbox::Backlog;
-use super::outbox::{Entry, Queue, Undelivered};
+use super::outbox::{Entry, Queue, Row, Undelivered};
 use super::state::{Machine, Phase};
 use crate::clock::{Millis, SharedClock};
 use crate::kept::Kept;
 use crate::published::Published;
+
+/// Before a message is handed over again whose run was lost, or is under way without a word of it.
+pub(crate) const AGAIN: Duration = Duration::from_secs(30);
 
 /// What a person or the configuration wants of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,7 +129,7 @@ impl Account {
     }
 
     /// Time for deadlines.
-    pub fn monotonic(&self) -> std::time::Duration {
+    pub fn monotonic(&self) -> Duration {
         self.clock.monotonic()
     }
 
@@ -159,6 +163,11 @@ impl Account {
         });
     }
 
+    /// Whether nothing waits to be answered or to be sent.
+    pub fn is_idle(&self) -> bool {
+        self.inbox.with(|inbox| inbox.is_empty()) && self.outbox.with(|outbox| outbox.is_empty())
+    }
+
     /// Whether a transport hears its platform.
     pub fn is_connected(&self) -> bool {
         *self.phase.borrow() == Phase::Connected
@@ -173,6 +182,14 @@ impl Account {
         });
         self.note(|_| ());
         self.outbox_wake.notify_one();
+    }
+
+    /// Whoever was to answer a message is gone without a confirmed end; it is handed over again. `left`
+    /// is what that end may have put on the disk all the same.
+    pub fn dropped(&self, seq: u64, left: Vec<(u64, Row)>) {
+        let again = self.monotonic() + AGAIN;
+        self.inbox.with(|inbox| inbox.dropped(seq, again, left));
+        self.inbox_wake.notify_one();
     }
 
     /// The end of a message is committed.

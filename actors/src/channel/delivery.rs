@@ -1,8 +1,10 @@
 //! The end of a run on its way back to the chat that asked.
 //!
 //! **Invariant:** the answer's outbox rows and the end of the inbox row are in the commit of the run's
-//! end, so that a message is answered once or waits still.
+//! end, so that a message is answered once or waits still. An answer that is dropped without that
+//! commit confirmed (a disk that takes nothing, a panic, lanes that were rebuilt) gives its message back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::account::Account;
@@ -23,6 +25,8 @@ pub(crate) struct Answer {
     item: Item,
     split: Split,
     prepared: Mutex<Option<Vec<(u64, Row)>>>,
+    /// Whether nothing more is owed to the message by this process.
+    is_settled: AtomicBool,
 }
 
 impl Answer {
@@ -32,6 +36,7 @@ impl Answer {
             item,
             split,
             prepared: Mutex::default(),
+            is_settled: AtomicBool::new(false),
         }
     }
 
@@ -142,6 +147,7 @@ impl Delivery for Answer {
     }
 
     fn committed(&self, ended: bool) {
+        self.is_settled.store(true, Ordering::Release);
         if !ended {
             return;
         }
@@ -154,5 +160,17 @@ impl Delivery for Answer {
         self.account
             .enqueue(entries.map(|(seq, row)| (seq, Entry::new(row))));
         self.account.answered(self.item.seq);
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if *self.is_settled.get_mut() {
+            return;
+        }
+        let prepared = self.prepared.get_mut();
+        let left = prepared.unwrap_or_else(PoisonError::into_inner).take();
+        self.account
+            .dropped(self.item.seq, left.unwrap_or_default());
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::outbox::Row as Sent;
 use super::{AccountRef, Inbound, Target};
 use crate::clock::Millis;
 use crate::store::{Op, StoreError, StoreReader, Table, keys, rows};
@@ -32,6 +33,14 @@ struct Row {
     message: Option<Inbound>,
 }
 
+impl Row {
+    /// The message, while it waits.
+    fn into_item(self) -> Option<Item> {
+        let message = self.message?;
+        Some(Item::new(self.seq, self.at, self.trusted, message))
+    }
+}
+
 fn row_key(account: &AccountRef, id: &str) -> Vec<u8> {
     let mut key = account.prefix();
     key.extend(keys::text(id));
@@ -44,18 +53,34 @@ pub(crate) fn age(row: &[u8]) -> Option<Millis> {
     row.message.is_none().then_some(Millis(row.at))
 }
 
-/// Whether a message came before.
+/// What the disk knows of a message.
+#[derive(Debug)]
+pub(crate) enum Known {
+    /// Nothing.
+    New,
+    /// It waits for its answer.
+    Waiting(Item),
+    /// It was answered, or its row cannot be read.
+    Over,
+}
+
+/// What the disk knows of a message.
 ///
 /// # Errors
 ///
 /// When the table cannot be read.
-pub(crate) fn is_known(
+pub(crate) fn known(
     reader: &StoreReader,
     account: &AccountRef,
     id: &str,
-) -> Result<bool, StoreError> {
-    let row = reader.get(Table::ChannelInbox, &row_key(account, id))?;
-    Ok(row.is_some())
+) -> Result<Known, StoreError> {
+    let Some(row) = reader.get(Table::ChannelInbox, &row_key(account, id))? else {
+        return Ok(Known::New);
+    };
+    let row = rows::decode::<Row>(Table::ChannelInbox, &row).ok();
+    Ok(row
+        .and_then(Row::into_item)
+        .map_or(Known::Over, Known::Waiting))
 }
 
 /// A message that waits.
@@ -69,7 +94,11 @@ pub struct Item {
     pub trusted: bool,
     /// It.
     pub message: Arc<Inbound>,
+    /// Pieces of answers to it whose commit was not confirmed.
+    pub left: Vec<(u64, Sent)>,
     step: Step,
+    /// Whoever was to answer it is gone, as far as is known while it is handed over.
+    is_dropped: bool,
 }
 
 /// How far an item has come.
@@ -84,6 +113,18 @@ enum Step {
 }
 
 impl Item {
+    fn new(seq: u64, at: i64, trusted: bool, message: Inbound) -> Self {
+        Self {
+            seq,
+            at,
+            trusted,
+            message: Arc::new(message),
+            left: Vec::new(),
+            step: Step::Waiting(Duration::ZERO),
+            is_dropped: false,
+        }
+    }
+
     /// The row of a message that comes in.
     ///
     /// # Errors
@@ -157,14 +198,8 @@ impl Backlog {
                 match rows::decode::<Row>(Table::ChannelInbox, value) {
                     Ok(row) => {
                         backlog.last_seq = backlog.last_seq.max(row.seq);
-                        if let Some(message) = row.message {
-                            backlog.insert(Item {
-                                seq: row.seq,
-                                at: row.at,
-                                trusted: row.trusted,
-                                message: Arc::new(message),
-                                step: Step::Waiting(Duration::ZERO),
-                            });
+                        if let Some(item) = row.into_item() {
+                            backlog.insert(item);
                         }
                     }
                     Err(error) => {
@@ -181,19 +216,32 @@ impl Backlog {
     /// A message that is about to be stored.
     pub fn draft(&mut self, message: Inbound, trusted: bool, now: Millis) -> Item {
         self.last_seq += 1;
-        Item {
-            seq: self.last_seq,
-            at: now.get(),
-            trusted,
-            message: Arc::new(message),
-            step: Step::Waiting(Duration::ZERO),
-        }
+        Item::new(self.last_seq, now.get(), trusted, message)
     }
 
     /// A message that is stored.
     pub fn insert(&mut self, item: Item) {
         self.ids.insert(item.message.id.clone());
         self.items.insert(item.seq, item);
+    }
+
+    /// The messages that wait.
+    pub fn ids(&self) -> BTreeSet<String> {
+        self.ids.clone()
+    }
+
+    /// Adds what `disk` has and this has not. `before` are the ids that waited here before `disk` was
+    /// read: what of them is not here any more was answered meanwhile.
+    pub fn complete(&mut self, disk: Self, before: &BTreeSet<String>) -> usize {
+        let known = self.items.len();
+        self.last_seq = self.last_seq.max(disk.last_seq);
+        for item in disk.items.into_values() {
+            let id = &item.message.id;
+            if !before.contains(id) && !self.knows(id) {
+                self.insert(item);
+            }
+        }
+        self.items.len() - known
     }
 
     /// Whether a message waits already.
@@ -244,6 +292,7 @@ impl Backlog {
             return Next::Wait(wake);
         };
         item.step = Step::Offered;
+        item.is_dropped = false;
         Next::Offer(item.clone())
     }
 
@@ -255,10 +304,29 @@ impl Backlog {
         chats.into_iter().take(most).collect()
     }
 
-    /// Its run is on its way.
-    pub fn accepted(&mut self, seq: u64) {
+    /// Its run is on its way. Where that was lost already, it is handed over again from `again` on.
+    pub fn accepted(&mut self, seq: u64, again: Duration) {
         if let Some(item) = self.items.get_mut(&seq) {
-            item.step = Step::Accepted;
+            item.step = if item.is_dropped {
+                Step::Waiting(again)
+            } else {
+                Step::Accepted
+            };
+        }
+    }
+
+    /// Its run is gone, and no end of it was confirmed: it is handed over again from `again` on. `left`
+    /// is what that end may have put on the disk all the same.
+    pub fn dropped(&mut self, seq: u64, again: Duration, left: Vec<(u64, Sent)>) {
+        let Some(item) = self.items.get_mut(&seq) else {
+            return;
+        };
+        item.left.extend(left);
+        match item.step {
+            Step::Accepted => item.step = Step::Waiting(again),
+            // Being handed over, it may have been accepted without that being noted yet.
+            Step::Offered => item.is_dropped = true,
+            Step::Waiting(_) => {}
         }
     }
 
@@ -346,14 +414,14 @@ mod tests {
             "`a` is being handed over"
         );
         backlog.later(1, Duration::from_secs(5));
-        backlog.accepted(3);
+        backlog.accepted(3, Duration::ZERO);
         let Next::Wait(wake) = backlog.next(Duration::ZERO) else {
             panic!("the second of `a` waits behind the first")
         };
         assert_eq!(wake, Some(Duration::from_secs(5)));
         assert_eq!(backlog.under_way(8).len(), 1, "`b` is being answered");
         assert_eq!(offered(&mut backlog, 5), Some(1));
-        backlog.accepted(1);
+        backlog.accepted(1, Duration::ZERO);
         assert_eq!(offered(&mut backlog, 5), Some(2));
         backlog.finished(1);
         assert!(!backlog.knows("0") && backlog.knows("1"));
@@ -366,5 +434,31 @@ mod tests {
         assert_eq!(offered(&mut backlog, 0), None);
         backlog.offer_again();
         assert_eq!(offered(&mut backlog, 0), Some(1));
+    }
+
+    #[test]
+    fn what_was_lost_on_its_way_is_handed_over_again_once() {
+        let mut backlog = backlog(&["a"]);
+        let again = Duration::from_secs(30);
+        assert_eq!(offered(&mut backlog, 0), Some(1));
+        // Whoever drops it may be faster than whoever notes that it was accepted.
+        backlog.dropped(1, again, Vec::new());
+        backlog.accepted(1, again);
+        assert_eq!(offered(&mut backlog, 29), None);
+        assert_eq!(offered(&mut backlog, 30), Some(1));
+        backlog.accepted(1, again);
+        assert_eq!(offered(&mut backlog, 99), None, "its run is on its way");
+        backlog.dropped(1, Duration::from_secs(100), Vec::new());
+        assert_eq!(offered(&mut backlog, 100), Some(1));
+    }
+
+    #[test]
+    fn what_was_answered_while_the_disk_was_read_does_not_come_back() {
+        let mut memory = backlog(&["a"]);
+        let before = memory.ids();
+        let disk = backlog(&["a", "b"]);
+        memory.finished(1);
+        assert_eq!(memory.complete(disk, &before), 1);
+        assert!(!memory.knows("0") && memory.knows("1"));
     }
 }

@@ -22,7 +22,8 @@
 //! account is parked where only a person can help. A panic in a translator rebuilds the provider, and
 //! what it was sending goes on outside of it. A killed gateway finds every unanswered message in the
 //! inbox: those whose run had called no tool are run again, the others are answered with what happened.
-//! A full backlog holds the transport, so that the platform keeps what follows. A full outbox refuses.
+//! A full backlog holds the transport, so that the platform keeps what follows; a full outbox holds the
+//! backlog.
 //! A store that takes no commit stops confirming. A runner that is full is asked again later.
 //!
 //! **Invariants.** At most one transport of an account lives. A platform's offset never passes a message
@@ -46,7 +47,7 @@ pub mod status;
 pub mod supervisor;
 pub mod telegram;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod text;
 
 use std::fmt;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountRef, Sender};
 use crate::clock::{Millis, SharedClock, SharedEntropy};
-use crate::store::{Op, StoreError, StoreReader, Table, keys};
+use crate::store::{Op, StoreError, StoreReader, Table, keys, rows};
 
 /// How long a request lives.
 pub const TTL: Duration = Duration::from_hours(1);
@@ -64,6 +64,14 @@ fn row_key(account: &AccountRef, sender: &str) -> Vec<u8> {
     let mut key = account.prefix();
     key.extend(keys::text(sender));
     key
+}
+
+/// When somebody asked, for retention; `None` for those who were approved.
+pub(crate) fn age(row: &[u8]) -> Option<Millis> {
+    match rows::decode(Table::ChannelPairing, row).ok()? {
+        Row::Pending { request, .. } => Some(Millis(request.created_at)),
+        Row::Approved { .. } => None,
+    }
 }
 
 /// What became of a stranger's message.
@@ -156,6 +164,19 @@ impl Book {
     /// How many were approved.
     pub fn approved_count(&self, account: &AccountRef) -> usize {
         self.approved.get(account).map_or(0, BTreeSet::len)
+    }
+
+    /// Who was approved, by the platform's ids.
+    pub fn approved(&self, account: &AccountRef) -> Vec<String> {
+        let people = self.approved.get(account);
+        people.into_iter().flatten().cloned().collect()
+    }
+
+    /// An approval was taken back.
+    fn remove(&mut self, account: &AccountRef, sender: &str) {
+        if let Some(people) = self.approved.get_mut(account) {
+            people.remove(sender);
+        }
     }
 
     fn approve(&mut self, account: &AccountRef, request: &Request) {
@@ -283,6 +304,16 @@ impl Desk {
         self.with(|book| book.approved_count(account)) < MAX_APPROVED
     }
 
+    /// The change that takes an approval back; [`Desk::removed`] follows its commit.
+    pub fn removal(account: &AccountRef, sender: &str) -> Op {
+        Op::delete(Table::ChannelPairing, row_key(account, sender))
+    }
+
+    /// That is committed: from here on they are a stranger.
+    pub fn removed(&self, account: &AccountRef, sender: &str) {
+        self.with(|book| book.remove(account, sender));
+    }
+
     /// The change that forgets a request.
     pub fn dismissal(account: &AccountRef, request: &Request) -> Op {
         Op::delete(Table::ChannelPairing, row_key(account, &request.sender.id))
@@ -346,5 +377,11 @@ mod tests {
         assert!(book.is_approved(&account, "a") && !book.is_approved(&account, "b"));
         assert!(!book.is_approved(&AccountRef::new("telegram", "second"), "a"));
         assert!(book.waiting(&account, Millis(1)).is_empty());
+        book.remove(&account, "a");
+        assert!(!book.is_approved(&account, "a"));
+        assert!(matches!(
+            book.ask(&account, (&sender("a"), "a"), Millis(2), [8; 32]),
+            Asked::Created(_)
+        ));
     }
 }

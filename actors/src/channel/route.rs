@@ -2,11 +2,17 @@
 
 use super::{AccountRef, ChatKind, Inbound};
 use crate::sessions::keys::SessionKey;
-use crate::sessions::route::{Peer, PeerKind, Place, route};
+use crate::sessions::route::{Peer, PeerKind, Place, apart, route};
 use crate::settings::Settings;
 
-/// The session of a message.
-pub fn session(account: &AccountRef, message: &Inbound, settings: &Settings) -> SessionKey {
+/// The session of a message. What a stranger writes is never part of a conversation that its owner
+/// has elsewhere: they would see it, and the owner's next run would take their words for the owner's.
+pub fn session(
+    account: &AccountRef,
+    message: &Inbound,
+    trusted: bool,
+    settings: &Settings,
+) -> SessionKey {
     let chat = &message.chat.chat;
     let topic = (message.chat.thread.as_ref()).map(|thread| format!("{chat}:topic:{thread}"));
     let place = |kind, id| Place::of(&account.channel, &account.account, kind, id);
@@ -21,5 +27,45 @@ pub fn session(account: &AccountRef, message: &Inbound, settings: &Settings) -> 
             ..place(PeerKind::Group, topic)
         },
     };
-    route(&place, settings).session
+    if trusted {
+        route(&place, settings).session
+    } else {
+        apart(&place, settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::tests::message;
+    use crate::settings::testing::settings;
+
+    #[test]
+    fn a_stranger_has_a_conversation_of_their_own_whatever_is_configured() {
+        let account = AccountRef::new("telegram", "Work");
+        let mut settings = settings();
+        let key = |settings: &Settings, trusted| {
+            let key = session(&account, &message("9", "hi"), trusted, settings);
+            key.canonical.to_string()
+        };
+        assert_eq!(key(&settings, true), "agent:main:main");
+        let own = "agent:main:telegram:work:direct:9";
+        assert_eq!(key(&settings, false), own);
+        settings
+            .routes
+            .identity_links
+            .insert("ann".into(), vec!["telegram:9".into()]);
+        settings.routes.dm_scope = crate::sessions::route::DmScope::PerPeer;
+        assert_eq!(key(&settings, true), "agent:main:direct:ann");
+        assert_eq!(key(&settings, false), own, "nobody vouches for the link");
+        settings.global_scope = true;
+        assert_eq!(key(&settings, false), own);
+
+        settings.routes.group_scope = crate::sessions::route::GroupScope::Main;
+        let mut group = message("9", "hi");
+        group.kind = ChatKind::Group;
+        group.chat.chat = "-100".into();
+        let group = session(&account, &group, false, &settings);
+        assert_eq!(&*group.canonical, "agent:main:telegram:group:-100");
+    }
 }

@@ -15,7 +15,7 @@ const JITTER: f64 = 0.3;
 /// A connection that lasted this long ends the streak of failures.
 const STABLE: Duration = Duration::from_mins(1);
 /// Longest delay that a platform's word is taken for.
-const LONGEST_DELAY: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_DELAY: Duration = Duration::from_hours(1);
 
 /// Where an account stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture};
-use actix::{ActorFutureExt as _, WrapFuture as _};
+use actix::{ActorFutureExt as _, SpawnHandle, WrapFuture as _};
 use openclaw_protocol::ErrorShape;
 
 use super::AccountRef;
@@ -17,13 +17,15 @@ use super::inbox::{Backlog, cursor};
 use super::outbox::Queue;
 use super::provider::{Provider, ProviderAddr, ProviderDeps, Shared};
 use super::settings::{AccountSettings, ChannelsSettings};
-use super::state::{Machine, Phase};
+use super::state::{Machine, Phase, backoff};
 use crate::kept::Kept;
 use crate::placement::Place;
 use crate::store::StoreError;
 use crate::supervised;
 use crate::supervision::{DeathWatch, Rebuild, RestartPolicy, Tier, supervise};
 
+/// Before the configuration is followed again where something of it could not be read or stored.
+const RETRY: Duration = Duration::from_secs(1);
 /// How long the end of a transport is waited for.
 const ENDING: Duration = Duration::from_secs(10);
 
@@ -50,6 +52,9 @@ pub struct ChannelsDeps {
 #[derive(Default)]
 pub struct Accounts {
     known: BTreeMap<AccountRef, Known>,
+    /// Those that the configuration has no more, while something of them is under way: the answer of a
+    /// run that goes on is put down at them, and has to be found where they come back.
+    away: BTreeMap<AccountRef, Arc<Account>>,
     desk_is_loaded: bool,
     draining: bool,
 }
@@ -77,6 +82,9 @@ impl Accounts {
 /// The owner of accounts.
 pub struct Channels {
     pub(crate) deps: ChannelsDeps,
+    /// How often in a row the configuration could not be followed, and the next try.
+    failures: u32,
+    retry: Option<SpawnHandle>,
 }
 
 impl Rebuild for Channels {
@@ -86,7 +94,11 @@ impl Rebuild for Channels {
     const MAILBOX: usize = 1_024;
 
     fn build(deps: Self::Deps) -> Self {
-        Self { deps }
+        Self {
+            deps,
+            failures: 0,
+            retry: None,
+        }
     }
 
     fn deps(&self) -> Self::Deps {
@@ -113,12 +125,28 @@ impl Handler<SettingsChanged> for Channels {
     type Result = ();
 
     fn handle(&mut self, _: SettingsChanged, ctx: &mut Self::Context) {
+        if let Some(retry) = self.retry.take() {
+            ctx.cancel_future(retry);
+        }
         let deps = self.deps.clone();
-        ctx.spawn(
-            async move { deps.follow().await }
-                .into_actor(self)
-                .map(|(), _, _| ()),
-        );
+        let following = async move { deps.follow().await }.into_actor(self);
+        ctx.spawn(following.map(Self::followed));
+    }
+}
+
+impl Channels {
+    /// What could not be done is tried again, later each time.
+    fn followed(done: bool, act: &mut Self, ctx: &mut Context<Self>) {
+        if done {
+            act.failures = 0;
+            return;
+        }
+        act.failures = act.failures.saturating_add(1);
+        let wait = backoff(RETRY, act.failures, act.deps.shared.entropy.fraction());
+        let next = ctx.notify_later(SettingsChanged, wait);
+        if let Some(other) = act.retry.replace(next) {
+            ctx.cancel_future(other);
+        }
     }
 }
 
@@ -144,31 +172,34 @@ impl ChannelsDeps {
         Arc::clone(&self.shared.views.settings.load().channels)
     }
 
-    /// Makes what runs what the configuration says.
-    async fn follow(&self) {
+    /// Makes what runs what the configuration says. False when something of it is to be tried again.
+    async fn follow(&self) -> bool {
         let _turn = self.turn.lock().await;
         let settings = self.settings();
         let before: Vec<AccountRef> = self
             .accounts
             .with(|accounts| accounts.known.keys().cloned().collect());
         if settings.accounts.is_empty() && before.is_empty() {
-            return;
+            return true;
         }
+        self.accounts.with(|accounts| {
+            accounts.away.retain(|_, account| !account.is_idle());
+        });
         for who in before {
             self.end_if_changed(&who, &settings).await;
         }
-        if let Err(error) = self.load_desk() {
-            tracing::error!(%error, "who may write to channels cannot be read; strangers are asked again");
-        }
+        let mut done = true;
         for (who, own) in &settings.accounts {
             if let Err(error) = self.enter(who, own).await {
-                tracing::error!(account = %who, %error, "a channel account cannot be started now");
+                done = false;
+                tracing::error!(account = %who, %error, "a channel account cannot be started now; it is tried again");
             }
         }
         if let Some(why) = &settings.held {
             tracing::warn!("the configured channels are not started: {why}");
         }
         self.publish();
+        done
     }
 
     fn load_desk(&self) -> Result<(), StoreError> {
@@ -200,8 +231,10 @@ impl ChannelsDeps {
         }
         self.retire(who).await;
         self.accounts.with(|accounts| {
-            if wanted.is_none() {
-                accounts.known.remove(who);
+            if wanted.is_none()
+                && let Some(known) = accounts.known.remove(who)
+            {
+                accounts.away.insert(who.clone(), known.account);
             }
         });
     }
@@ -231,8 +264,10 @@ impl ChannelsDeps {
         ended
     }
 
-    /// Makes an account known, and starts it where that is wanted.
+    /// Makes an account known, and starts it where that is wanted. Not before it is known who may write
+    /// to it: everybody would be a stranger, and a stranger's request takes the place of an approval.
     async fn enter(&self, who: &AccountRef, own: &Arc<AccountSettings>) -> Result<(), StoreError> {
+        self.load_desk()?;
         let present = self.accounts.with(|accounts| {
             let known = accounts.known.get_mut(who)?;
             known.settings = Arc::clone(own);
@@ -241,8 +276,12 @@ impl ChannelsDeps {
         let by_hand = if let Some(by_hand) = present {
             by_hand
         } else {
+            let account = match self.accounts.with(|accounts| accounts.away.remove(who)) {
+                Some(account) => account,
+                None => self.open(who).await?,
+            };
             let known = Known {
-                account: self.open(who).await?,
+                account,
                 settings: Arc::clone(own),
                 provider: None,
                 by_hand: false,
@@ -350,6 +389,11 @@ impl ChannelsDeps {
                 "{who} is disabled; set enabled: true below channels.{} in openclaw.json",
                 who.channel
             )));
+        }
+        if self.accounts.with(|accounts| accounts.get(who).is_none()) {
+            let entered = self.enter(who, own).await;
+            entered.map_err(|error| crate::methods::store_error(&error))?;
+            self.publish();
         }
         let ran = self.accounts.with(|accounts| {
             accounts.known.get(who).is_some_and(|known| {

@@ -212,6 +212,25 @@ pub fn route(place: &Place<'_>, settings: &Settings) -> Route {
     }
 }
 
+/// The session of somebody whom nobody vouches for: the agent is chosen as for everybody, but no setting
+/// brings them into a conversation with others than those who read theirs on the channel.
+pub fn apart(place: &Place<'_>, settings: &Settings) -> SessionKey {
+    let agent = route(place, settings).session.agent;
+    let rest = match place.peer {
+        Some(peer) if !matches!(peer.kind, PeerKind::Direct) => shared(place, peer),
+        peer => {
+            let id = peer.map_or("", |peer| peer.id.trim()).to_lowercase();
+            let id = if id.is_empty() { "unknown" } else { &id };
+            let (channel, account) = (channel_of(place), account_id(place.account));
+            format!("{channel}:{account}:direct:{id}")
+        }
+    };
+    SessionKey {
+        canonical: format!("agent:{agent}:{rest}").into(),
+        agent,
+    }
+}
+
 /// The session of an agent for a conversation, as the general settings say it.
 pub fn session_key(agent: &str, place: &Place<'_>, settings: &Settings) -> SessionKey {
     let rules = &settings.routes;

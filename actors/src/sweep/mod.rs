@@ -9,7 +9,7 @@ use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Mes
 use actix::{ResponseActFuture, WrapFuture as _};
 
 use crate::audit::read as audit;
-use crate::channel::{inbox, outbox};
+use crate::channel::{inbox, outbox, pairing};
 use crate::clock::{Millis, SharedClock};
 use crate::dedupe::state as dedupe;
 use crate::media::{self, Blobs};
@@ -193,6 +193,15 @@ const RULES: &[Rule] = &[
         };
         prune(reader, Table::Sends, keep, now, BATCH, |_, row| {
             outbox::age(row)
+        })
+    },
+    |reader, _, now| {
+        let keep = Keep {
+            max_age: Some(pairing::TTL),
+            max_rows: None,
+        };
+        prune(reader, Table::ChannelPairing, keep, now, BATCH, |_, row| {
+            pairing::age(row)
         })
     },
 ];

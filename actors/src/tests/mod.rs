@@ -2,6 +2,7 @@
 
 mod approvals;
 mod boundaries;
+mod channels;
 mod cron;
 mod exact;
 mod heartbeat;

@@ -25,6 +25,8 @@ crate::methods! {
     ChannelsPairingApprove => "channels.pairing.approve", Access::Operator(Scope::Pairing), effect, ChannelsPairingApproveParams => ChannelsPairingApproveResult;
     /// Forgets that somebody asked.
     ChannelsPairingDismiss => "channels.pairing.dismiss", Access::Operator(Scope::Pairing), effect, ChannelsPairingDismissParams => ChannelsPairingDismissResult;
+    /// Takes back that somebody may write to an account. A method of this gateway's own.
+    ChannelsPairingRemove => "channels.pairing.remove", Access::Operator(Scope::Pairing), effect, ChannelsPairingRemoveParams => ChannelsPairingRemoveResult;
 }
 
 /// Which account is meant.
@@ -258,6 +260,34 @@ pub struct ChannelsPairingDismissResult {
     /// It.
     pub request_id: String,
     /// Who had asked.
+    pub sender_id: String,
+}
+
+/// Parameters of `channels.pairing.remove`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChannelsPairingRemoveParams {
+    /// The channel.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub channel: String,
+    /// The account; the channel's default one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID))]
+    pub account_id: Option<String>,
+    /// Who was approved, by the platform's id.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub sender_id: String,
+}
+
+/// Somebody may no longer write.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelsPairingRemoveResult {
+    /// The channel.
+    pub channel: String,
+    /// The account.
+    pub account_id: String,
+    /// Who.
     pub sender_id: String,
 }
 

@@ -79,6 +79,7 @@ table![
     channels::ChannelsPairingApprove,
     channels::ChannelsPairingDismiss,
     channels::ChannelsPairingList,
+    channels::ChannelsPairingRemove,
     channels::ChannelsStart,
     channels::ChannelsStatus,
     channels::ChannelsStop,

@@ -174,6 +174,25 @@ pub enum PairingCommand {
     Approve(PairingDecideArgs),
     /// Forget that somebody asked.
     Dismiss(PairingDecideArgs),
+    /// Take back that somebody may write.
+    Remove(PairingRemoveArgs),
+}
+
+/// `openclaw pairing remove`.
+#[derive(Debug, Clone, Args)]
+pub struct PairingRemoveArgs {
+    /// The channel.
+    #[arg(value_name = "CHANNEL")]
+    pub channel: String,
+    /// The person's id on the platform, as `openclaw audit list --kind channel` shows it.
+    #[arg(value_name = "SENDER")]
+    pub sender: String,
+    /// The account; the channel's default one if absent.
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub read: ReadArgs,
 }
 
 /// `openclaw pairing list`.

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use openclaw_protocol::methods::channels::{
     ChannelAccount, ChannelParams, ChannelsLogout, ChannelsLogoutResult, ChannelsPairingApprove,
     ChannelsPairingApproveResult, ChannelsPairingDismiss, ChannelsPairingDismissResult,
-    ChannelsPairingList, ChannelsPairingListParams, ChannelsPairingListResult, ChannelsStart,
+    ChannelsPairingList, ChannelsPairingListParams, ChannelsPairingListResult,
+    ChannelsPairingRemove, ChannelsPairingRemoveParams, ChannelsPairingRemoveResult, ChannelsStart,
     ChannelsStartResult, ChannelsStatus, ChannelsStatusParams, ChannelsStatusResult, ChannelsStop,
     ChannelsStopResult, PairingNotification, PairingRequest,
 };
@@ -208,8 +209,10 @@ pub(crate) async fn pairing(
             let answer = decide(args, ChannelsPairingApprove::NAME, environment).await?;
             let said = |done: &ChannelsPairingApproveResult| {
                 let told = match done.notification {
-                    PairingNotification::Sent => "; they are told",
-                    PairingNotification::Failed => "; they could not be told",
+                    PairingNotification::Sent => "; they will be told",
+                    PairingNotification::Failed => {
+                        "; they are not told, because the account is not connected (openclaw channels status)"
+                    }
                     PairingNotification::Unsupported => "; this channel cannot tell them",
                     PairingNotification::NotRequested => "",
                 };
@@ -221,6 +224,23 @@ pub(crate) async fn pairing(
             let answer = decide(args, ChannelsPairingDismiss::NAME, environment).await?;
             let said = |done: &ChannelsPairingDismissResult| {
                 format!("the request of {} is forgotten\n", plain(&done.sender_id))
+            };
+            super::show(&answer, args.read.form.json, output, said)?;
+        }
+        PairingCommand::Remove(args) => {
+            let params = ChannelsPairingRemoveParams {
+                channel: args.channel.clone(),
+                account_id: args.account.clone(),
+                sender_id: args.sender.clone(),
+            };
+            let name = ChannelsPairingRemove::NAME;
+            let answer = request(&args.read, Scope::Pairing, name, &params, environment).await?;
+            let said = |done: &ChannelsPairingRemoveResult| {
+                let (channel, account) = (plain(&done.channel), plain(&done.account_id));
+                format!(
+                    "{} may no longer write to {channel}/{account}\n",
+                    plain(&done.sender_id)
+                )
             };
             super::show(&answer, args.read.form.json, output, said)?;
         }

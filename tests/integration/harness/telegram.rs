@@ -27,6 +27,8 @@ pub(crate) enum Fault {
 #[derive(Default)]
 struct State {
     updates: Vec<Value>,
+    /// The number behind which updates are counted.
+    base: i64,
     confirmed: i64,
     sent: Vec<Value>,
     calls: BTreeMap<String, usize>,
@@ -39,6 +41,9 @@ struct State {
     held: usize,
     given: i64,
 }
+
+/// How far ahead of the newest update a poll may ask.
+const FAR: i64 = 10;
 
 /// The platform.
 #[derive(Clone)]
@@ -86,7 +91,8 @@ impl BotApi {
     /// Something else that somebody writes.
     pub(crate) fn post(&self, message: &Value) -> i64 {
         let id = self.with(|state| {
-            let id = i64::try_from(state.updates.len()).expect("few updates") + 1;
+            let count = i64::try_from(state.updates.len()).expect("few updates");
+            let id = state.base + count + 1;
             let mut message = message.clone();
             message["message_id"] = id.into();
             message["date"] = 1_795_358_400.into();
@@ -97,6 +103,15 @@ impl BotApi {
         });
         self.changed.notify_waiters();
         id
+    }
+
+    /// A week went by without an update: the next one has the number behind `base`.
+    pub(crate) fn count_from(&self, base: i64) {
+        self.with(|state| {
+            state.updates.clear();
+            state.base = base;
+            state.confirmed = base;
+        });
     }
 
     /// The next calls of this method fail so.
@@ -273,8 +288,13 @@ impl BotApi {
                 self.0.with(|state| state.polling -= 1);
             }
         }
-        let offset = body["offset"].as_i64().unwrap_or_default();
+        let mut offset = body["offset"].as_i64().unwrap_or_default();
         self.with(|state| {
+            let count = i64::try_from(state.updates.len()).expect("few updates");
+            // A number that is far from the next one is of another count, and confirms nothing.
+            if offset > state.base + count + FAR {
+                offset = 0;
+            }
             state.confirmed = state.confirmed.max(offset - 1);
             state.polling += 1;
             state.most_polling = state.most_polling.max(state.polling);

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{AccountRef, Piece, Target};
 use crate::clock::Millis;
-use crate::store::{Op, StoreError, Table, rows};
+use crate::store::{Op, StoreError, StoreReader, Table, rows};
 
 pub use queue::{Entry, Next, Outcome, Queue};
 
-/// Most pieces of one account that wait; more are refused.
+/// Most pieces of one account that wait; at more, nothing else is to be sent, and no message is handed
+/// over to be answered.
 pub const MAX_WAITING: usize = 2_000;
 /// A piece that waited longer than this is not sent any more.
 pub const MAX_AGE: Duration = Duration::from_hours(24);
@@ -121,6 +122,20 @@ fn row_key(account: &AccountRef, seq: u64) -> Vec<u8> {
 /// When it cannot be JSON.
 pub fn op(account: &AccountRef, seq: u64, row: &Row) -> Result<Op, StoreError> {
     Op::put_json(Table::Sends, row_key(account, seq), row)
+}
+
+/// Whether the row of a piece is on the disk.
+///
+/// # Errors
+///
+/// When the table cannot be read.
+pub(crate) fn is_stored(
+    reader: &StoreReader,
+    account: &AccountRef,
+    seq: u64,
+) -> Result<bool, StoreError> {
+    let row = reader.get(Table::Sends, &row_key(account, seq))?;
+    Ok(row.is_some())
 }
 
 /// When a piece that did not arrive was written, for retention; `None` while it waits.

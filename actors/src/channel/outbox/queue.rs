@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{
     MAX_AGE, MAX_WAITING, Row, SendState, Settled, SharedWaiter, Undelivered, op, row_key,
 };
+use crate::channel::state::LONGEST_DELAY;
 use crate::channel::{AccountRef, ChannelError, SendFailure, Target};
 use crate::clock::Millis;
 use crate::store::{Op, StoreError, StoreReader, Table, keys, rows};
@@ -87,7 +88,10 @@ pub struct Queue {
     /// Pieces that a person decides about just now.
     decided: BTreeSet<u64>,
     last_seq: u64,
+    /// Until when nothing leaves.
     hold: Duration,
+    /// Until when nothing leaves for these, because the platform said so.
+    holds: BTreeMap<Target, Duration>,
 }
 
 impl Queue {
@@ -207,17 +211,25 @@ impl Queue {
         if alone.is_some() || held.len() >= HANGING {
             return Next::Wait(alone);
         }
-        let free = |entry: &Entry| entry.left.is_none() && !held.contains(&entry.row.to);
-        let Some((seq, entry)) = self.entries.iter().find(|(_, entry)| free(entry)) else {
-            return Next::Wait(None);
-        };
-        if clock.since(Millis(entry.row.at)) > MAX_AGE {
-            return Next::Expire(*seq);
+        let mut wake: Option<Duration> = None;
+        for (seq, entry) in &self.entries {
+            if entry.left.is_some() || held.contains(&entry.row.to) {
+                continue;
+            }
+            if clock.since(Millis(entry.row.at)) > MAX_AGE {
+                return Next::Expire(*seq);
+            }
+            if self.hold > now {
+                return Next::Wait(Some(self.hold));
+            }
+            match self.holds.get(&entry.row.to) {
+                Some(until) if *until > now => {
+                    wake = Some(wake.map_or(*until, |wake| wake.min(*until)));
+                }
+                _ => return Next::Send(*seq),
+            }
         }
-        if self.hold > now {
-            return Next::Wait(Some(self.hold));
-        }
-        Next::Send(*seq)
+        Next::Wait(wake)
     }
 
     /// The row of a piece that is about to leave.
@@ -263,16 +275,25 @@ impl Queue {
                 failed(SendState::Expired, format!("{tries} tries: {error}"))
             }
             Err(SendFailure::NotSent(error)) => {
-                let own = RETRY
-                    .saturating_mul(1 << tries.saturating_sub(1).min(10))
-                    .min(RETRY_CEILING);
-                let wait = match error {
-                    ChannelError::RateLimited { delay, .. } => delay.max(RETRY),
-                    _ => own,
-                };
-                self.hold = self.hold.max(now + wait);
+                if let ChannelError::RateLimited { delay, .. } = error {
+                    self.limited(seq, now + delay.clamp(RETRY, LONGEST_DELAY), now);
+                } else {
+                    let wait = RETRY
+                        .saturating_mul(1 << tries.saturating_sub(1).min(10))
+                        .min(RETRY_CEILING);
+                    self.hold = self.hold.max(now + wait);
+                }
                 Outcome::Again
             }
+        }
+    }
+
+    /// The platform wants nothing more there for now. Platforms limit conversations one by one; where one
+    /// limits the account, the others are told so each.
+    fn limited(&mut self, seq: u64, until: Duration, now: Duration) {
+        self.holds.retain(|_, until| *until > now);
+        if let Some(entry) = self.entries.get(&seq) {
+            self.holds.insert(entry.row.to.clone(), until);
         }
     }
 
@@ -428,6 +449,26 @@ mod tests {
         assert_eq!(queue.next(ALONE, START), Next::Wait(None));
         queue.ended(1, &sent);
         assert_eq!(queue.next(ALONE, START), Next::Send(2));
+    }
+
+    #[test]
+    fn a_chat_that_is_limited_holds_only_itself_and_not_for_ever() {
+        let mut queue = queue(&["a", "b"]);
+        let mut other = row("c");
+        other.to.chat = "2".into();
+        queue.insert(3, Entry::new(other));
+        queue.leaving(1, Duration::ZERO);
+        let limited = SendFailure::NotSent(ChannelError::RateLimited {
+            delay: Duration::MAX,
+            why: String::new(),
+        });
+        assert_eq!(queue.judge(1, Err(limited), Duration::ZERO), Outcome::Again);
+        queue.stayed(1, Duration::ZERO);
+        assert_eq!(queue.next(Duration::ZERO, START), Next::Send(3));
+        queue.ended(3, &Settled::Sent("m".into()));
+        let wait = Next::Wait(Some(LONGEST_DELAY));
+        assert_eq!(queue.next(Duration::ZERO, START), wait);
+        assert_eq!(queue.next(LONGEST_DELAY, START), Next::Send(1));
     }
 
     #[test]

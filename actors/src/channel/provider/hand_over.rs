@@ -11,15 +11,17 @@ use super::{ProviderDeps, files};
 use crate::agent::delivery::{Delivery as _, Said};
 use crate::agent::offer::{Offer, TRY};
 use crate::agent::tools::{Chat, Origin};
+use crate::channel::account::{AGAIN, Account};
 use crate::channel::delivery::Answer;
-use crate::channel::inbox::{Item, MAX_AGE, Next};
+use crate::channel::inbox::{self, Item, Known, MAX_AGE, Next};
+use crate::channel::outbox::{self, Entry};
 use crate::channel::{ChatKind, Inbound, Transport, route};
 use crate::clock::Millis;
 use crate::dedupe::state::{CHANNEL, KeyId};
 use crate::dedupe::{Claim, Claimed, KeyGuard};
 use crate::store::StoreError;
 
-/// Most times that a run is begun for one message; each further one follows a restart.
+/// Most times that a run is begun for one message; each further one follows one whose end was lost.
 const MAX_ATTEMPTS: u32 = 3;
 /// How long the runner may take to accept a message.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,13 +34,14 @@ enum Held {
     Later(Duration),
     /// It will not be, and the chat is told why, if anything is to be said.
     Never(String),
-    /// It was before.
-    Settled,
+    /// It was answered before; the disk says so.
+    Answered,
 }
 
 pub(super) async fn hand_over(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>) {
     let account = &deps.account;
     loop {
+        room(account).await;
         let now = account.monotonic();
         match account.inbox.with(|inbox| inbox.next(now)) {
             Next::Offer(item) => one(&deps, &*transport, item).await,
@@ -53,16 +56,27 @@ pub(super) async fn hand_over(deps: Rc<ProviderDeps>, transport: Rc<dyn Transpor
     }
 }
 
+/// Waits until answers have a place: each change of an account is told, the end of a piece among them.
+async fn room(account: &Account) {
+    let mut told = account.phase.subscribe();
+    while !account.outbox.with(|outbox| outbox.has_room(1)) {
+        if told.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
 async fn one(deps: &ProviderDeps, transport: &dyn Transport, item: Item) {
     let account = &deps.account;
     let seq = item.seq;
     match offer(deps, transport, &item).await {
         Ok(()) => {
-            account.inbox.with(|inbox| inbox.accepted(seq));
+            let again = account.monotonic() + AGAIN;
+            account.inbox.with(|inbox| inbox.accepted(seq, again));
             transport.typing(&item.message.chat);
             account.busy.notify_one();
         }
-        Err(Held::Settled) => account.inbox.with(|inbox| inbox.accepted(seq)),
+        Err(Held::Answered) => answered(deps, &item),
         Err(Held::Later(wait)) => later(deps, seq, wait),
         Err(Held::Never(why)) => {
             if let Err(error) = end(deps, item, &why).await {
@@ -71,6 +85,17 @@ async fn one(deps: &ProviderDeps, transport: &dyn Transport, item: Item) {
             }
         }
     }
+}
+
+/// The end of a message was not confirmed, and is on the disk all the same, with these pieces.
+fn answered(deps: &ProviderDeps, item: &Item) {
+    let (account, reader) = (&deps.account, deps.shared.store.reader());
+    let stored = item.left.iter().filter(|(seq, _)| {
+        // One that cannot be looked for is found by the next start.
+        outbox::is_stored(reader, &account.who, *seq).unwrap_or(false)
+    });
+    account.enqueue(stored.map(|(seq, row)| (*seq, Entry::new(row.clone()))));
+    account.answered(item.seq);
 }
 
 fn later(deps: &ProviderDeps, seq: u64, wait: Duration) {
@@ -94,10 +119,17 @@ async fn end(deps: &ProviderDeps, item: Item, why: &str) -> Result<(), StoreErro
 
 async fn offer(deps: &ProviderDeps, transport: &dyn Transport, item: &Item) -> Result<(), Held> {
     let account = &deps.account;
+    let claimed = claim(deps, item).await;
+    // Behind the claim: a run that ended meanwhile has left its key, and its end is on the disk.
+    match inbox::known(deps.shared.store.reader(), &account.who, &item.message.id) {
+        Ok(Known::Over) => return Err(Held::Answered),
+        Ok(Known::New | Known::Waiting(_)) => {}
+        Err(_) => return Err(Held::Later(LATER)),
+    }
     if account.now().since(Millis(item.at)) > MAX_AGE {
         return Err(Held::Never(String::new()));
     }
-    let (guard, run_id, resumes) = claim(deps, item).await?;
+    let (guard, run_id, resumes) = claimed?;
     let settings = deps.shared.views.settings.load();
     let (files, notes) = files::kept(deps, transport, &item.message).await;
     let (told, answered) = oneshot::channel();
@@ -105,7 +137,7 @@ async fn offer(deps: &ProviderDeps, transport: &dyn Transport, item: &Item) -> R
     let offer = Offer {
         guard,
         run_id: run_id.into(),
-        session: route::session(&account.who, &item.message, &settings),
+        session: route::session(&account.who, &item.message, item.trusted, &settings),
         text: words(&item.message, &notes),
         files,
         origin: origin(deps, item),
@@ -164,13 +196,15 @@ async fn claim(
             Ok(Claimed::New(guard)) => {
                 return Ok((guard, key, (attempt > 1).then_some(first)));
             }
-            Ok(Claimed::InFlight) => return Err(Held::Settled),
+            // Its run is under way, or on its way to the disk. That may fail still, and nobody else
+            // would hand it over again.
+            Ok(Claimed::InFlight) => return Err(Held::Later(AGAIN)),
             Ok(Claimed::Done(_)) => {}
             Ok(Claimed::Full) | Err(_) => return Err(Held::Later(LATER)),
         }
     }
     Err(Held::Never(
-        "the gateway was restarted each time while it answered this; send it again if it still matters"
+        "the answer to this was cut off each time, by a restart or a disk that took nothing; send it again if it still matters"
             .to_owned(),
     ))
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::ProviderDeps;
-use crate::channel::inbox::{self, Item, cursor};
+use crate::channel::inbox::{self, Backlog, Item, Known, cursor};
 use crate::channel::outbox::{self, Entry, Row, SendState};
 use crate::channel::pairing::{Asked, Request};
 use crate::channel::policy::Verdict;
@@ -94,6 +94,24 @@ impl Link {
             .map_err(|error| Refused(error).into())
     }
 
+    /// Takes up what an earlier transport put on the disk without hearing of it: a commit that was not
+    /// confirmed, or whose transport ended meanwhile.
+    pub(super) fn recall(&self) -> Result<(), ChannelError> {
+        let account = &self.deps.account;
+        let before = account.inbox.with(|inbox| inbox.ids());
+        let disk = Backlog::load(self.deps.shared.store.reader(), &account.who);
+        let disk = disk.map_err(|error| {
+            ChannelError::Transient(format!("what waits for an answer cannot be read: {error}"))
+        })?;
+        let found = account.inbox.with(|inbox| inbox.complete(disk, &before));
+        if found > 0 {
+            tracing::warn!(account = %account.who, found, "messages were stored without that being confirmed; they are answered now");
+            account.note(|_| ());
+            account.inbox_wake.notify_one();
+        }
+        Ok(())
+    }
+
     /// Takes messages over. When this returns they are on the disk, together with the cursor, and only
     /// then may the platform forget them. Waits while too many wait for their answer.
     ///
@@ -118,15 +136,14 @@ impl Link {
         if let Some(next) = next {
             batch.ops.push(cursor::op(&account.who, next)?);
         }
-        if batch.ops.is_empty() {
+        let ops = std::mem::take(&mut batch.ops);
+        if ops.is_empty() {
+            if !batch.items.is_empty() {
+                self.keep(batch);
+            }
             return Ok(());
         }
-        let commit = self
-            .deps
-            .shared
-            .store
-            .commit(std::mem::take(&mut batch.ops));
-        if let Err(error) = commit.await {
+        if let Err(error) = self.deps.shared.store.commit(ops).await {
             // What is not on the disk was never asked.
             self.deps.shared.desk.with(|book| {
                 for request in &batch.requests {
@@ -143,12 +160,24 @@ impl Link {
     fn sort(&self, message: Inbound, batch: &mut Batch) -> Result<(), StoreError> {
         let account = &self.deps.account;
         let shared = &self.deps.shared;
-        let known = account.inbox.with(|inbox| inbox.knows(&message.id))
+        let known = if account.inbox.with(|inbox| inbox.knows(&message.id))
             || batch.items.iter().any(|item| item.message.id == message.id)
-            || inbox::is_known(shared.store.reader(), &account.who, &message.id)?;
-        if known {
-            tracing::debug!(account = %account.who, id = message.id, "a message came twice");
-            return Ok(());
+        {
+            Known::Over
+        } else {
+            inbox::known(shared.store.reader(), &account.who, &message.id)?
+        };
+        match known {
+            Known::New => {}
+            Known::Over => {
+                tracing::debug!(account = %account.who, id = message.id, "a message came twice");
+                return Ok(());
+            }
+            // The platform was told that it was not taken, and the disk had it after all.
+            Known::Waiting(item) => {
+                batch.items.push(item);
+                return Ok(());
+            }
         }
         let (who, sender) = (&account.who, &message.sender.id);
         let owner = shared.views.settings.load().channels.is_owner(who, sender);

@@ -31,7 +31,7 @@ pub(super) async fn receive(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>
         let error = tokio::select! {
             biased;
             _ = wish.wait_for(|wish| !wish.run) => continue,
-            error = transport.receive(&link) => error,
+            error = one(&link, &*transport) => error,
         };
         // From here on nothing of that transport lives.
         wish.borrow_and_update();
@@ -48,6 +48,14 @@ pub(super) async fn receive(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>
             () = tokio::time::sleep(wait) => {}
             changed = wish.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// One transport, from its start to its end.
+async fn one(link: &Link, transport: &dyn Transport) -> ChannelError {
+    match link.recall() {
+        Ok(()) => transport.receive(link).await,
+        Err(error) => error,
     }
 }
 

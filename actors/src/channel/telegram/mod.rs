@@ -39,6 +39,8 @@ pub const FACTS: Facts = Facts {
 };
 /// Where bots are served.
 pub const API_ROOT: &str = "https://api.telegram.org";
+/// Before the next poll where one brought nothing new, and did not wait for anything new either.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Most updates of one poll.
 const BATCH: u32 = 100;
 
@@ -227,30 +229,33 @@ impl Telegram {
             link.connected(&name);
             link.alive();
             wait = self.pace.poll;
-            if let Some(next) = self.take(updates, offset, &me, link).await? {
-                offset = Some(next);
+            let came = !updates.is_empty();
+            let next = self.take(updates, &me, link).await?;
+            if came && next.is_none_or(|next| offset == Some(next)) {
+                // It brings again what was confirmed; asking at once would be asking without end.
+                tokio::time::sleep(PAUSE).await;
             }
+            offset = next.or(offset);
         }
     }
 
-    /// Takes one poll's updates over; gives back where the next one goes on.
+    /// Takes one poll's updates over; gives back where the next one goes on: behind the newest of them,
+    /// also where that is lower than before. After a week without any the platform numbers them anew;
+    /// what it brings a second time is dropped by its id.
     async fn take(
         &self,
         updates: Vec<serde_json::Value>,
-        offset: Option<i64>,
         me: &Me,
         link: &Link,
     ) -> Result<Option<i64>, ChannelError> {
         let mut messages = Vec::with_capacity(updates.len());
-        let mut next = offset;
+        let mut next: Option<i64> = None;
         for update in updates {
             let Some(id) = update.get("update_id").and_then(serde_json::Value::as_i64) else {
                 continue;
             };
-            if offset.is_some_and(|offset| id < offset) {
-                continue;
-            }
-            next = Some(next.map_or(id + 1, |next| next.max(id + 1)));
+            let behind = id.saturating_add(1);
+            next = Some(next.map_or(behind, |next| next.max(behind)));
             // One that nobody understands must not hold up those behind it.
             match serde_json::from_value::<Update>(update) {
                 Ok(update) => messages.extend(translate::inbound(update, me)),
@@ -259,11 +264,9 @@ impl Telegram {
                 }
             }
         }
-        if next == offset {
-            return Ok(None);
+        if let Some(next) = next {
+            link.take(messages, Some(&next.to_string())).await?;
         }
-        let cursor = next.map(|next| next.to_string());
-        link.take(messages, cursor.as_deref()).await?;
         Ok(next)
     }
 

@@ -8,19 +8,39 @@ use jiff::Timestamp;
 use openclaw_protocol::methods::channels::{
     ChannelsPairingApprove, ChannelsPairingApproveParams, ChannelsPairingApproveResult,
     ChannelsPairingDismiss, ChannelsPairingDismissResult, ChannelsPairingList,
-    ChannelsPairingListParams, ChannelsPairingListResult, CommandOwnerBootstrap, PairingAccount,
-    PairingLimits, PairingNotification, PairingRequest,
+    ChannelsPairingListParams, ChannelsPairingListResult, ChannelsPairingRemove,
+    ChannelsPairingRemoveResult, CommandOwnerBootstrap, PairingAccount, PairingLimits,
+    PairingNotification, PairingRequest,
 };
 use openclaw_protocol::{ErrorShape, Method};
 
-use crate::call::Call;
+use crate::audit::{AuditRow, Kind};
+use crate::call::{Call, Caller};
 use crate::channel::outbox::{self, Entry, Row, SendState};
 use crate::channel::pairing::{Desk, MAX_PENDING, Request, TTL};
-use crate::channel::policy::DmPolicy;
+use crate::channel::policy::{DmPolicy, plain_id};
 use crate::channel::supervisor::{Channels, ChannelsDeps};
 use crate::channel::{AccountRef, Target, status};
 use crate::clock::Millis;
 use crate::methods::store_error;
+
+/// Most people who are named in an answer.
+const NAMED: usize = 20;
+
+/// What an owner decided about somebody. What they call themselves proves nothing, their id does.
+fn note(deps: &ChannelsDeps, kind: Kind, by: &Caller, who: &AccountRef, sender: &str) {
+    let row = AuditRow::new(kind)
+        .by(by.principal())
+        .address(&by.remote_ip)
+        .reason(format!("{who}: {sender}"));
+    let undo = (kind == Kind::ChannelApproved).then(|| {
+        format!(
+            "undo: `openclaw pairing remove {} {sender} --account {}`",
+            who.channel, who.account
+        )
+    });
+    deps.shared.views.audit.record(&row.remedy(undo));
+}
 
 fn time(at: Millis) -> String {
     Timestamp::from_millisecond(at.get())
@@ -132,7 +152,12 @@ impl Handler<Call<ChannelsPairingApprove>> for Channels {
     type Result = ();
 
     fn handle(&mut self, call: Call<ChannelsPairingApprove>, _: &mut Self::Context) {
-        let Call { params, reply, .. } = call;
+        let Call {
+            params,
+            reply,
+            caller,
+            ..
+        } = call;
         let name = ChannelsPairingApprove::NAME;
         let found = self.request(
             name,
@@ -146,7 +171,12 @@ impl Handler<Call<ChannelsPairingApprove>> for Channels {
         };
         let deps = self.deps.clone();
         actix_rt::spawn(async move {
-            reply.settle(approve(&deps, &params, &who, &request).await);
+            let approved = approve(&deps, &params, &who, &request).await;
+            if approved.is_ok() {
+                let sender = &request.sender.id;
+                note(&deps, Kind::ChannelApproved, &caller, &who, sender);
+            }
+            reply.settle(approved);
         });
     }
 }
@@ -166,6 +196,8 @@ async fn approve(
     let wrong = |error| store_error(&error);
     let mut ops = vec![desk.approval(who, request).map_err(wrong)?];
     let account = deps.accounts.with(|accounts| accounts.get(who));
+    // What is not connected would tell them at some later time, or never.
+    let account = account.filter(|account| account.is_connected());
     let mut note = None;
     if params.notify == Some(true)
         && let Some(account) = &account
@@ -178,7 +210,6 @@ async fn approve(
     }
     deps.shared.store.commit(ops).await.map_err(wrong)?;
     desk.approved(who, request);
-    tracing::info!(account = %who, sender = request.sender.id, "somebody may write to a channel from now on");
     let notification = match (params.notify, note) {
         (Some(true), Some((account, seq, row))) => {
             account.enqueue([(seq, Entry::new(row))]);
@@ -226,7 +257,12 @@ impl Handler<Call<ChannelsPairingDismiss>> for Channels {
     type Result = ();
 
     fn handle(&mut self, call: Call<ChannelsPairingDismiss>, _: &mut Self::Context) {
-        let Call { params, reply, .. } = call;
+        let Call {
+            params,
+            reply,
+            caller,
+            ..
+        } = call;
         let name = ChannelsPairingDismiss::NAME;
         let found = self.request(
             name,
@@ -238,8 +274,9 @@ impl Handler<Call<ChannelsPairingDismiss>> for Channels {
             Ok(found) => found,
             Err(error) => return reply.error(error),
         };
-        let shared = self.deps.shared.clone();
+        let deps = self.deps.clone();
         actix_rt::spawn(async move {
+            let shared = &deps.shared;
             let gone = shared
                 .store
                 .commit(vec![Desk::dismissal(&who, &request)])
@@ -248,10 +285,64 @@ impl Handler<Call<ChannelsPairingDismiss>> for Channels {
                 return reply.error(store_error(&error));
             }
             shared.desk.with(|book| book.retract(&who, &request.id));
+            let sender = &request.sender.id;
+            note(&deps, Kind::ChannelDismissed, &caller, &who, sender);
             reply.ok(&ChannelsPairingDismissResult {
                 request_id: request.id,
                 sender_id: request.sender.id,
             });
         });
     }
+}
+
+impl Handler<Call<ChannelsPairingRemove>> for Channels {
+    type Result = ();
+
+    fn handle(&mut self, call: Call<ChannelsPairingRemove>, _: &mut Self::Context) {
+        let Call {
+            params,
+            reply,
+            caller,
+            ..
+        } = call;
+        let found =
+            self.find::<ChannelsPairingRemove>(&params.channel, params.account_id.as_deref());
+        let who = match found {
+            Ok(who) => who,
+            Err(error) => return reply.error(error),
+        };
+        let sender = plain_id(&who.channel, &params.sender_id).to_owned();
+        let desk = &self.deps.shared.desk;
+        if !desk.is_approved(&who, &sender) {
+            let people = desk.with(|book| book.approved(&who));
+            return reply.error(unknown(&who, &sender, &people));
+        }
+        let deps = self.deps.clone();
+        actix_rt::spawn(async move {
+            let op = Desk::removal(&who, &sender);
+            if let Err(error) = deps.shared.store.commit(vec![op]).await {
+                return reply.error(store_error(&error));
+            }
+            deps.shared.desk.removed(&who, &sender);
+            note(&deps, Kind::ChannelRemoved, &caller, &who, &sender);
+            reply.ok(&ChannelsPairingRemoveResult {
+                channel: who.channel.to_string(),
+                account_id: who.account.to_string(),
+                sender_id: sender,
+            });
+        });
+    }
+}
+
+fn unknown(who: &AccountRef, sender: &str, people: &[String]) -> ErrorShape {
+    let named = people.iter().take(NAMED).cloned().collect::<Vec<_>>();
+    let approved = match people.len() {
+        0 => "nobody is".to_owned(),
+        1..=NAMED => format!("approved: {}", named.join(", ")),
+        more => format!("approved: {} and {} more", named.join(", "), more - NAMED),
+    };
+    ErrorShape::invalid(format!(
+        "\"{sender}\" was not approved for {who} ({approved}); who is named in the configuration is let in by channels.{}.allowFrom",
+        who.channel
+    ))
 }
