@@ -234,13 +234,10 @@ async fn an_agent_writes_to_another_chat_of_its_channel_and_to_no_other_channel(
     // What is configured is what counts here, not what it speaks.
     let mut channels = (*plan.settings.channels).clone();
     let other = openclaw_actors::channel::AccountRef::new("other", "default");
-    let same = channels
-        .accounts
-        .values()
-        .next()
-        .map(std::sync::Arc::clone)
-        .expect("an account");
-    channels.accounts.insert(other, same);
+    let mut silent = account(&api, allowing(&["7"]));
+    // It would hear the same messages.
+    silent.enabled = false;
+    channels.accounts.insert(other, std::sync::Arc::new(silent));
     plan.settings.channels = std::sync::Arc::new(channels);
     let daemon = Daemon::start(plan);
     let mut client = daemon.client().await;
