@@ -893,6 +893,26 @@ export interface ChannelsPairingListResult {
   requests: PairingRequest[];
 }
 
+/** Parameters of `channels.pairing.remove`. */
+export interface ChannelsPairingRemoveParams {
+  /** The channel. (1 to 256 characters) */
+  channel: string;
+  /** Who was approved, by the platform's id. (1 to 256 characters) */
+  senderId: string;
+  /** The account; the channel's default one when left out. (at most 256 characters) */
+  accountId?: string;
+}
+
+/** Somebody may no longer write. */
+export interface ChannelsPairingRemoveResult {
+  /** The account. */
+  accountId: string;
+  /** The channel. */
+  channel: string;
+  /** Who. */
+  senderId: string;
+}
+
 /** An account was told to start. */
 export interface ChannelsStartResult {
   /** The account. */
@@ -6041,6 +6061,8 @@ export interface Methods {
   "channels.pairing.dismiss": { params: ChannelsPairingDismissParams; result: ChannelsPairingDismissResult; access: "operator.pairing"; effect: true };
   /** Who asks to write to an account. */
   "channels.pairing.list": { params: ChannelsPairingListParams; result: ChannelsPairingListResult; access: "operator.pairing"; effect: false };
+  /** Takes back that somebody may write to an account. A method of this gateway's own. */
+  "channels.pairing.remove": { params: ChannelsPairingRemoveParams; result: ChannelsPairingRemoveResult; access: "operator.pairing"; effect: true };
   /** Starts an account. */
   "channels.start": { params: ChannelParams; result: ChannelsStartResult; access: "operator.admin"; effect: true };
   /** The state of every channel and account. */

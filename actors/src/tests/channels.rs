@@ -181,6 +181,7 @@ fn shared(world: &World) -> Shared {
         gateway: world.core.gateway.clone(),
         runner: world.owners.runner.clone().recipient(),
         dedupe: world.owners.dedupe.clone().recipient(),
+        media: crate::media::Blobs::new(std::path::PathBuf::from("/nonexistent")),
         world: crate::channel::World {
             http: Arc::new(LazyLock::new(|| Err("no network in this test".into()))),
         },
@@ -420,6 +421,7 @@ fn nothing_is_answered_while_the_outbox_is_full() {
                 text: "late".into(),
                 reply_to: None,
                 silent: false,
+                edits: None,
                 at: shared.clock.now().get(),
                 by: "test".into(),
                 state: SendState::Queued,

@@ -2226,6 +2226,46 @@ public struct ChannelsPairingListResult: Codable, Hashable, Sendable {
     }
 }
 
+/// Parameters of `channels.pairing.remove`.
+public struct ChannelsPairingRemoveParams: Codable, Hashable, Sendable {
+    /// The channel.
+    public var channel: String
+    /// Who was approved, by the platform's id.
+    public var senderId: String
+    /// The account; the channel's default one when left out.
+    public var accountId: String?
+
+    public init(
+        channel: String,
+        senderId: String,
+        accountId: String? = nil
+    ) {
+        self.channel = channel
+        self.senderId = senderId
+        self.accountId = accountId
+    }
+}
+
+/// Somebody may no longer write.
+public struct ChannelsPairingRemoveResult: Codable, Hashable, Sendable {
+    /// The account.
+    public var accountId: String
+    /// The channel.
+    public var channel: String
+    /// Who.
+    public var senderId: String
+
+    public init(
+        accountId: String,
+        channel: String,
+        senderId: String
+    ) {
+        self.accountId = accountId
+        self.channel = channel
+        self.senderId = senderId
+    }
+}
+
 /// An account was told to start.
 public struct ChannelsStartResult: Codable, Hashable, Sendable {
     /// The account.
@@ -15351,6 +15391,15 @@ public enum ChannelsPairingListMethod: GatewayMethod {
     public static let name = "channels.pairing.list"
     public static let access = "operator.pairing"
     public static let hasEffect = false
+}
+
+/// Takes back that somebody may write to an account. A method of this gateway's own.
+public enum ChannelsPairingRemoveMethod: GatewayMethod {
+    public typealias Params = ChannelsPairingRemoveParams
+    public typealias Result = ChannelsPairingRemoveResult
+    public static let name = "channels.pairing.remove"
+    public static let access = "operator.pairing"
+    public static let hasEffect = true
 }
 
 /// Starts an account.
