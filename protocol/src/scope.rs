@@ -120,6 +120,16 @@ impl Scopes {
         Self(self.0 | other.0)
     }
 
+    /// What both sets grant.
+    #[must_use]
+    pub fn common(self, other: Self) -> Self {
+        Scope::ALL
+            .iter()
+            .copied()
+            .filter(|scope| self.grants(*scope) && other.grants(*scope))
+            .fold(Self::NONE, Self::with)
+    }
+
     /// Whether nothing is in the set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

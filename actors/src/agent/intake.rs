@@ -14,15 +14,55 @@ use crate::call::Reply;
 use crate::clock::Millis;
 use crate::media::{self, Blobs, Limits, Reference};
 
-/// Messages whose files are kept at one time, over all sessions. Each holds its files in memory.
+/// Sessions whose files are stored at one time.
 const MAX_KEEPING: usize = 8;
+/// Bytes of files (as base64) that are held in memory by messages that are being stored or wait for that, over
+/// all sessions; one message may always come.
+const MAX_HELD: usize = 64 * 1024 * 1024;
 /// Messages of one session that wait behind one with files.
 const MAX_WAITING: usize = 100;
 
-type Next = Box<dyn FnOnce(&mut AgentRunner, &mut Context<AgentRunner>)>;
+/// What is done with a message once its turn comes.
+type Go = Box<dyn FnOnce(&mut AgentRunner, &mut Context<AgentRunner>)>;
 
-/// What waits for the files of an earlier message, by canonical session key.
-pub(super) type Intake = BTreeMap<Arc<str>, VecDeque<Next>>;
+/// A message that waits.
+struct Next {
+    bytes: usize,
+    go: Go,
+}
+
+/// A session whose files are being stored, and what waits behind them.
+struct Storing {
+    bytes: usize,
+    waiting: VecDeque<Next>,
+}
+
+/// The sessions whose files are being stored, by canonical key.
+#[derive(Default)]
+pub(super) struct Intake(BTreeMap<Arc<str>, Storing>);
+
+impl Intake {
+    fn held(&self) -> usize {
+        let waiting =
+            |storing: &Storing| storing.waiting.iter().map(|next| next.bytes).sum::<usize>();
+        let held = |storing: &Storing| storing.bytes + waiting(storing);
+        self.0.values().map(held).sum()
+    }
+
+    /// Whether there is no room for a message of `bytes` in this session.
+    fn is_full(&self, key: &Arc<str>, bytes: usize) -> bool {
+        let session = self.0.get(key);
+        let held = if bytes == 0 { 0 } else { self.held() };
+        session.is_some_and(|storing| storing.waiting.len() >= MAX_WAITING)
+            || session.is_none() && bytes > 0 && self.0.len() >= MAX_KEEPING
+            || held > 0 && held + bytes > MAX_HELD
+    }
+}
+
+fn weight(attachments: &[Attachment]) -> usize {
+    let content = attachments.iter().filter_map(|file| file.content.as_ref());
+    content.map(String::len).sum()
+}
 
 impl AgentRunner {
     /// Keeps the files of a message, then goes on with the parts that name them: at once where there
@@ -36,21 +76,20 @@ impl AgentRunner {
         then: impl FnOnce(&mut Self, Reply<M>, Vec<ContentPart>, &mut Context<Self>) + 'static,
     ) {
         let attachments = attachments.unwrap_or_default();
-        let busy = || {
-            ErrorShape::unavailable("too many files are being stored; try again").retry_after(1_000)
-        };
-        if let Some(waiting) = self.intake.get_mut(key) {
-            if waiting.len() >= MAX_WAITING {
-                return reply.error(busy());
-            }
-            let key = Arc::clone(key);
-            waiting.push_back(Box::new(move |act, ctx| {
-                act.take_now(&key, attachments, reply, ctx, then);
-            }));
-            return;
+        let bytes = weight(&attachments);
+        if self.intake.is_full(key, bytes) {
+            let busy = ErrorShape::unavailable("too many files are being stored; try again");
+            return reply.error(busy.retry_after(1_000));
         }
-        if !attachments.is_empty() && self.intake.len() >= MAX_KEEPING {
-            return reply.error(busy());
+        if let Some(storing) = self.intake.0.get_mut(key) {
+            let key = Arc::clone(key);
+            storing.waiting.push_back(Next {
+                bytes,
+                go: Box::new(move |act, ctx| {
+                    act.take_now(&key, attachments, reply, ctx, then);
+                }),
+            });
+            return;
         }
         self.take_now(key, attachments, reply, ctx, then);
     }
@@ -67,7 +106,11 @@ impl AgentRunner {
             return then(self, reply, Vec::new(), ctx);
         }
         let key = Arc::clone(key);
-        self.intake.insert(Arc::clone(&key), VecDeque::new());
+        let storing = Storing {
+            bytes: weight(&attachments),
+            waiting: VecDeque::new(),
+        };
+        self.intake.0.insert(Arc::clone(&key), storing);
         let media = self.deps.media.clone();
         let limits = self.deps.views.settings.load().attachments;
         let now = self.deps.clock.now();
@@ -94,11 +137,12 @@ impl AgentRunner {
 
     /// What waited goes on in its order, until one of them has files itself.
     fn go_on(&mut self, key: &Arc<str>, ctx: &mut Context<Self>) {
-        let mut waiting = self.intake.remove(key).unwrap_or_default();
+        let storing = self.intake.0.remove(key);
+        let mut waiting = storing.map(|storing| storing.waiting).unwrap_or_default();
         while let Some(next) = waiting.pop_front() {
-            next(self, ctx);
-            if let Some(behind) = self.intake.get_mut(key) {
-                *behind = waiting;
+            (next.go)(self, ctx);
+            if let Some(behind) = self.intake.0.get_mut(key) {
+                behind.waiting = waiting;
                 return;
             }
         }
@@ -124,4 +168,35 @@ fn keep(
             ))
             .retry_after(2_000)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_with_files_is_bounded_by_bytes_and_one_message_may_always_come() {
+        let (here, there): (Arc<str>, Arc<str>) = ("here".into(), "there".into());
+        let mut intake = Intake::default();
+        assert!(!intake.is_full(&here, 2 * MAX_HELD));
+        let next = |bytes| Next {
+            bytes,
+            go: Box::new(|_, _| {}),
+        };
+        let half = MAX_HELD / 2;
+        let storing = Storing {
+            bytes: half,
+            waiting: VecDeque::from([next(half - 1)]),
+        };
+        intake.0.insert(Arc::clone(&here), storing);
+        assert!(!intake.is_full(&here, 1));
+        assert!(intake.is_full(&here, 2));
+        assert!(intake.is_full(&there, 2));
+        // Words alone wait in any case, up to their number.
+        assert!(!intake.is_full(&here, 0));
+        let waiting = &mut intake.0.get_mut(&here).unwrap().waiting;
+        waiting.extend((1..MAX_WAITING).map(|_| next(0)));
+        assert!(intake.is_full(&here, 0));
+        assert!(!intake.is_full(&there, 0));
+    }
 }

@@ -130,7 +130,7 @@ impl Rebuild for AgentRunner {
         }
         Self {
             deps,
-            intake: Intake::new(),
+            intake: Intake::default(),
         }
     }
 

@@ -120,7 +120,9 @@ impl State {
         Ok(change(job, Vec::new()))
     }
 
-    /// Changes what a job does. Its next slot is that of its schedule from now on, where that changed.
+    /// Changes what a job does. Its next slot is that of its schedule from now on, where that changed. It may do
+    /// from then on what it might before and who changes it may too: a job whose text somebody else wrote does
+    /// not keep the rights of whoever made it.
     ///
     /// # Errors
     ///
@@ -129,11 +131,13 @@ impl State {
         &self,
         job: &Job,
         definition: Definition,
+        scopes: Scopes,
         now: Millis,
         rules: &Rules,
     ) -> Result<Change, String> {
         let mut new = Job {
             definition,
+            scopes: job.scopes.common(scopes),
             changed: now,
             ..job.clone()
         };

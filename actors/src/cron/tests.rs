@@ -345,3 +345,27 @@ fn a_job_has_one_run_at_a_time_and_its_history_is_bounded() {
         state.put(change.job);
     }
 }
+
+#[test]
+fn a_job_does_no_more_than_who_made_it_and_who_changed_it_may() {
+    use openclaw_protocol::Scope;
+    let every = CronSchedule {
+        kind: ScheduleKind::Every,
+        every_ms: Some(60_000),
+        ..CronSchedule::default()
+    };
+    let admin = Scopes::of(&[Scope::Admin]);
+    let writer = Scopes::of(&[Scope::Read, Scope::Write]);
+    let mut job = added(every, Millis(0));
+    job.scopes = admin;
+    let state = State::default();
+    let changed = |job: &Job, by| {
+        let change = state.redefine(job, job.definition.clone(), by, Millis(1), &rules());
+        change.unwrap().job
+    };
+    assert!(changed(&job, admin).scopes.grants(Scope::Admin));
+    let by_agent = changed(&job, writer);
+    assert!(!by_agent.scopes.grants(Scope::Admin));
+    assert!(by_agent.scopes.grants(Scope::Write));
+    assert!(!changed(&by_agent, admin).scopes.grants(Scope::Admin));
+}

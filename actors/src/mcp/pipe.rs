@@ -29,9 +29,7 @@ const VARIABLES: [&str; 9] = [
 pub(super) struct Program {
     outgoing: mpsc::Sender<String>,
     complaint: Arc<Mutex<String>>,
-    #[cfg(test)]
-    group: Option<Pid>,
-    _group: Group,
+    group: Arc<Group>,
     _tasks: [AbortOnDrop; 3],
 }
 
@@ -43,15 +41,23 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// A process group that ends with this.
-struct Group(Option<Pid>);
+/// The program's process group. Its number is forgotten with its end: once the program is waited for, the
+/// number may belong to somebody else.
+struct Group(Mutex<Option<Pid>>);
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
+impl Group {
+    fn end(&self) {
+        let group = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(group) = group {
             // It may be gone by itself.
             let _ = kill_process_group(group, Signal::KILL);
         }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.group.end();
     }
 }
 
@@ -85,7 +91,7 @@ impl Program {
             .spawn()
             .map_err(|error| McpError::new(format!("cannot start `{command}`: {error}")))?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
-        let group = Group(pid.and_then(Pid::from_raw));
+        let group = Arc::new(Group(Mutex::new(pid.and_then(Pid::from_raw))));
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut input), Some(output), Some(errors)) = pipes else {
             return Err(McpError::new("the program was started without pipes"));
@@ -100,13 +106,11 @@ impl Program {
         });
         let complaint: Arc<Mutex<String>> = Arc::default();
         let complaining = tokio::spawn(keep_last(errors, Arc::clone(&complaint)));
-        let reading = tokio::spawn(listen(child, output, hear));
+        let reading = tokio::spawn(listen(child, output, hear, Arc::clone(&group)));
         Ok(Self {
             outgoing,
             complaint,
-            #[cfg(test)]
-            group: group.0,
-            _group: group,
+            group,
             _tasks: [writing, complaining, reading].map(AbortOnDrop),
         })
     }
@@ -134,12 +138,17 @@ impl Program {
 
     #[cfg(test)]
     pub(super) fn group(&self) -> Option<Pid> {
-        self.group
+        *self.group.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Hears the program until it ends, or says what is no message.
-async fn listen(mut child: Child, output: impl AsyncRead + Unpin, hear: impl Fn(Option<Value>)) {
+async fn listen(
+    mut child: Child,
+    output: impl AsyncRead + Unpin,
+    hear: impl Fn(Option<Value>),
+    group: Arc<Group>,
+) {
     let mut lines = BufReader::new(output);
     let mut line = Vec::new();
     loop {
@@ -162,6 +171,8 @@ async fn listen(mut child: Child, output: impl AsyncRead + Unpin, hear: impl Fn(
         }
     }
     hear(None);
+    // What cannot be heard any more ends, with all that it began.
+    group.end();
     let _ = child.wait().await;
 }
 

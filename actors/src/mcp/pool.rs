@@ -1,6 +1,6 @@
 //! The servers that are up, and when one that failed is tried again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -73,7 +73,19 @@ impl Pool {
                     }
                 }
             });
-        join_all(looked).await.into_iter().flatten().collect()
+        let tools = join_all(looked).await.into_iter().flatten();
+        // Providers refuse two tools of one name, so that an agent with them would not run at all.
+        let mut names = BTreeSet::new();
+        tools
+            .filter(|tool| {
+                let name = tool.descriptor().name;
+                let is_new = names.insert(name.clone());
+                if !is_new {
+                    tracing::warn!(%name, "two MCP servers have a tool that would be called alike; the later one is left out: give its server another name");
+                }
+                is_new
+            })
+            .collect()
     }
 
     fn is_empty(&self) -> bool {

@@ -38,6 +38,9 @@ pub struct UsageRow {
     /// The tools that it calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<String>,
+    /// Whether a run failed with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub failed: bool,
 }
 
 /// The row of message number `seq`; `None` for what costs nobody anything: results of tools, chat
@@ -68,6 +71,7 @@ pub fn row_of(
         model: message.model.clone(),
         usage: message.usage.clone(),
         tools: calls(message),
+        failed: message.is_error == Some(true),
     };
     let place = keys::usage(row.at, session_id, seq);
     Op::put_json(Table::Usage, place, &row).map(Some)
@@ -116,7 +120,7 @@ impl UsageRow {
             assistant: u64::from(self.role == MessageRole::Assistant),
             tool_calls: calls,
             tool_results: calls,
-            errors: u64::from(self.role == MessageRole::Custom),
+            errors: u64::from(self.failed),
         }
     }
 }

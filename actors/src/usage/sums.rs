@@ -310,6 +310,7 @@ mod tests {
                 ..Usage::default()
             }),
             tools: vec!["read".into()],
+            failed: false,
         }
     }
 

@@ -233,8 +233,11 @@ impl<'a> Use<'a> {
             None if self.more > Duration::ZERO => recorded(asking, self.more, output).await,
             None => asking.await,
             Some(said) => {
+                let words = self.params["command"].as_array().into_iter().flatten();
+                let program: Vec<&str> = words.filter_map(Value::as_str).collect();
                 let yes = Yes {
                     node: &node,
+                    program: &program,
                     said,
                     client: &client,
                     target: &target,

@@ -5,7 +5,9 @@ use std::io::{BufRead as _, IsTerminal as _};
 use openclaw_client::{Client, Event, Events};
 use openclaw_protocol::Method as _;
 use openclaw_protocol::events::EXEC_APPROVAL_REQUESTED;
-use openclaw_protocol::methods::approvals::{ExecApprovalResolve, PendingExecApproval};
+use openclaw_protocol::methods::approvals::{
+    ExecApprovalResolve, ExecRequest, PendingExecApproval,
+};
 use serde_json::json;
 
 use crate::cli::failure::Failure;
@@ -16,6 +18,8 @@ use crate::cli::target::Target;
 /// The yes that a program needs, where this command line may give it.
 pub(super) struct Yes<'a> {
     pub(super) node: &'a str,
+    /// The program that this command asked for.
+    pub(super) program: &'a [&'a str],
     pub(super) said: bool,
     pub(super) client: &'a Client,
     pub(super) target: &'a Target,
@@ -30,10 +34,7 @@ impl Yes<'_> {
                 Some(Event::Message(event)) if event.name == EXEC_APPROVAL_REQUESTED => {
                     let asked: Option<PendingExecApproval> =
                         serde_json::from_value(event.payload).ok();
-                    let own = |asked: &PendingExecApproval| {
-                        asked.request.node_id.as_deref() == Some(self.node)
-                    };
-                    if let Some(asked) = asked.filter(own)
+                    if let Some(asked) = asked.filter(|asked| self.is_own(&asked.request))
                         && let Err(failure) = self.decide(&asked).await
                     {
                         return failure;
@@ -46,11 +47,24 @@ impl Yes<'_> {
         }
     }
 
+    /// Whether this command asked for it. A yes is for nothing else: agents and other clients ask for programs on
+    /// the same node at the same time.
+    fn is_own(&self, request: &ExecRequest) -> bool {
+        let no_agent = request.agent_id.is_none() && request.session_key.is_none();
+        // The node says which file the first word is.
+        let words = |argv: &[String]| argv.iter().skip(1).eq(self.program.iter().skip(1));
+        let same = request.command_argv.len() == self.program.len() && words(&request.command_argv);
+        no_agent && same && request.node_id.as_deref() == Some(self.node)
+    }
+
     async fn decide(&self, asked: &PendingExecApproval) -> Result<(), Failure> {
         let request = &asked.request;
         let mut what = plain(&request.command);
         if let Some(cwd) = &request.cwd {
             what = format!("{what} (in {})", plain(cwd));
+        }
+        if let Some(warning) = &request.warning_text {
+            what = format!("{what}; {}", plain(warning));
         }
         let yes = if self.said {
             true

@@ -15,6 +15,8 @@ const MAX_RESULT_BYTES: usize = 64 * 1024;
 const MAX_IMAGES: usize = 4;
 /// Most bytes of one picture.
 const MAX_IMAGE_BYTES: usize = 5 * 1024 * 1024;
+/// Most bytes of the details that clients are shown of a call.
+const MAX_DETAILS_BYTES: usize = 64 * 1024;
 
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,10 +66,16 @@ impl From<ToolOutput> for Outcome {
         Self {
             text,
             images,
-            details: output.details,
+            details: output.details.filter(is_small),
             is_error: false,
         }
     }
+}
+
+/// Details are for clients that show a call: they go with events and into the transcript, and what is too
+/// large for that is in the text as far as it can be read.
+fn is_small(details: &Value) -> bool {
+    details.to_string().len() <= MAX_DETAILS_BYTES
 }
 
 /// Cuts a text to at most `longest` bytes and says that something went.
@@ -151,5 +159,12 @@ mod tests {
             short.shown(),
             json!({"content": [{"type": "text", "text": "short"}]})
         );
+    }
+
+    #[test]
+    fn details_that_are_too_large_for_the_transcript_are_left_out() {
+        let given = |length: usize| ToolOutput::text("a file").with(json!("x".repeat(length)));
+        assert!(Outcome::from(given(1_000)).details.is_some());
+        assert_eq!(Outcome::from(given(MAX_DETAILS_BYTES)).details, None);
     }
 }

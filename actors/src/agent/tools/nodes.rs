@@ -28,6 +28,8 @@ const DEFAULT: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_mins(10);
 /// Pieces of progress that wait.
 const PIECES: usize = 16;
+/// Bytes of what it said last that clients are shown while it goes on.
+const SHOWN: usize = 8 * 1024;
 
 /// The tool.
 pub(super) struct Nodes;
@@ -192,6 +194,9 @@ pub(super) async fn ask(
             answer = &mut work => break answer,
             Some(piece) = pieces.recv() => {
                 so_far.push_str(&piece);
+                let surplus = so_far.len().saturating_sub(SHOWN);
+                let cut = (surplus..so_far.len()).find(|at| so_far.is_char_boundary(*at));
+                so_far.drain(..cut.unwrap_or(0));
                 (cx.progress)(&so_far);
             }
         }

@@ -103,7 +103,11 @@ impl Handler<Call<CronUpdate>> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, call: Call<CronUpdate>, ctx: &mut Self::Context) {
-        let Call { params, reply, .. } = call;
+        let Call {
+            params,
+            caller,
+            reply,
+        } = call;
         let job = match self.job::<CronUpdate>(params.id, params.job_id) {
             Ok(job) => job,
             Err(error) => return reply.error(error),
@@ -125,7 +129,7 @@ impl Handler<Call<CronUpdate>> for Scheduler {
         let changed = self
             .deps
             .state
-            .with(|state| state.redefine(&job, definition, now, &rules));
+            .with(|state| state.redefine(&job, definition, caller.scopes, now, &rules));
         match changed {
             Ok(change) => self.change(change, reply, CronAction::Updated, ctx),
             Err(wrong) => reply.error(invalid::<CronUpdate>(wrong)),

@@ -1,5 +1,7 @@
 //! `cron.runs`: the history, newest first.
 
+use std::ops::ControlFlow;
+
 use actix::Handler;
 use openclaw_protocol::methods::cron::{
     CronRunEntry, CronRuns, CronRunsParams, CronRunsResult, CronStatusName,
@@ -10,7 +12,7 @@ use crate::cron::Scheduler;
 use crate::cron::job::Ended;
 use crate::cron::state::run_key;
 use crate::methods::store_error;
-use crate::store::{StoreError, StoreReader, Table};
+use crate::store::{StoreError, StoreReader, Table, rows};
 
 /// Rows of a page when the client names no number.
 const DEFAULT_PAGE: u32 = 50;
@@ -48,39 +50,47 @@ impl Handler<Call<CronRuns>> for Scheduler {
     }
 }
 
-/// Reads every row of the jobs, which retention bounds, and gives the page.
+/// Reads every row of the jobs, which retention bounds, and keeps those that the page may have.
 fn read(
     reader: &StoreReader,
     jobs: &[(String, String)],
     params: &CronRunsParams,
 ) -> Result<CronRunsResult, StoreError> {
-    let mut rows: Vec<(u64, CronRunEntry)> = Vec::new();
+    let ascending = params.sort_dir.as_deref() == Some("asc");
+    let offset = params.offset.unwrap_or_default();
+    let limit = u64::from(params.limit.unwrap_or(DEFAULT_PAGE));
+    let most = usize::try_from(offset.saturating_add(limit)).unwrap_or(usize::MAX);
+    let first = |rows: &mut Vec<(u64, CronRunEntry)>| {
+        rows.sort_by_key(|(at, _)| if ascending { *at } else { u64::MAX - *at });
+        rows.truncate(most);
+    };
+    let mut found: Vec<(u64, CronRunEntry)> = Vec::new();
+    let mut total: u64 = 0;
     for (id, name) in jobs {
         let (from, to) = (run_key(id, 0), run_key(id, u64::MAX));
         let range = from.as_slice()..to.as_slice();
-        let found: Vec<(Vec<u8>, Ended)> =
-            reader.range_json(Table::CronRuns, range, usize::MAX, false)?;
-        let entries = found
-            .into_iter()
-            .map(|(_, ended)| ended.to_wire(id, Some(name)));
-        rows.extend(
-            entries
-                .filter(|entry| fits(entry, params))
-                .map(|entry| (entry.ts, entry)),
-        );
+        reader.scan(Table::CronRuns, range, false, |_, value| {
+            let Ok(ended) = rows::decode::<Ended>(Table::CronRuns, value) else {
+                return ControlFlow::Continue(());
+            };
+            let entry = ended.to_wire(id, Some(name));
+            if fits(&entry, params) {
+                total += 1;
+                found.push((entry.ts, entry));
+                if found.len() / 2 > most {
+                    first(&mut found);
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
     }
-    rows.sort_by_key(|(at, _)| *at);
-    if params.sort_dir.as_deref() != Some("asc") {
-        rows.reverse();
-    }
-    let limit = u64::from(params.limit.unwrap_or(DEFAULT_PAGE));
-    let total = rows.len() as u64;
-    let offset = params.offset.unwrap_or_default().min(total);
-    let entries: Vec<CronRunEntry> = rows
+    first(&mut found);
+    let offset = offset.min(total);
+    let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+    let entries: Vec<CronRunEntry> = found
         .into_iter()
         .map(|(_, entry)| entry)
-        .skip(usize::try_from(offset).unwrap_or(usize::MAX))
-        .take(usize::try_from(limit).unwrap_or(usize::MAX))
+        .skip(skipped)
         .collect();
     let end = offset + entries.len() as u64;
     Ok(CronRunsResult {

@@ -5,6 +5,9 @@ import { asNumber, asObject, asText, type Json } from '../gateway/frames';
 const MOST = 60;
 const MOST_BYTES = 96 * 1_048_576;
 
+/** Files that are asked for at one time: more of them would overrun a slow connection. */
+const AT_ONCE = 2;
+
 const PICTURES = /^image\/(png|jpeg|gif|webp)$/;
 
 export interface Artifact {
@@ -26,6 +29,8 @@ export interface ArtifactQuestion {
 export class Artifacts {
   #files = new Map<string, Promise<Artifact>>();
   #sizes = new Map<string, number>();
+  #underWay = 0;
+  #waiting: (() => void)[] = [];
 
   constructor(private readonly download: (sessionKey: string, artifactId: string) => Promise<unknown>) {}
 
@@ -36,7 +41,7 @@ export class Artifacts {
       this.#files.set(id, known);
       return known;
     }
-    const file = this.download(sessionKey, id).then((answer) => readArtifact(asObject(answer)));
+    const file = this.#inTurn(() => this.download(sessionKey, id)).then((answer) => readArtifact(asObject(answer)));
     this.#files.set(id, file);
     file.then(
       ({ size }) => {
@@ -46,6 +51,18 @@ export class Artifacts {
       () => this.#files.delete(id),
     );
     return file;
+  }
+
+  async #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    if (this.#underWay >= AT_ONCE) await new Promise<void>((go) => this.#waiting.push(go));
+    else this.#underWay += 1;
+    try {
+      return await ask();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#underWay -= 1;
+      else next();
+    }
   }
 
   /** Forgets the oldest files; never the newest one. */
