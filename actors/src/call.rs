@@ -54,6 +54,8 @@ pub struct Caller {
     pub node: Option<Declaration>,
     /// The proven device.
     pub device_id: Option<String>,
+    /// The conversations whose calls of tools led to it, the earliest first; clients have none.
+    pub chain: Vec<Arc<str>>,
     /// The peer's address, `None` for this machine.
     pub remote_ip: Option<String>,
     /// Under which of the gateway's secrets it came in ([`crate::views::AuthEpoch`]); `None` when it

@@ -315,6 +315,11 @@ struct Claims<'a> {
     locked: Option<Duration>,
 }
 
+/// Whether what was sent is a secret, compared in constant time.
+pub fn is_secret(presented: &str, secret: &SecretString) -> bool {
+    !presented.is_empty() && equal(presented, secret)
+}
+
 /// Compares in constant time.
 fn equal(presented: &str, secret: &SecretString) -> bool {
     bool::from(

@@ -1,6 +1,8 @@
 //! What the actors need of the configuration, as plain values. The binary reads files and
 //! environment, and publishes one immutable value per generation.
 
+pub mod hooks;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,6 +50,10 @@ pub struct Settings {
     pub max_queued: usize,
     /// What becomes of a message that comes during a run of its session.
     pub queue: QueueSettings,
+    /// The mode of messages from a channel, where it has its own.
+    pub queue_modes: BTreeMap<String, QueueMode>,
+    /// Messages that begin a session anew, besides the commands for it, in small letters.
+    pub reset_triggers: Vec<String>,
     /// Longest time of a run.
     pub run_timeout: Duration,
     /// The models that a person can choose.
@@ -56,6 +62,10 @@ pub struct Settings {
     pub catalogue: BTreeMap<String, Result<ResolvedModel, String>>,
     /// The answer of `config.get`, secrets redacted.
     pub config_get: Value,
+    /// What webhooks may start; `None` where they are off.
+    pub hooks: Option<Arc<hooks::Hooks>>,
+    /// Tools that nobody calls over HTTP.
+    pub http_tools_denied: Vec<String>,
     /// How long rows are kept.
     pub retention: Retention,
     /// Which commands of nodes are denied or vouched for.
@@ -114,6 +124,9 @@ pub struct QueueSettings {
     pub cap: usize,
     /// Whether a message more is refused; otherwise the two oldest share one run.
     pub refuse: bool,
+    /// How long nothing must come to a session before those that waited for the end of its run get
+    /// theirs.
+    pub debounce: Duration,
 }
 
 impl Default for QueueSettings {
@@ -122,6 +135,7 @@ impl Default for QueueSettings {
             mode: QueueMode::Steer,
             cap: 20,
             refuse: true,
+            debounce: Duration::ZERO,
         }
     }
 }
@@ -202,6 +216,14 @@ pub struct ResolvedModel {
 }
 
 impl Settings {
+    /// What becomes of a message from a channel during a run, where neither it nor its session says.
+    pub fn queue_mode(&self, channel: &str) -> QueueMode {
+        self.queue_modes
+            .get(channel)
+            .copied()
+            .unwrap_or(self.queue.mode)
+    }
+
     /// The agent with this id.
     pub fn agent(&self, id: &str) -> Option<&AgentSettings> {
         self.agents.iter().find(|agent| agent.id == id)
@@ -308,7 +330,12 @@ pub mod testing {
                 mode: QueueMode::Followup,
                 cap: 100,
                 refuse: true,
+                debounce: Duration::ZERO,
             },
+            queue_modes: BTreeMap::new(),
+            reset_triggers: Vec::new(),
+            hooks: None,
+            http_tools_denied: Vec::new(),
             run_timeout: Duration::from_mins(10),
             models: Vec::new(),
             catalogue: BTreeMap::new(),

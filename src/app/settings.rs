@@ -18,8 +18,8 @@ use openclaw_actors::session::peer::{Proxies, ProxyRules};
 use openclaw_actors::sessions::freshness::{ResetRule, ResetRules};
 use openclaw_actors::sessions::route::RouteSettings;
 use openclaw_actors::settings::{
-    AgentSettings, CronSettings, HttpEndpoints, ModelPlan, QueueSettings, ResolvedModel, Retention,
-    Settings,
+    AgentSettings, CronSettings, HttpEndpoints, ModelPlan, QueueMode, QueueSettings, ResolvedModel,
+    Retention, Settings,
 };
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
 use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
@@ -30,7 +30,7 @@ use crate::config::auth::ResolvedAuth;
 use crate::config::bindings;
 use crate::config::channels;
 use crate::config::gateway::{AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TrustedProxy};
-use crate::config::messages::Drop;
+use crate::config::messages::{Drop, Queue};
 use crate::config::models::{
     AuthProfiles, Input, ModelSources, ResolvedModel as Found, choice, is_unconfigured, resolve,
 };
@@ -67,7 +67,12 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             mode: config.messages.queue.mode.into(),
             cap: usize::from(config.messages.queue.cap),
             refuse: config.messages.queue.drop == Drop::New,
+            debounce: Duration::from_millis(config.messages.queue.debounce_ms.into()),
         },
+        hooks: config.hooks.settings().map(Arc::new),
+        http_tools_denied: config.gateway.tools.denied(),
+        queue_modes: modes(&config.messages.queue),
+        reset_triggers: triggers(&config.session),
         run_timeout: Duration::from_secs(if defaults.timeout_seconds == 0 {
             u64::from(u32::MAX)
         } else {
@@ -117,6 +122,21 @@ fn canvas(loaded: &Loaded) -> CanvasSettings {
         live_reload: config.live_reload,
         allow_loopback_read: config.allow_loopback_read,
     }
+}
+
+/// The modes of channels that have their own.
+fn modes(queue: &Queue) -> BTreeMap<String, QueueMode> {
+    let modes = queue.by_channel.iter();
+    modes
+        .map(|(channel, mode)| (channel.trim().to_lowercase(), (*mode).into()))
+        .collect()
+}
+
+/// What people write to begin anew.
+fn triggers(session: &Session) -> Vec<String> {
+    let written = session.reset_triggers.iter();
+    let small = written.map(|trigger| trigger.trim().to_lowercase());
+    small.filter(|trigger| !trigger.is_empty()).collect()
 }
 
 /// When conversations begin anew by themselves; never, where nothing says so.

@@ -16,6 +16,7 @@ pub(crate) fn check(config: &Config) -> Vec<Issue> {
     heartbeat::check(&config.agents, &mut issues);
     bindings::check(&config.bindings, &config.agents, &mut issues);
     check_providers(config, &mut issues);
+    config.hooks.check(&mut issues);
     issues
 }
 

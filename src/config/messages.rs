@@ -1,5 +1,7 @@
 //! `messages`: how messages and runs meet.
 
+use std::collections::BTreeMap;
+
 use openclaw_actors::settings::QueueMode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,11 +15,17 @@ pub struct Messages {
 }
 
 /// `messages.queue`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Queue {
     /// For messages and sessions that name no mode.
     pub mode: Mode,
+    /// The mode of messages from a channel; `webchat` is that of every client.
+    pub by_channel: BTreeMap<String, Mode>,
+    /// How long nothing must come to a session before messages that waited for the end of its run get
+    /// theirs, milliseconds.
+    #[schemars(range(max = 60_000))]
+    pub debounce_ms: u32,
     /// Most messages of one session that wait.
     #[schemars(range(min = 1, max = 1_000))]
     pub cap: u16,
@@ -29,6 +37,8 @@ impl Default for Queue {
     fn default() -> Self {
         Self {
             mode: Mode::Steer,
+            by_channel: BTreeMap::new(),
+            debounce_ms: 0,
             cap: 20,
             drop: Drop::New,
         }

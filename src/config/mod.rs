@@ -22,6 +22,7 @@ pub mod first_start;
 pub mod gateway;
 pub mod heartbeat;
 pub mod hints;
+pub mod hooks;
 mod include;
 mod known;
 mod layers;
@@ -83,6 +84,8 @@ pub struct Config {
     pub canvas_host: canvas::CanvasHost,
     /// Jobs that run by the clock.
     pub cron: cron::Cron,
+    /// What other programs may start over HTTP.
+    pub hooks: hooks::Hooks,
     /// How messages and runs meet.
     pub messages: messages::Messages,
     /// The database.

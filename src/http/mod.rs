@@ -3,10 +3,12 @@
 mod auth;
 mod canvas;
 mod folder;
+mod hooks;
 mod openai;
 mod paths;
 mod probes;
 mod rules;
+mod tools;
 pub mod webchat;
 mod ws;
 
@@ -99,6 +101,8 @@ pub fn serve(
             )
             .configure(probes::configure)
             .configure(openai::configure)
+            .configure(tools::configure)
+            .configure(|config| hooks::configure(config, &state))
             .configure(|config| webchat::configure(config, &state.page))
     })
     .on_connect(ws::keep_socket)

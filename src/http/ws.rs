@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::net::{IpAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use actix_web::dev::Extensions;
 use actix_web::guard::GuardContext;
@@ -26,6 +27,20 @@ pub(super) fn keep_socket(connection: &dyn Any, extensions: &mut Extensions) {
         let _ = tcp.set_nodelay(true);
         let second = tcp.as_fd().try_clone_to_owned().ok();
         extensions.insert(Connection::new(second.map(TcpStream::from)));
+    }
+}
+
+/// Waits until whoever sent a request is gone; for ever where that cannot be seen.
+///
+/// While an answer is made, the server does not look at the connection; so this asks the system, once a
+/// second. A client that only stops sending counts as gone, as for most servers.
+pub(super) async fn left(request: &HttpRequest) {
+    const EVERY: Duration = Duration::from_secs(1);
+    let Some(connection) = request.conn_data::<Connection>() else {
+        return std::future::pending().await;
+    };
+    while !connection.is_over() {
+        tokio::time::sleep(EVERY).await;
     }
 }
 

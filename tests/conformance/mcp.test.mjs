@@ -69,6 +69,21 @@ for (const kind of ["stdio", "streamable-http"]) {
       http?.child.kill();
     });
 
+    it("shows them before anything ran", async () => {
+      const { client } = await connect({ daemon });
+      try {
+        // A server that is slow to start is there at the next look.
+        for (;;) {
+          const { groups } = await client.request("tools.catalog", {});
+          const tools = groups.find(({ id }) => id === "mcp")?.tools ?? [];
+          if (tools.some(({ id }) => id === "every__echo")) break;
+        }
+        assert.equal(model.requests().length, 0);
+      } finally {
+        client.stop();
+      }
+    });
+
     it("gives agents the server's tools, and the model their results", async () => {
       const { client, event } = await connect({ daemon }, { caps: ["tool-events"] });
       try {

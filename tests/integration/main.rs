@@ -25,6 +25,7 @@ mod cron;
 mod floods;
 mod handshake;
 mod harness;
+mod hooks;
 mod http;
 mod idempotency;
 mod irc;

@@ -213,11 +213,13 @@ async fn a_failed_run_is_an_error_and_a_client_that_leaves_stops_its_run() {
         "{message}"
     );
 
-    body["stream"] = json!(true);
-    let address = daemon.address;
-    let asking = tokio::spawn(async move { post(address, path, &body).await });
-    let mut asked = model.asked().await;
-    asked.text("half").await;
-    asking.abort();
-    asked.hung_up().await;
+    for streams in [true, false] {
+        body["stream"] = json!(streams);
+        let (address, body) = (daemon.address, body.clone());
+        let asking = tokio::spawn(async move { post(address, path, &body).await });
+        let mut asked = model.asked().await;
+        asked.text("half").await;
+        asking.abort();
+        asked.hung_up().await;
+    }
 }

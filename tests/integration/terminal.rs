@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::TOKEN;
 use crate::harness::child::{Gateway, Home, config};
@@ -133,6 +134,76 @@ async fn a_conversation_through_a_pipe_is_listed_shown_and_begun_anew() {
         .run(&["sessions", "show", "--url", &url, "--token", TOKEN])
         .await;
     assert!(!out.contains("a first answer"), "{out}");
+}
+
+/// A way to a gateway that a test can cut.
+struct Line {
+    port: u16,
+    cut: tokio::sync::watch::Sender<u32>,
+}
+
+impl Line {
+    async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let own = listener.local_addr().expect("its address").port();
+        let (cut, cuts) = tokio::sync::watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cuts = cuts.clone();
+                cuts.mark_unchanged();
+                tokio::spawn(async move {
+                    let mut far = TcpStream::connect(("127.0.0.1", port))
+                        .await
+                        .expect("it listens");
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cuts.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { port: own, cut }
+    }
+
+    fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_comes_back_by_itself_and_loses_nothing() {
+    let mut model = Model::start().await;
+    let home = Home::with(&config(&model));
+    let gateway = Gateway::start(&home).await;
+    let line = Line::to(gateway.port).await;
+    let url = format!("ws://127.0.0.1:{}", line.port);
+    let mut child = home
+        .command(&["chat", "--url", &url, "--token", TOKEN])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut typed = child.stdin.take().expect("its standard input");
+    typed.write_all(b"hello\n").await.expect("typed");
+    let mut asked = model.asked().await;
+    asked.text("half ").await;
+    line.cut();
+    asked.text("and whole").await;
+    asked.done().await;
+    // The next message goes over the next connection; and another is cut while nothing is said.
+    typed.write_all(b"again\n").await.expect("typed");
+    let asked = model.asked().await;
+    line.cut();
+    let mut asked = asked;
+    asked.text("second").await;
+    asked.done().await;
+    typed.write_all(b"/quit\n").await.expect("typed");
+    let output = soon("the end of the conversation", child.wait_with_output())
+        .await
+        .expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text, "half and whole\nsecond\n", "{output:?}");
+    assert_eq!(model.journal().len(), 2, "nothing was asked twice");
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ pub trait Delivery: Send + Sync {
         let _ = text;
     }
 
+    /// The channel that the message came from.
+    fn channel(&self) -> &str;
+
     /// What is committed together with the end of the run; nothing is said where `said` is `None`.
     /// Asked again with the same words where a commit is tried again.
     ///

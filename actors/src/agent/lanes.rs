@@ -18,6 +18,8 @@ pub struct Lanes<T> {
 struct Lane<T> {
     queue: VecDeque<T>,
     running: bool,
+    /// Its next item waits for more, and for [`Lanes::go_on`].
+    resting: bool,
 }
 
 impl<T> Lanes<T> {
@@ -45,10 +47,11 @@ impl<T> Lanes<T> {
             .or_insert_with(|| Lane {
                 queue: VecDeque::new(),
                 running: false,
+                resting: false,
             });
         lane.queue.push_back(item);
         self.queued += 1;
-        if !lane.running && lane.queue.len() == 1 {
+        if !lane.running && !lane.resting && lane.queue.len() == 1 {
             self.ready.push_back(Arc::clone(key));
         }
         self.start()
@@ -68,6 +71,35 @@ impl<T> Lanes<T> {
             }
         }
         self.start()
+    }
+
+    /// The running item of a lane ended, and the next one waits on; gives back those of other lanes
+    /// that may start now.
+    pub fn rest(&mut self, key: &Arc<str>) -> Vec<T> {
+        if let Some(lane) = self.by_session.get_mut(key)
+            && lane.running
+        {
+            lane.running = false;
+            lane.resting = true;
+            self.running -= 1;
+        }
+        self.start()
+    }
+
+    /// A lane that rests goes on; gives back the items that may start now.
+    pub fn go_on(&mut self, key: &Arc<str>) -> Vec<T> {
+        if let Some(lane) = self.by_session.get_mut(key)
+            && lane.resting
+        {
+            lane.resting = false;
+            self.ready.push_back(Arc::clone(key));
+        }
+        self.start()
+    }
+
+    /// The next item of a lane.
+    pub fn next(&self, key: &str) -> Option<&T> {
+        self.by_session.get(key)?.queue.front()
     }
 
     fn start(&mut self) -> Vec<T> {
@@ -165,6 +197,7 @@ mod tests {
     fn sessions_run_side_by_side_and_each_in_order() {
         let mut lanes = Lanes::new(2);
         let (a, b, c): (Arc<str>, Arc<str>, Arc<str>) = ("a".into(), "b".into(), "c".into());
+        assert!(lanes.next("a").is_none());
         assert_eq!(lanes.submit(&a, 1), [1]);
         assert!(lanes.submit(&a, 2).is_empty());
         assert_eq!(lanes.submit(&b, 3), [3]);
@@ -172,6 +205,28 @@ mod tests {
         assert_eq!(lanes.done(&a), [4]);
         assert_eq!(lanes.done(&b), [2]);
         assert_eq!((lanes.running(), lanes.queued()), (2, 0));
+    }
+
+    #[test]
+    fn a_lane_that_rests_holds_nobody_up_and_loses_nothing() {
+        let mut lanes = Lanes::new(1);
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        assert_eq!(lanes.submit(&a, 1), [1]);
+        assert!(lanes.submit(&a, 2).is_empty());
+        assert!(lanes.submit(&b, 3).is_empty());
+        assert_eq!(lanes.rest(&a), [3]);
+        assert_eq!(lanes.next("a"), Some(&2));
+        assert!(lanes.submit(&a, 4).is_empty());
+        assert!(lanes.done(&b).is_empty(), "it rests");
+        assert_eq!(lanes.go_on(&a), [2]);
+        assert!(lanes.go_on(&a).is_empty(), "once");
+        assert_eq!(lanes.done(&a), [4]);
+        assert!(lanes.submit(&a, 5).is_empty());
+        // What waits is stopped; the lane is as if it were new.
+        assert!(lanes.rest(&a).is_empty());
+        assert_eq!(lanes.remove("a", |_| true), [5]);
+        assert!(lanes.go_on(&a).is_empty());
+        assert_eq!(lanes.submit(&a, 6), [6]);
     }
 
     proptest! {

@@ -173,6 +173,14 @@ pub(crate) struct Incoming {
     pub resumed: Option<Resumed>,
 }
 
+impl Incoming {
+    /// The channel that it came from.
+    fn channel(&self) -> &str {
+        let delivery = self.delivery.as_deref();
+        delivery.map_or("webchat", |delivery| delivery.channel())
+    }
+}
+
 /// A message whose run an earlier process left unfinished.
 #[derive(Debug, Clone)]
 pub(crate) struct Resumed {
@@ -226,7 +234,8 @@ impl AgentRunner {
         }
         if !incoming.as_text {
             let text = incoming.row.plain_text();
-            if let Some(found) = commands::parse(&text) {
+            let triggers = &self.deps.views.settings.load().reset_triggers;
+            if let Some(found) = commands::parse_with(&text, triggers) {
                 return self.obey(incoming, found.spec, found.rest, reply, acknowledge, ctx);
             }
         }
@@ -239,6 +248,7 @@ impl AgentRunner {
         }
         let key = &incoming.session.canonical;
         let queue = settings.queue;
+        let usual_mode = settings.queue_mode(incoming.channel());
         if queue.refuse && self.deps.state.with(|state| state.waiting_in(key)) >= queue.cap {
             return reply.refuse(
                 ErrorShape::unavailable(format!(
@@ -323,7 +333,7 @@ impl AgentRunner {
                 reply,
                 extra_system,
                 timeout,
-                queue_mode: queue_mode.or(appended.queue_mode).unwrap_or(queue.mode),
+                queue_mode: queue_mode.or(appended.queue_mode).unwrap_or(usual_mode),
                 joined: Vec::new(),
                 steering: Steering::default(),
                 stored,
@@ -476,13 +486,61 @@ impl Handler<RunDone> for AgentRunner {
     type Result = ();
 
     fn handle(&mut self, msg: RunDone, ctx: &mut Self::Context) {
-        let turns = self.deps.state.with(|state| {
-            if state.finished(msg.serial, msg.finished) {
-                state.lane_done(&msg.key)
+        let quiet = self.deps.views.settings.load().queue.debounce;
+        let now = self.deps.now_ms();
+        let (turns, wait) = self.deps.state.with(|state| {
+            if !state.finished(msg.serial, msg.finished) {
+                return (Vec::new(), None);
+            }
+            let wait = state.unrest(&msg.key, quiet, now);
+            let turns = match wait {
+                None => state.lane_done(&msg.key),
+                Some(_) => state.lane_rests(&msg.key),
+            };
+            (turns, wait)
+        });
+        if let Some(wait) = wait {
+            go_on_after(wait, msg.key, ctx.address());
+        }
+        self.launch(turns, &ctx.address());
+    }
+}
+
+/// What waits in a lane may run once nothing came for long enough.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct GoOn {
+    key: Arc<str>,
+}
+
+/// Outside of the actor, so that a panic of it leaves no lane resting.
+fn go_on_after(wait: Duration, key: Arc<str>, runner: Addr<AgentRunner>) {
+    actix_rt::spawn(async move {
+        tokio::time::sleep(wait).await;
+        #[expect(clippy::disallowed_methods, reason = "one per lane that rests")]
+        runner.do_send(GoOn { key });
+    });
+}
+
+impl Handler<GoOn> for AgentRunner {
+    type Result = ();
+
+    fn handle(&mut self, msg: GoOn, ctx: &mut Self::Context) {
+        let quiet = self.deps.views.settings.load().queue.debounce;
+        let now = self.deps.now_ms();
+        let (turns, wait) = self.deps.state.with(|state| {
+            let wait = state.unrest(&msg.key, quiet, now);
+            let goes = wait.is_none() && !state.is_draining();
+            let turns = if goes {
+                state.lane_goes_on(&msg.key)
             } else {
                 Vec::new()
-            }
+            };
+            (turns, wait)
         });
+        if let Some(wait) = wait {
+            go_on_after(wait, msg.key, ctx.address());
+        }
         self.launch(turns, &ctx.address());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use openclaw_protocol::methods::chat::QueueMode;
 use tokio::sync::watch;
 
 use super::compact::Compactions;
@@ -173,6 +175,36 @@ impl RunnerState {
     /// The run of a lane ended; gives back those that may start.
     pub fn lane_done(&mut self, key: &Arc<str>) -> Vec<Turn> {
         let started = self.lanes.done(key);
+        self.gather(started)
+    }
+
+    /// How much longer a lane whose run ended waits for more, where messages wait in it: until nothing
+    /// came for `quiet`. One that interrupts waits for nobody, nor does one that is waited for.
+    pub fn unrest(&self, key: &str, quiet: Duration, now_ms: u64) -> Option<Duration> {
+        let next = self.lanes.next(key).filter(|_| !quiet.is_zero())?;
+        let at_once = next.queue_mode == QueueMode::Interrupt || next.reply.is_some();
+        if at_once {
+            return None;
+        }
+        let waiting = self
+            .runs
+            .values()
+            .filter(|run| *run.key == *key && run.waits());
+        let newest = waiting.map(|run| run.accepted_at).max()?;
+        let past = Duration::from_millis(now_ms.saturating_sub(newest));
+        quiet.checked_sub(past).filter(|left| !left.is_zero())
+    }
+
+    /// The run of a lane ended, and what waits in it waits on; gives back those of others that may
+    /// start.
+    pub fn lane_rests(&mut self, key: &Arc<str>) -> Vec<Turn> {
+        let started = self.lanes.rest(key);
+        self.gather(started)
+    }
+
+    /// A lane that rested goes on.
+    pub fn lane_goes_on(&mut self, key: &Arc<str>) -> Vec<Turn> {
+        let started = self.lanes.go_on(key);
         self.gather(started)
     }
 

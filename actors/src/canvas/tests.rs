@@ -45,6 +45,7 @@ fn operator(scopes: &[Scope]) -> Arc<Caller> {
         remote_ip: None,
         auth_epoch: Some(0),
         hub: Arc::default(),
+        chain: Vec::new(),
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
         subscriptions: crate::call::Subscriptions::default(),

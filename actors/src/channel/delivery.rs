@@ -129,6 +129,10 @@ impl Delivery for Answer {
         self.account.drafts_wake.notify_one();
     }
 
+    fn channel(&self) -> &str {
+        &self.account.who.channel
+    }
+
     fn ops(&self, said: Option<Said<'_>>, now: Millis) -> Result<Vec<Op>, StoreError> {
         if let Some(Said::Stopped {
             reason: "restart", ..

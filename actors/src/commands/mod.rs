@@ -155,6 +155,22 @@ pub fn parse(message: &str) -> Option<Invocation<'_>> {
     })
 }
 
+/// The same, where `triggers` begin a session anew too: alone, or with the first message behind them.
+pub fn parse_with<'a>(message: &'a str, triggers: &[String]) -> Option<Invocation<'a>> {
+    if let Some(found) = parse(message) {
+        return Some(found);
+    }
+    let message = message.trim();
+    let rest = triggers.iter().find_map(|trigger| {
+        let (head, rest) = message.split_at_checked(trigger.len())?;
+        let fits = head.to_lowercase() == *trigger;
+        let ends = rest.is_empty() || rest.starts_with(char::is_whitespace);
+        (fits && ends).then(|| rest.trim())
+    })?;
+    let spec = ALL.iter().find(|spec| spec.name == Name::New)?;
+    Some(Invocation { spec, rest })
+}
+
 /// The commands as clients list them.
 pub fn catalogue(with_args: bool) -> Vec<ChatCommand> {
     ALL.iter().map(|spec| spec.row(with_args)).collect()
@@ -250,6 +266,28 @@ mod tests {
             "help",
             "please stop",
             "",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_trigger_begins_a_session_anew() {
+        let triggers = ["/neu".to_owned(), "fresh start".to_owned()];
+        let read = |text| parse_with(text, &triggers).map(|found| (found.spec.name, found.rest));
+        assert_eq!(read("/NEU"), Some((Name::New, "")));
+        assert_eq!(
+            read(" Fresh start  hello you"),
+            Some((Name::New, "hello you"))
+        );
+        assert_eq!(read("/stop"), Some((Name::Stop, "")));
+        for text in [
+            "/neue",
+            "a fresh start",
+            "fresh starts",
+            "",
+            "ſ",
+            "fresh stärt",
         ] {
             assert_eq!(read(text), None, "{text}");
         }

@@ -6,6 +6,7 @@
 //! and what came in by a secret that is no longer the gateway's is closed. A write is answered when
 //! a reading that began after it is in force.
 
+pub(crate) mod lookup;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,11 @@ impl ConfigActor {
         self.deps.source.schema()
     }
 
+    /// Settings that only a start can change, as paths.
+    pub(crate) fn fixed(&self) -> &[&'static str] {
+        self.deps.source.fixed()
+    }
+
     /// Writes, reads what was written, and answers when it is in force.
     pub(crate) fn write<M>(&mut self, call: Call<M>, write: Write, ctx: &mut Context<Self>)
     where

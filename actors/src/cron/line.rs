@@ -78,6 +78,7 @@ impl Line {
             remote_ip: None,
             auth_epoch: None,
             hub: Arc::new(HubQueue::default()),
+            chain: Vec::new(),
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: Subscriptions::default(),
@@ -89,6 +90,14 @@ impl Line {
             asked: 0,
             waiting: VecDeque::new(),
         }
+    }
+
+    /// The same for a run that these conversations led to.
+    pub(crate) fn behind(mut self, chain: Vec<Arc<str>>) -> Self {
+        if let Some(caller) = Arc::get_mut(&mut self.caller) {
+            caller.chain = chain;
+        }
+        self
     }
 
     /// Asks; the answers are [`Self::next`], which may be several for one request.

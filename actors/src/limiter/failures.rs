@@ -34,11 +34,18 @@ pub enum AuthScope {
     DeviceToken,
     /// A one-time setup code.
     BootstrapToken,
+    /// The token of webhooks.
+    HookToken,
 }
 
 impl AuthScope {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::SharedSecret, Self::DeviceToken, Self::BootstrapToken];
+    pub const ALL: [Self; 4] = [
+        Self::SharedSecret,
+        Self::DeviceToken,
+        Self::BootstrapToken,
+        Self::HookToken,
+    ];
 
     /// The name for logs.
     pub const fn as_str(self) -> &'static str {
@@ -46,6 +53,7 @@ impl AuthScope {
             Self::SharedSecret => "shared-secret",
             Self::DeviceToken => "device-token",
             Self::BootstrapToken => "bootstrap-token",
+            Self::HookToken => "hook-token",
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
@@ -56,27 +57,44 @@ impl Pool {
     /// The tools of the configured servers. Servers that are not up are started, all at once; one
     /// that cannot be is left out, and named in the log. What is no longer configured is ended.
     pub async fn tools(&self, wanted: &BTreeMap<String, ServerSettings>) -> Vec<Arc<dyn Tool>> {
+        self.tools_within(wanted, None).await
+    }
+
+    /// The same without those of servers that take longer than `patience`. Their start goes on, also
+    /// when nobody waits for it any more: who comes later finds them up.
+    pub async fn tools_within(
+        &self,
+        wanted: &BTreeMap<String, ServerSettings>,
+        patience: Option<Duration>,
+    ) -> Vec<Arc<dyn Tool>> {
         if wanted.is_empty() && self.is_empty() {
             return Vec::new();
         }
-        let servers = self.servers(wanted);
-        let looked = servers
-            .into_iter()
-            .map(|(name, settings, server)| async move {
-                // One at a time: two runs must not start a server twice.
-                let mut server = server.lock().await;
-                match server.ready(&name, settings, &self.http).await {
-                    Ok(tools) => tools,
-                    Err(error) => {
-                        tracing::warn!(server = %name, %error, "an MCP server cannot be used");
-                        Vec::new()
-                    }
-                }
-            });
-        let tools = join_all(looked).await.into_iter().flatten();
+        let servers = self.servers(wanted).into_iter().enumerate();
+        let mut looking: FuturesUnordered<_> = servers
+            .map(|(at, (name, settings, server))| {
+                let looking = look(name, settings.clone(), server, Arc::clone(&self.http));
+                // A run that is stopped meanwhile does not stop it.
+                let looking = tokio::spawn(looking);
+                async move { (at, looking.await.unwrap_or_default()) }
+            })
+            .collect();
+        let mut found = BTreeMap::new();
+        let all = async {
+            while let Some((at, tools)) = looking.next().await {
+                found.insert(at, tools);
+            }
+        };
+        match patience {
+            None => all.await,
+            // What came until then counts.
+            Some(patience) => drop(tokio::time::timeout(patience, all).await),
+        }
         // Providers refuse two tools of one name, so that an agent with them would not run at all.
         let mut names = BTreeSet::new();
-        tools
+        found
+            .into_values()
+            .flatten()
             .filter(|tool| {
                 let name = tool.descriptor().name;
                 let is_new = names.insert(name.clone());
@@ -106,6 +124,24 @@ impl Pool {
             (name.clone(), settings, Arc::clone(server))
         };
         wanted.iter().map(server).collect()
+    }
+}
+
+/// The tools of one server.
+async fn look(
+    name: String,
+    settings: ServerSettings,
+    server: Arc<AsyncMutex<Server>>,
+    http: Http,
+) -> Vec<Arc<dyn Tool>> {
+    // One at a time: two runs must not start a server twice.
+    let mut server = server.lock().await;
+    match server.ready(&name, &settings, &http).await {
+        Ok(tools) => tools,
+        Err(error) => {
+            tracing::warn!(server = %name, %error, "an MCP server cannot be used");
+            Vec::new()
+        }
     }
 }
 
@@ -154,8 +190,8 @@ impl Server {
             let listed = client.tools(settings.connect).await?;
             Ok((client, listed))
         };
-        let limit = settings.connect * 2;
-        let started = tokio::time::timeout(limit, starting).await;
+        // Both together: a first run waits no longer than this.
+        let started = tokio::time::timeout(settings.connect, starting).await;
         let started = started.unwrap_or_else(|_| Err(McpError::new("it was not ready in time")));
         match started {
             Ok((client, listed)) => {
@@ -292,6 +328,35 @@ mod tests {
         assert_eq!(server.lock().await.failures, 1);
         server.lock().await.not_before = None;
         assert_eq!(pool.tools(&settings).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_for_a_slow_server_finds_it_up_later() {
+        let pool = pool();
+        let mut slow = script("exec sleep 1000");
+        let Reach::Program { args, .. } = &mut slow.reach else {
+            unreachable!()
+        };
+        // It waits for a file that the test makes.
+        let gate = tempfile::tempdir().unwrap();
+        let file = gate.path().join("go");
+        args[1] = format!(
+            "until [ -e {} ]; do sleep 0.01; done; {}",
+            file.display(),
+            args[1]
+        );
+        let mut both = wanted(slow);
+        both.insert("quick".into(), script("exec sleep 1000"));
+        let patience = Some(Duration::from_secs(2));
+        let names = |tools: Vec<Arc<dyn Tool>>| -> Vec<String> {
+            tools.iter().map(|tool| tool.descriptor().name).collect()
+        };
+        assert_eq!(
+            names(pool.tools_within(&both, patience).await),
+            ["quick__one"]
+        );
+        std::fs::write(file, "").unwrap();
+        assert_eq!(names(pool.tools(&both).await), ["quick__one", "s__one"]);
     }
 
     #[tokio::test]

@@ -55,6 +55,7 @@ fn caller(role: Role, device: Option<&str>, scopes: &[Scope], commands: &[&str])
         device_id: device.map(str::to_owned),
         remote_ip: None,
         hub: Arc::default(),
+        chain: Vec::new(),
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
         subscriptions: crate::call::Subscriptions::default(),

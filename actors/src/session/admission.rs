@@ -202,6 +202,7 @@ impl WsSession {
             remote_ip: self.remote_ip(),
             auth_epoch: admission.by_secret.then_some(self.auth_epoch),
             hub: Arc::clone(&self.worker.queue),
+            chain: Vec::new(),
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: crate::call::Subscriptions::default(),

@@ -88,6 +88,7 @@ impl InnerConnection {
             remote_ip: entrant.remote_ip,
             auth_epoch: Some(entrant.auth_epoch),
             hub: Arc::clone(&worker.queue),
+            chain: Vec::new(),
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: Subscriptions::default(),

@@ -152,6 +152,19 @@ impl Connection {
             link: OnceCell::new(),
         }
     }
+
+    /// Whether the other side ended it; one that became a `WebSocket` looks after itself.
+    pub fn is_over(&self) -> bool {
+        let Some(socket) = self.socket.take() else {
+            return false;
+        };
+        let over = match socket.peek(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        };
+        self.socket.set(Some(socket));
+        over
+    }
 }
 
 impl Drop for Connection {

@@ -10,6 +10,7 @@ mod limits;
 mod peer;
 mod poison;
 mod runs;
+mod sends;
 mod tools;
 mod turn;
 mod units;

@@ -105,6 +105,7 @@ impl Who {
             remote_ip: None,
             hub: Arc::clone(queue),
             ended: crate::call::Ended::default(),
+            chain: Vec::new(),
             in_flight: AtomicU32::new(0),
             subscriptions: crate::call::Subscriptions::default(),
             address: None,

@@ -15,6 +15,8 @@ crate::methods! {
     ConfigGet => "config.get", Access::Operator(Scope::Read), read, EmptyParams => ConfigSnapshot;
     /// What the config may hold, as JSON Schema, with hints for forms.
     ConfigSchema => "config.schema", Access::Operator(Scope::Read), read, EmptyParams => ConfigSchemaResult;
+    /// What one place of the config may hold, and what stands below it.
+    ConfigSchemaLookup => "config.schema.lookup", Access::Operator(Scope::Read), read, ConfigSchemaLookupParams => ConfigSchemaLookupResult;
     /// Replaces the config file.
     ConfigSet => "config.set", Access::Operator(Scope::Admin), effect, ConfigSetParams => ConfigWriteResult;
     /// Replaces the config file; the same as `config.set`, because every change is in force at once.
@@ -58,6 +60,86 @@ pub struct ConfigUiHint {
     /// Whether it holds a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensitive: Option<bool>,
+}
+
+/// Parameters of `config.schema.lookup`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfigSchemaLookupParams {
+    /// The place, such as `agents.list[0].model`; `.` is the whole.
+    #[schemars(length(min = 1, max = MAX_TEXT), regex(pattern = r"^[A-Za-z0-9_./\[\]\-*]+$"))]
+    pub path: String,
+}
+
+/// One place of the config.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigSchemaLookupResult {
+    /// The place.
+    #[schemars(length(min = 1))]
+    pub path: String,
+    /// JSON Schema of it, without what is below.
+    pub schema: Value,
+    /// What a change of it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_kind: Option<ReloadKind>,
+    /// What a form needs to know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<ConfigUiHint>,
+    /// Where the hint stands in `uiHints` of `config.schema`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint_path: Option<String>,
+    /// What stands below it.
+    pub children: Vec<ConfigSchemaChild>,
+}
+
+/// A place below another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigSchemaChild {
+    /// Its key; `*` stands for any key or entry.
+    #[schemars(length(min = 1))]
+    pub key: String,
+    /// The whole place.
+    #[schemars(length(min = 1))]
+    pub path: String,
+    /// JSON Schema's `type`: a name, or several.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SchemaType>,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// Whether anything stands below it.
+    pub has_children: bool,
+    /// What a change of it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_kind: Option<ReloadKind>,
+    /// What a form needs to know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<ConfigUiHint>,
+    /// Where the hint stands in `uiHints` of `config.schema`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint_path: Option<String>,
+}
+
+/// JSON Schema's `type`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SchemaType {
+    /// One.
+    One(String),
+    /// Any of these.
+    Any(Vec<String>),
+}
+
+/// What a change of the config needs to be in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReloadKind {
+    /// A restart.
+    Restart,
+    /// Nothing.
+    Hot,
+    /// It has no effect.
+    None,
 }
 
 /// Parameters of `config.set`.

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::common::{MAX_ID, MAX_INT};
 use crate::method::Access;
@@ -10,8 +11,61 @@ use crate::scope::Scope;
 crate::methods! {
     /// The models that can be chosen.
     ModelsList => "models.list", Access::Operator(Scope::Read), read, ModelsListParams => ModelsListResult;
+    /// Which providers have what they need to be asked.
+    ModelsAuthStatus => "models.authStatus", Access::Operator(Scope::Read), read, ModelsAuthStatusParams => ModelsAuthStatusResult;
     /// Asks one of a provider's models for a word, and says what is wrong when none comes.
     ModelsProbe => "models.probe", Access::Operator(Scope::Admin), effect, ModelsProbeParams => ModelsProbeResult;
+}
+
+/// Parameters of `models.authStatus`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelsAuthStatusParams {
+    /// Taken and not used: what is said is what is in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<bool>,
+    /// Taken and not used: every agent reaches a provider alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID))]
+    pub agent_id: Option<String>,
+}
+
+/// Result of `models.authStatus`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelsAuthStatusResult {
+    /// When, milliseconds since the epoch.
+    pub ts: u64,
+    /// The providers of configured models, by name.
+    pub providers: Vec<ProviderAuth>,
+}
+
+/// Whether a provider can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderAuth {
+    /// The provider's id.
+    pub provider: String,
+    /// Whose credentials it takes: the same.
+    pub auth_provider: String,
+    /// Its name for people.
+    pub display_name: String,
+    /// Whether it has what it needs.
+    pub status: ProviderAuthStatus,
+    /// Sign-ins of people; there are none here, keys are configured.
+    pub profiles: Vec<Value>,
+    /// What is missing, and how to give it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Whether a provider has what it needs to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderAuthStatus {
+    /// A key that does not expire, or it needs none.
+    Static,
+    /// Something is missing.
+    Missing,
 }
 
 /// Parameters of `models.probe`.

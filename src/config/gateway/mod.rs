@@ -53,6 +53,28 @@ pub struct Gateway {
     pub limits: Limits,
     /// HTTP beside the WebSocket.
     pub http: Http,
+    /// Tools over HTTP.
+    pub tools: HttpTools,
+}
+
+/// `gateway.tools`: which tools `/tools/invoke` runs, of those that the default rules of tools permit.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct HttpTools {
+    /// Those that are left out otherwise, and are not.
+    pub allow: Vec<String>,
+    /// Further ones that are left out.
+    pub deny: Vec<String>,
+}
+
+impl HttpTools {
+    /// What is left out: what runs programs, lasts, or speaks in another conversation.
+    pub fn denied(&self) -> Vec<String> {
+        let usual = ["exec", "cron", "nodes", "sessions_send"].into_iter();
+        let usual = usual.filter(|name| !self.allow.iter().any(|allowed| allowed == name));
+        let own = self.deny.iter().cloned();
+        usual.map(str::to_owned).chain(own).collect()
+    }
 }
 
 /// `gateway.http`.
@@ -102,6 +124,7 @@ impl Default for Gateway {
             tailscale: Tailscale::default(),
             limits: Limits::default(),
             http: Http::default(),
+            tools: HttpTools::default(),
         }
     }
 }

@@ -7,9 +7,9 @@ use openclaw_actors::session::socket::Worker;
 use serde_json::{Value, json};
 
 use super::super::HttpState;
-use super::prompt::{self, Hints};
+use super::prompt;
 use super::run::{Done, Piece, Run};
-use super::{auth, error_body, event_stream, failed, invalid, read, sse, switched_off};
+use super::{begin, error_body, event_stream, sse, switched_off, whole};
 
 pub(super) async fn complete(
     request: HttpRequest,
@@ -31,42 +31,27 @@ async fn serve(
     if let Some(off) = switched_off(state, |http| http.chat_completions) {
         return Err(off);
     }
-    let entrant = auth::enter(request, state, "/v1/chat/completions").await?;
-    let body = read(payload).await?;
-    let said = prompt::messages(&body["messages"]).map_err(|wrong| invalid(&wrong))?;
-    let views = &state.sessions.views;
-    let prompt = {
-        let settings = views.settings.load();
-        prompt::build(&body, &said, &hints(request, state), &settings)
-            .map_err(|wrong| invalid(&wrong))?
-    };
-    let run = Run::start(state, worker, entrant, &prompt)
-        .await
-        .map_err(|error| failed(&error))?;
+    let said = |body: &Value| prompt::messages(&body["messages"]);
+    let begun = begin(
+        request,
+        payload,
+        state,
+        worker,
+        "/v1/chat/completions",
+        said,
+    )
+    .await?;
     let answer = Answer {
         id: format!("chatcmpl_{}", state.sessions.entropy.uuid()),
-        created: views.places.now_ms() / 1_000,
-        model: body["model"].as_str().unwrap_or("openclaw").to_owned(),
-        usage: body["stream_options"]["include_usage"] == true,
+        created: begun.created,
+        model: begun.model,
+        usage: begun.body["stream_options"]["include_usage"] == true,
     };
-    if body["stream"] == true {
-        return Ok(streamed(run, answer));
+    if begun.body["stream"] == true {
+        return Ok(streamed(begun.run, answer));
     }
-    let done = run.whole().await.map_err(|error| failed(&error))?;
+    let done = whole(request, begun.run).await?;
     Ok(HttpResponse::Ok().json(answer.whole(&done)))
-}
-
-/// What the headers say beside the body.
-pub(super) fn hints(request: &HttpRequest, state: &HttpState) -> Hints {
-    let header = |name: &str| {
-        let value = request.headers().get(name)?.to_str().ok()?.trim();
-        (!value.is_empty()).then(|| value.to_owned())
-    };
-    Hints {
-        agent: header("x-openclaw-agent-id"),
-        session: header("x-openclaw-session-key"),
-        fresh: state.sessions.entropy.uuid().to_string(),
-    }
 }
 
 /// What all pieces of an answer say.

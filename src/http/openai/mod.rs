@@ -10,11 +10,14 @@ mod tests;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use openclaw_actors::session::socket::Worker;
 use openclaw_actors::settings::HttpEndpoints;
 use openclaw_protocol::ErrorShape;
 use serde_json::{Value, json};
 
-use super::{HttpState, auth};
+use super::{HttpState, auth, ws};
+use prompt::{Hints, Said};
+use run::{Done, Run};
 
 /// Largest request, bytes.
 const MAX_BODY: usize = 20 << 20;
@@ -26,19 +29,13 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/v1/chat/completions")
                 .route(web::post().to(chat::complete))
-                .route(web::route().to(not_allowed)),
+                .route(web::route().to(auth::not_allowed)),
         )
         .service(
             web::resource("/v1/responses")
                 .route(web::post().to(responses::respond))
-                .route(web::route().to(not_allowed)),
+                .route(web::route().to(auth::not_allowed)),
         );
-}
-
-async fn not_allowed() -> HttpResponse {
-    HttpResponse::MethodNotAllowed()
-        .insert_header(("Allow", "POST"))
-        .body("Method Not Allowed")
 }
 
 /// The answer where an endpoint is switched off: as if it were not there.
@@ -70,6 +67,65 @@ fn failed(error: &ErrorShape) -> HttpResponse {
 
 fn error_body(error: &ErrorShape) -> Value {
     json!({ "message": error.message, "type": "api_error" })
+}
+
+/// A request whose run began.
+struct Begun {
+    run: Run,
+    /// What was asked.
+    body: Value,
+    /// When, seconds since the epoch.
+    created: u64,
+    /// The model's name as it was asked for.
+    model: String,
+}
+
+/// Lets a request in, reads what it says, and begins its run.
+async fn begin(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &HttpState,
+    worker: &Worker,
+    path: &'static str,
+    said: fn(&Value) -> Result<Vec<Said>, String>,
+) -> Result<Begun, HttpResponse> {
+    let entrant = auth::enter(request, state, path).await?;
+    let body = read(payload).await?;
+    let said = said(&body).map_err(|wrong| invalid(&wrong))?;
+    let views = &state.sessions.views;
+    let prompt = prompt::build(&body, &said, &hints(request, state), &views.settings.load())
+        .map_err(|wrong| invalid(&wrong))?;
+    let run = Run::start(state, worker, entrant, &prompt)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(Begun {
+        run,
+        created: views.places.now_ms() / 1_000,
+        model: body["model"].as_str().unwrap_or("openclaw").to_owned(),
+        body,
+    })
+}
+
+/// Waits for the whole answer, for as long as somebody waits for it here: a run whose client left is
+/// stopped.
+async fn whole(request: &HttpRequest, run: Run) -> Result<Done, HttpResponse> {
+    tokio::select! {
+        done = run.whole() => done.map_err(|error| failed(&error)),
+        () = ws::left(request) => Err(HttpResponse::BadRequest().finish()),
+    }
+}
+
+/// What the headers say beside the body.
+fn hints(request: &HttpRequest, state: &HttpState) -> Hints {
+    let header = |name: &str| {
+        let value = request.headers().get(name)?.to_str().ok()?.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    Hints {
+        agent: header("x-openclaw-agent-id"),
+        session: header("x-openclaw-session-key"),
+        fresh: state.sessions.entropy.uuid().to_string(),
+    }
 }
 
 /// Reads a body; only of those who were let in.

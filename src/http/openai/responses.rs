@@ -7,10 +7,9 @@ use openclaw_actors::session::socket::Worker;
 use serde_json::{Value, json};
 
 use super::super::HttpState;
-use super::chat::hints;
 use super::prompt;
 use super::run::{Done, Piece, Run};
-use super::{auth, error_body, event_stream, failed, invalid, read, sse, switched_off};
+use super::{begin, error_body, event_stream, sse, switched_off, whole};
 
 pub(super) async fn respond(
     request: HttpRequest,
@@ -32,29 +31,26 @@ async fn serve(
     if let Some(off) = switched_off(state, |http| http.responses) {
         return Err(off);
     }
-    let entrant = auth::enter(request, state, "/v1/responses").await?;
-    let body = read(payload).await?;
-    let said = prompt::input(&body).map_err(|wrong| invalid(&wrong))?;
-    let views = &state.sessions.views;
-    let prompt = {
-        let settings = views.settings.load();
-        prompt::build(&body, &said, &hints(request, state), &settings)
-            .map_err(|wrong| invalid(&wrong))?
-    };
-    let run = Run::start(state, worker, entrant, &prompt)
-        .await
-        .map_err(|error| failed(&error))?;
+    let begun = begin(
+        request,
+        payload,
+        state,
+        worker,
+        "/v1/responses",
+        prompt::input,
+    )
+    .await?;
     let answer = Answer {
         id: format!("resp_{}", state.sessions.entropy.uuid()),
         item: format!("msg_{}", state.sessions.entropy.uuid()),
-        created: views.places.now_ms() / 1_000,
-        model: body["model"].as_str().unwrap_or("openclaw").to_owned(),
+        created: begun.created,
+        model: begun.model,
         number: 0,
     };
-    if body["stream"] == true {
-        return Ok(streamed(run, answer));
+    if begun.body["stream"] == true {
+        return Ok(streamed(begun.run, answer));
     }
-    let done = run.whole().await.map_err(|error| failed(&error))?;
+    let done = whole(request, begun.run).await?;
     Ok(HttpResponse::Ok().json(answer.response("completed", Some(&done))))
 }
 

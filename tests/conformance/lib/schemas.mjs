@@ -124,6 +124,7 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "cron.remove",
   "cron.run",
   "wake",
+  "models.authStatus",
   "sessions.usage",
   "usage.cost",
   "usage.status",

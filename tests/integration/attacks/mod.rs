@@ -62,7 +62,10 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         13,
         "a large webhook body before its secret",
-        Waits("webhooks"),
+        Test(
+            "tests/integration/hooks.rs",
+            "attack_13_nothing_of_a_webhook_is_read_before_its_secret_was_seen",
+        ),
     ),
     (
         18,
@@ -80,7 +83,10 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         33,
         "POST /tools/invoke reaches session tools",
-        Waits("tools over HTTP"),
+        Test(
+            "tests/integration/hooks.rs",
+            "attack_33_tools_over_http_keep_the_rules_of_tools",
+        ),
     ),
     (
         34,
@@ -115,7 +121,10 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         44,
         "hook names and completions pass as trusted events",
-        Waits("hooks"),
+        Test(
+            "tests/integration/hooks.rs",
+            "attack_44_what_a_webhook_says_is_marked_and_gives_no_rights",
+        ),
     ),
     (
         46,

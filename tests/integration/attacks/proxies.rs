@@ -111,13 +111,15 @@ async fn attack_30_a_tailscale_login_counts_nowhere_but_for_the_page_and_with_pr
             ("GET", "/readyz"),
             ("GET", "/"),
             ("GET", "/v1/models"),
-            ("POST", "/tools/invoke"),
             ("POST", "/hooks/wake"),
         ] {
             let plain = ask(daemon.address, method, path, "").await;
             let named = ask(daemon.address, method, path, login).await;
             assert_eq!(plain.status, named.status, "{method} {path}");
         }
+        // Where a secret is asked for, it is none.
+        let named = ask(daemon.address, "POST", "/tools/invoke", login).await;
+        assert!(matches!(named.status, 401 | 403), "{}", named.body);
     }
     // On a socket it is no secret of a program, and no device.
     let daemon = Daemon::start(in_a_tailnet(false, true));

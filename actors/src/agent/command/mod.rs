@@ -74,7 +74,7 @@ impl AgentRunner {
         if !reply.grants(spec.scope) {
             return reply.refuse(ErrorShape::missing_scope(spec.scope));
         }
-        let doing = self.act(spec.name, rest, &incoming.session, ctx);
+        let doing = self.act(spec.name, rest, &incoming, ctx);
         let begins = matches!(spec.name, Name::New | Name::Reset) && !rest.is_empty();
         let first = rest.to_owned();
         ctx.spawn(
@@ -100,9 +100,10 @@ impl AgentRunner {
         &mut self,
         name: Name,
         rest: &str,
-        session: &SessionKey,
+        incoming: &Incoming,
         ctx: &mut Context<Self>,
     ) -> Doing {
+        let session = &incoming.session;
         match name {
             Name::Help => now(commands::help()),
             Name::Stop => {
@@ -122,7 +123,7 @@ impl AgentRunner {
             Name::Compact => self.shorten(session, rest),
             Name::Model => self.model(session, rest),
             Name::Think => self.think(session, rest),
-            Name::Queue => self.queue(session, rest),
+            Name::Queue => self.queue(session, rest, incoming.channel()),
         }
     }
 
@@ -244,8 +245,8 @@ impl AgentRunner {
         )
     }
 
-    fn queue(&self, session: &SessionKey, rest: &str) -> Doing {
-        let configured = self.deps.views.settings.load().queue.mode;
+    fn queue(&self, session: &SessionKey, rest: &str, channel: &str) -> Doing {
+        let configured = self.deps.views.settings.load().queue_mode(channel);
         if rest.is_empty() {
             let asked = self
                 .deps

@@ -16,6 +16,7 @@ mod policy;
 mod read;
 mod sessions_history;
 mod sessions_list;
+mod sessions_send;
 pub mod web;
 mod web_fetch;
 pub(crate) mod workspace;
@@ -45,6 +46,9 @@ use crate::sessions::Sessions;
 use crate::settings::{AgentSettings, Settings};
 use crate::store::StoreReader;
 use crate::views::Views;
+
+/// How long whoever looks at the tools waits for MCP servers that are not up.
+const GLANCE: Duration = Duration::from_secs(3);
 
 /// What a tool can do to the world; decides who may use it and what may run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +139,8 @@ pub struct Origin {
     pub conn_id: Option<String>,
     /// The chat that they wrote in.
     pub chat: Option<Chat>,
+    /// The conversations whose calls of tools led to the run, the earliest first.
+    pub chain: Vec<Arc<str>>,
 }
 
 /// A chat on a channel.
@@ -157,6 +163,7 @@ impl Origin {
             device_id: caller.device_id.clone(),
             conn_id: Some(caller.conn_id.clone()),
             chat: None,
+            chain: caller.chain.clone(),
         }
     }
 }
@@ -299,6 +306,7 @@ impl Toolbox {
             Arc::new(web_fetch::WebFetch),
             Arc::new(sessions_list::SessionsList),
             Arc::new(sessions_history::SessionsHistory),
+            Arc::new(sessions_send::SessionsSend),
             Arc::new(nodes::Nodes),
             Arc::new(message::SendMessage),
             Arc::new(canvas::Canvas),
@@ -324,8 +332,8 @@ impl Toolbox {
         &self.deps
     }
 
-    /// Every tool that exists, whoever may use it. Those of MCP servers are there once a run asked
-    /// for them.
+    /// Every tool that exists, whoever may use it. Those of MCP servers are there once they were asked
+    /// for.
     pub fn all(&self) -> Vec<Arc<dyn Tool>> {
         let known = self.known.load();
         self.builtin.iter().chain(known.iter()).cloned().collect()
@@ -338,6 +346,19 @@ impl Toolbox {
             return;
         }
         let tools = self.servers.tools(&settings.mcp).await;
+        self.known.store(Arc::new(tools));
+    }
+
+    /// Whether [`Self::glance`] could find anything out.
+    pub fn has_servers(&self, settings: &Settings) -> bool {
+        !settings.mcp.is_empty()
+    }
+
+    /// The same for those who only want to see what there is: a server that is not up after a moment is
+    /// left out, and goes on starting.
+    pub async fn glance(&self, settings: &Settings) {
+        let patience = Some(GLANCE);
+        let tools = self.servers.tools_within(&settings.mcp, patience).await;
         self.known.store(Arc::new(tools));
     }
 

@@ -138,7 +138,7 @@ async fn offer(deps: &ProviderDeps, transport: &dyn Transport, item: &Item) -> R
         guard,
         run_id: run_id.into(),
         session: route::session(&account.who, &item.message, item.trusted, &settings),
-        text: words(&item.message, &notes),
+        text: words(&item.message, &notes, &settings.reset_triggers),
         files,
         origin: origin(deps, item),
         commands: commands(item),
@@ -210,8 +210,8 @@ async fn claim(
 }
 
 /// What the agent reads. Where several talk it is said who; what is answered is quoted.
-fn words(message: &Inbound, notes: &[String]) -> String {
-    if crate::commands::parse(&message.text).is_some() {
+fn words(message: &Inbound, notes: &[String], triggers: &[String]) -> String {
+    if crate::commands::parse_with(&message.text, triggers).is_some() {
         return message.text.clone();
     }
     let quote = message.quote.as_ref();
@@ -257,5 +257,6 @@ fn origin(deps: &ProviderDeps, item: &Item) -> Origin {
             to: item.message.chat.clone(),
             message: item.message.message_id.clone(),
         }),
+        chain: Vec::new(),
     }
 }

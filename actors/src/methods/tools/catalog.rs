@@ -13,15 +13,16 @@ impl Handler<Call<ToolsCatalog>> for AgentRunner {
     type Result = ();
 
     fn handle(&mut self, call: Call<ToolsCatalog>, _: &mut Self::Context) {
-        let settings = self.deps.views.settings.load();
-        let wanted = call.params.agent_id.as_ref();
-        let id = wanted.unwrap_or(&settings.default_agent);
-        let agent = super::agent(&settings, id, "tools.catalog");
-        call.reply.settle(agent.map(|agent| ToolsCatalogResult {
-            agent_id: agent.id.clone(),
-            profiles: Profile::ALL.into_iter().map(profile).collect(),
-            groups: groups(&self.deps.tools),
-        }));
+        let wanted = call.params.agent_id;
+        super::answer(self, call.reply, move |tools, settings| {
+            let id = wanted.as_ref().unwrap_or(&settings.default_agent);
+            let agent = super::agent(settings, id, "tools.catalog")?;
+            Ok(ToolsCatalogResult {
+                agent_id: agent.id.clone(),
+                profiles: Profile::ALL.into_iter().map(profile).collect(),
+                groups: groups(tools),
+            })
+        });
     }
 }
 

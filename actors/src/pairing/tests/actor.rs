@@ -232,6 +232,7 @@ pub(super) fn caller(device: Option<&str>, scopes: Scopes, hub: Arc<HubQueue>) -
         device_id: device.map(str::to_owned),
         remote_ip: None,
         hub,
+        chain: Vec::new(),
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
         subscriptions: crate::call::Subscriptions::default(),

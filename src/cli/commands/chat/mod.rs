@@ -2,8 +2,10 @@
 //!
 //! One message, one answer, then the next: what is typed while an answer comes is read afterwards.
 //! Ctrl-C stops the answer; a second one leaves. Commands that begin with `/` are the gateway's own,
-//! but for `/quit`.
+//! but for `/quit`. A lost connection comes back by itself, and nothing that was sent or answered
+//! meanwhile is lost or sent twice: each message keeps its key.
 
+mod again;
 mod editor;
 mod turn;
 
@@ -39,7 +41,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     let target = environment.target(&args.target)?;
     // Commands such as /new change sessions; on this machine nobody has to be asked for that.
-    let scopes: &[Scope] = if target.loopback {
+    let scopes: &'static [Scope] = if target.loopback {
         &[Scope::Write, Scope::Admin]
     } else {
         &[Scope::Write]
@@ -60,6 +62,7 @@ pub(crate) async fn run(
                 .map_or_else(|| "main".into(), |agent| format!("agent:{agent}:main"))
         }),
         json: args.form.json,
+        scopes,
         client,
         events,
         interrupts,
@@ -77,6 +80,8 @@ pub(crate) async fn run(
 struct Chat<'a> {
     session: String,
     json: bool,
+    /// What it asks the gateway for.
+    scopes: &'static [Scope],
     client: Client,
     events: Events,
     interrupts: Signal,
@@ -157,7 +162,16 @@ impl Chat<'_> {
             tokio::select! {
                 line = editor.line() => return Ok(line),
                 event = self.events.next() => if event.is_none() {
-                    return Err(self.gone());
+                    // What is typed meanwhile waits.
+                    tokio::select! {
+                        line = editor.line() => {
+                            if matches!(line, Line::Text(_)) {
+                                self.reconnect().await?;
+                            }
+                            return Ok(line);
+                        }
+                        again = self.reconnect() => again?,
+                    }
                 },
             }
         }

@@ -3,22 +3,30 @@
 use openclaw_client::Event;
 use openclaw_protocol::Method as _;
 use openclaw_protocol::events::{CHAT, ChatEvent, ChatState};
-use openclaw_protocol::methods::agent::AgentWait;
-use openclaw_protocol::methods::chat::{ChatAbort, ChatHistory, ChatHistoryResult, ChatSend};
+use openclaw_protocol::methods::chat::{ChatAbort, ChatSend};
 use openclaw_protocol::methods::message::{Message, Usage};
 use serde_json::{Value, json};
 
 use super::Chat;
+use super::again::Stage;
 use crate::cli::failure::Failure;
 use crate::cli::render::agent::Shown;
 use crate::cli::render::models::tokens;
 use crate::cli::render::sessions as render;
 use crate::cli::render::text::{Tone, plain, plain_lines};
 
+/// Whether an answer is to be waited for.
+enum Sent {
+    /// It is.
+    Running,
+    /// It came, or none will.
+    Over,
+}
+
 /// An answer on the screen.
-struct View {
-    run: String,
-    shown: Shown,
+pub(super) struct View {
+    pub(super) run: String,
+    pub(super) shown: Shown,
     /// A line stands there that says only that nothing came yet.
     waiting: bool,
     stopping: bool,
@@ -36,31 +44,21 @@ impl Chat<'_> {
         let params = json!({
             "sessionKey": self.session, "message": message, "idempotencyKey": view.run, "deliver": false,
         });
-        let ack = match self.client.request_value(ChatSend::NAME, &params).await {
-            Ok(ack) => ack,
-            Err(error) => {
-                let failure = Failure::request(&error, self.target);
-                if matches!(error, openclaw_client::Error::Gateway(_)) {
-                    // What is wrong with one message ends no conversation.
-                    self.output.failure(&failure);
-                    return Ok(());
-                }
-                return Err(failure);
-            }
-        };
-        if ack.get("aborted").is_some() {
-            let stopped = ack["runIds"].as_array().map_or(0, Vec::len);
-            return self.faint(&format!("stopped: {stopped}"));
+        match self.send(&mut view, &params).await? {
+            Sent::Over => return Ok(()),
+            Sent::Running => self.wait_sign(&mut view)?,
         }
-        if ack["status"] == "ok" {
-            return Ok(());
-        }
-        self.wait_sign(&mut view)?;
         loop {
             tokio::select! {
                 event = self.events.next() => match event {
-                    None => return Err(self.gone()),
-                    Some(Event::Gap { .. }) => if self.ended_unseen(&mut view).await? {
+                    None => {
+                        self.reconnect().await?;
+                        // The same key again: it is sent if it never arrived, and else says where it is.
+                        if matches!(self.send(&mut view, &params).await?, Sent::Over) {
+                            return Ok(());
+                        }
+                    }
+                    Some(Event::Gap { .. }) => if matches!(self.look(&mut view).await?, Stage::Over) {
                         return Ok(());
                     },
                     Some(Event::Message(event)) => {
@@ -77,6 +75,44 @@ impl Chat<'_> {
                     view.stopping = true;
                     self.stop(&view).await;
                 }
+            }
+        }
+    }
+
+    /// Sends the message, as often as the connection is lost over it, and says whether its answer is to
+    /// be waited for.
+    async fn send(&mut self, view: &mut View, params: &Value) -> Result<Sent, Failure> {
+        let ack = loop {
+            match self.client.request_value(ChatSend::NAME, params).await {
+                Ok(ack) => break ack,
+                Err(openclaw_client::Error::Closed(_)) => self.reconnect().await?,
+                Err(error) => {
+                    let failure = Failure::request(&error, self.target);
+                    if matches!(error, openclaw_client::Error::Gateway(_)) {
+                        // What is wrong with one message ends no conversation.
+                        self.put(view, "")?;
+                        self.output.failure(&failure);
+                        return Ok(Sent::Over);
+                    }
+                    return Err(failure);
+                }
+            }
+        };
+        if ack.get("aborted").is_some() {
+            let stopped = ack["runIds"].as_array().map_or(0, Vec::len);
+            self.faint(&format!("stopped: {stopped}"))?;
+            return Ok(Sent::Over);
+        }
+        if ack["status"] == "started" {
+            return Ok(Sent::Running);
+        }
+        // It was sent before: it is under way, or over.
+        match (self.look(view).await?, ack["status"].as_str()) {
+            (Stage::Over, _) => Ok(Sent::Over),
+            (Stage::Running, _) | (Stage::Unknown, Some("in_flight")) => Ok(Sent::Running),
+            (Stage::Unknown, _) => {
+                self.last_words(view, None)?;
+                Ok(Sent::Over)
             }
         }
     }
@@ -147,25 +183,11 @@ impl Chat<'_> {
         self.put(view, &format!("{end}{line}\n"))
     }
 
-    /// After a gap: whether the run is over, shown from its session then.
-    async fn ended_unseen(&self, view: &mut View) -> Result<bool, Failure> {
-        let params = json!({ "runId": view.run, "timeoutMs": 0 });
-        let asked = self.client.request_value(AgentWait::NAME, &params).await;
-        let known = asked.map_err(|error| Failure::request(&error, self.target))?;
-        if known.get("endedAt").is_none() {
-            return Ok(false);
-        }
-        let params = json!({ "sessionKey": self.session, "limit": 1 });
-        let page = self.client.request_value(ChatHistory::NAME, &params).await;
-        let page = page.map_err(|error| Failure::request(&error, self.target))?;
-        let last = serde_json::from_value::<ChatHistoryResult>(page)
-            .ok()
-            .and_then(|page| page.messages.into_iter().next_back());
-        self.last_words(view, last.as_ref())?;
-        Ok(true)
-    }
-
-    fn last_words(&self, view: &mut View, message: Option<&Message>) -> Result<(), Failure> {
+    pub(super) fn last_words(
+        &self,
+        view: &mut View,
+        message: Option<&Message>,
+    ) -> Result<(), Failure> {
         let text = message.map(render::text).unwrap_or_default();
         let rest = if text.is_empty() {
             view.shown.end_line()
@@ -176,7 +198,11 @@ impl Chat<'_> {
     }
 
     /// Which model answered, and how much it read and wrote.
-    fn footer(&self, message: Option<&Message>, usage: Option<&Usage>) -> Result<(), Failure> {
+    pub(super) fn footer(
+        &self,
+        message: Option<&Message>,
+        usage: Option<&Usage>,
+    ) -> Result<(), Failure> {
         let model = message.and_then(|message| message.model.as_deref());
         let usage = usage.or(message.and_then(|message| message.usage.as_ref()));
         let mut parts: Vec<String> = model.map(plain).into_iter().collect();
@@ -199,7 +225,7 @@ impl Chat<'_> {
     }
 
     /// Writes a piece of the answer, in the place of the sign that nothing came yet.
-    fn put(&self, view: &mut View, text: &str) -> Result<(), Failure> {
+    pub(super) fn put(&self, view: &mut View, text: &str) -> Result<(), Failure> {
         let clear = if std::mem::take(&mut view.waiting) {
             "\r\u{1b}[K"
         } else {
@@ -211,7 +237,7 @@ impl Chat<'_> {
         self.output.write(&format!("{clear}{text}"))
     }
 
-    fn bad(&self, why: &str) -> Result<(), Failure> {
+    pub(super) fn bad(&self, why: &str) -> Result<(), Failure> {
         if self.is_shown() {
             self.output
                 .line(&self.style.paint(Tone::Bad, &plain_lines(why)))
