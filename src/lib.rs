@@ -1,9 +1,13 @@
 //! The gateway daemon: configuration, composition, HTTP and command line around the actors.
 
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod http;
 pub mod lock;
+pub mod notify;
+pub mod service;
 pub mod state_dir;
 pub mod telemetry;

@@ -11,6 +11,17 @@ use std::path::{Path, PathBuf};
 /// Looks up one environment variable; passed in, so that no test depends on its process.
 pub type EnvLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// A variable of this process. The shared token may also come as a credential of systemd
+/// (`LoadCredential=openclaw.gateway-token`), which no other process can see.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().or_else(|| {
+        let folder = std::env::var_os("CREDENTIALS_DIRECTORY")
+            .filter(|_| name == "OPENCLAW_GATEWAY_TOKEN")?;
+        let token = fs::read_to_string(Path::new(&folder).join("openclaw.gateway-token")).ok()?;
+        Some(token.trim().to_owned())
+    })
+}
+
 /// Permissions of directories that only their owner may enter.
 const PRIVATE_DIR: u32 = 0o700;
 /// Permissions of files that only their owner may read.

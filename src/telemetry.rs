@@ -3,27 +3,31 @@
 //! Message bodies and phone numbers never appear above `debug`, tokens never. Lines are written by
 //! threads of their own: a full pipe or a hung disk costs lines, which are counted, never a turn.
 
+mod levels;
 mod line;
+mod sink;
 
 use std::convert::Infallible;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use openclaw_actors::clock::SystemClock;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt};
+use tracing_subscriber::{Layer as _, fmt, reload};
 
 use crate::config::Loaded;
-use crate::config::logging::{ConsoleStyle, LogLevel};
+use crate::config::logging::ConsoleStyle;
+pub use levels::Levels;
+use levels::To;
+use sink::{Bounds, LogSink};
 
 /// Size at which the file begins anew, when the configuration names none, bytes.
 const DEFAULT_MAX_BYTES: u64 = 10 * 1024 * 1024;
@@ -36,6 +40,8 @@ const LOOK: Duration = Duration::from_mins(1);
 
 /// Logging of this process; what waits is written when it is dropped.
 pub struct Logging {
+    /// What is written, by module.
+    pub levels: Levels,
     /// Dropped, it ends the thread that looks for lost lines.
     looking: Option<(mpsc::Sender<Infallible>, JoinHandle<()>)>,
     _writers: [WorkerGuard; 2],
@@ -117,14 +123,15 @@ pub struct Wish {
 /// When the file cannot be opened, or something logs already.
 pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<Logging> {
     let logging = &loaded.config.logging;
-    let file_level = logging.level.unwrap_or(LogLevel::Info);
-    let console_level = if wish.verbose {
-        LogLevel::Debug
-    } else {
-        logging.console_level.unwrap_or(file_level)
-    };
+    let filter_of = |to| levels::filter(levels::level(logging, to, wish.verbose), &logging.levels);
+    let (file_filter, file_handle) = reload::Layer::new(filter_of(To::File));
+    let (console_filter, console_handle) = reload::Layer::new(filter_of(To::Console));
     let path = log_file(loaded);
-    let sink = LogSink::open(&path, logging.max_file_bytes.unwrap_or(DEFAULT_MAX_BYTES))?;
+    let bounds = Bounds {
+        bytes: logging.max_file_bytes.unwrap_or(DEFAULT_MAX_BYTES),
+        days: logging.keep_days,
+    };
+    let sink = LogSink::open(&path, bounds, SystemClock::shared(), TimeZone::system())?;
     let (sink, file_guard) = background("log-file", sink);
     let (stdout, stdout_guard) = background("log-stdout", io::stdout());
     let counters = vec![sink.error_counter(), stdout.error_counter()];
@@ -132,7 +139,7 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<Logging> {
         .event_format(line::FileLine)
         .with_ansi(false)
         .with_writer(sink)
-        .with_filter(filter(file_level));
+        .with_filter(file_filter);
     let json = wish
         .json
         .unwrap_or(logging.console_style == ConsoleStyle::Json);
@@ -148,10 +155,22 @@ pub fn start(loaded: &Loaded, wish: Wish) -> io::Result<Logging> {
     };
     tracing_subscriber::registry()
         .with(file)
-        .with(console.with_filter(filter(console_level)))
+        .with(console.with_filter(console_filter))
         .try_init()
         .map_err(io::Error::other)?;
+    // A handle whose subscriber is gone has nothing to change.
+    let sets: Vec<(To, levels::Set)> = vec![
+        (
+            To::File,
+            Box::new(move |filter| drop(file_handle.reload(filter))),
+        ),
+        (
+            To::Console,
+            Box::new(move |filter| drop(console_handle.reload(filter))),
+        ),
+    ];
     Ok(Logging {
+        levels: Levels::new(sets, wish.verbose),
         looking: Some(look_for_losses(counters)?),
         _writers: [file_guard, stdout_guard],
     })
@@ -166,79 +185,6 @@ fn background(name: &str, sink: impl Write + Send + 'static) -> (NonBlocking, Wo
         .finish(sink)
 }
 
-/// Our own modules at the level asked for, libraries only when they warn.
-fn filter(level: LogLevel) -> EnvFilter {
-    let level = match level {
-        LogLevel::Silent => "off",
-        LogLevel::Fatal | LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    };
-    let libraries = if level == "off" { "off" } else { "warn" };
-    EnvFilter::new(format!(
-        "{libraries},openclaw={level},openclaw_actors={level},openclaw_protocol={level},openclaw_client={level}"
-    ))
-}
-
-/// A file that is moved aside when it is full; one older file is kept.
-struct LogSink {
-    file: File,
-    path: PathBuf,
-    size: u64,
-    max: u64,
-}
-
-impl LogSink {
-    fn open(path: &Path, max: u64) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let file = append(path)?;
-        let size = file.metadata()?.len();
-        Ok(Self {
-            file,
-            path: path.to_owned(),
-            size,
-            max,
-        })
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        let mut aside = self.path.clone().into_os_string();
-        aside.push(".1");
-        std::fs::rename(&self.path, aside)?;
-        self.file = append(&self.path)?;
-        self.size = 0;
-        Ok(())
-    }
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-}
-
-impl Write for LogSink {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.size > 0 && self.size + line.len() as u64 > self.max {
-            // A folder that cannot be written to costs the rotation, not the line.
-            let _ = self.rotate();
-        }
-        self.file.write_all(line)?;
-        self.size += line.len() as u64;
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,22 +196,5 @@ mod tests {
         assert_eq!(losses.since_told(3), Some(3));
         assert_eq!(losses.since_told(3), None);
         assert_eq!(losses.since_told(10), Some(7));
-    }
-
-    #[test]
-    fn a_full_file_is_moved_aside_and_never_grows_past_its_bound() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("logs/gateway.log");
-        let mut sink = LogSink::open(&path, 100).unwrap();
-        for _ in 0..50 {
-            sink.write_all(&[b'x'; 30]).unwrap();
-        }
-        assert!(std::fs::metadata(&path).unwrap().len() <= 100);
-        assert!(
-            std::fs::metadata(dir.path().join("logs/gateway.log.1"))
-                .unwrap()
-                .len()
-                <= 100
-        );
     }
 }

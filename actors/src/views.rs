@@ -119,6 +119,8 @@ pub struct Views {
     pub config: Published<ConfigState>,
     /// What the limits refused, delayed and dropped. Written by whoever meets a bound.
     pub counts: Arc<Counts>,
+    /// What a person should know of the database, although it works. Owner: health.
+    pub store_note: Published<Option<String>>,
     /// The heartbeats. Owner: heartbeats.
     pub heartbeats: Published<HeartView>,
     /// How the accounts on channels are. Owner: channels; each account's row: its provider.
@@ -153,6 +155,7 @@ impl Views {
             config: Published::new(ConfigState::default()),
             counts: Arc::default(),
             heartbeats: Published::new(HeartView::default()),
+            store_note: Published::new(None),
             channels: Published::new(Board::default()),
             surroundings: Published::new(Surroundings::default()),
             places: Arc::new(places),

@@ -1,6 +1,7 @@
 //! The composition root: opens the store, starts actors and HTTP in order, drains in reverse.
 
 mod config_file;
+mod figures;
 mod recovery;
 pub mod reload;
 pub mod run;
@@ -135,7 +136,6 @@ pub struct Running {
     threads: Threads,
     _watchdog: Watchdog,
     _health: Addr<Health>,
-    _sweeper: Addr<Sweeper>,
 }
 
 /// Says what the readiness probe answers.
@@ -176,7 +176,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let watch = DeathWatch::new(Arc::clone(&clock), Arc::clone(&entropy));
     let policy = RestartPolicy::CORE;
 
-    let store_deps = StoreDeps::open(&setup.store, Arc::clone(&clock))?;
+    let (store_deps, _) = StoreDeps::open_or_salvage(&setup.store, Arc::clone(&clock))?;
     let store_addr = supervise::<Store>(&threads.store, policy, &watch, store_deps.clone());
     let store = store_deps.handle(store_addr.clone().recipient());
     let recovered = recovery::recover(&store, &settings, &clock, &entropy).await?;
@@ -435,6 +435,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             views: views.clone(),
             media,
             clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
         },
     );
     let canvas_host = supervise::<CanvasHost>(
@@ -469,6 +470,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         pairing: pairing.clone(),
         logs,
         audit,
+        sweeper,
         config,
         scheduler,
         heart,
@@ -517,6 +519,11 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         sessions: shared,
         network,
         page: setup.page,
+        measured: figures::shared(figures::Figures {
+            store: store.clone(),
+            views: views.clone(),
+            watch: watch.clone(),
+        }),
         readiness: Arc::new(Ready {
             store,
             views: views.clone(),
@@ -538,11 +545,23 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         threads,
         _watchdog: watchdog,
         _health: health,
-        _sweeper: sweeper,
     })
 }
 
 impl Running {
+    /// How it is, in a line for a service manager.
+    pub fn in_a_line(&self) -> String {
+        let views = &self.views;
+        let connections = views.connections.load(std::sync::atomic::Ordering::Relaxed);
+        let runs: usize = views.runs.load().values().map(Vec::len).sum();
+        let reason = views.health.load().value().reason.clone();
+        let reason = reason.map_or_else(String::new, |reason| format!("; {reason}"));
+        format!(
+            "listens on {}; {connections} clients, {runs} runs under way{reason}",
+            self.address
+        )
+    }
+
     /// Reads the configuration again, whether its file changed or not.
     pub fn reload(&self) {
         // Full: a reading is waiting already.

@@ -22,6 +22,7 @@ use crate::config::models::AuthProfiles;
 use crate::config::redact::ConfigSnapshot;
 use crate::config::{self, ConfigError, Environment, Flags, LoadRequest, Loaded};
 use crate::state_dir::{StatePaths, read_bounded};
+use crate::telemetry::Levels;
 
 /// Settings that are looked at once, when the gateway starts.
 const FIXED: &[&str] = &[
@@ -34,7 +35,10 @@ const FIXED: &[&str] = &[
     "gateway.limits",
     "store.cacheBytes",
     "canvasHost.port",
-    "logging",
+    "logging.consoleStyle",
+    "logging.file",
+    "logging.keepDays",
+    "logging.maxFileBytes",
 ];
 /// Largest configuration file, bytes.
 const MAX_CONFIG: u64 = 2 * 1024 * 1024;
@@ -53,6 +57,7 @@ pub struct FileSource {
     /// Held from the reading of the old text to the writing of the new one.
     writing: Mutex<()>,
     started: jiff::Timestamp,
+    levels: Levels,
 }
 
 /// Why a configuration cannot be used.
@@ -82,7 +87,7 @@ impl std::fmt::Display for Unusable {
 
 impl FileSource {
     /// The source that `loaded` came from.
-    pub fn new(flags: Flags, loaded: &Loaded, first: &Settings) -> Self {
+    pub fn new(flags: Flags, loaded: &Loaded, first: &Settings, levels: Levels) -> Self {
         Self {
             flags,
             log_file: first.log_file.clone(),
@@ -91,18 +96,19 @@ impl FileSource {
             without_file: AtomicBool::new(is_empty(loaded)),
             writing: Mutex::default(),
             started: jiff::Timestamp::now(),
+            levels,
         }
     }
 
     fn paths(&self) -> Result<StatePaths, ConfigError> {
-        let env = |name: &str| std::env::var(name).ok();
+        let env = crate::state_dir::variable;
         let profile = self.flags.profile.as_deref();
         Ok(StatePaths::resolve(&env, None, profile)?)
     }
 
     /// The generation that the file holds, or would hold with this text in it.
     fn read(&self, text: Option<&str>) -> Result<Draft, Unusable> {
-        let env = |name: &str| std::env::var(name).ok();
+        let env = crate::state_dir::variable;
         let request = LoadRequest {
             flags: &self.flags,
             env: &env,
@@ -147,6 +153,7 @@ impl FileSource {
         settings.log_file.clone_from(&self.log_file);
         if text.is_none() {
             self.without_file.store(is_empty, Ordering::Relaxed);
+            self.levels.apply(&loaded.config.logging);
         }
         Ok(Draft {
             fingerprint: fingerprint(&loaded),

@@ -23,6 +23,7 @@ use crate::config::models::AuthProfiles;
 use crate::config::{self, Environment, Flags, LoadRequest, Loaded, first_start};
 use crate::http::webchat::PageSettings;
 use crate::lock::{GatewayLocks, Holder, runtime_dir};
+use crate::notify::Notifier;
 use crate::telemetry::{self, Wish};
 
 /// How long runs may go on after the gateway was told to stop.
@@ -73,7 +74,7 @@ impl Failure {
 /// [`Failure`], with the exit code.
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
     install_panic_hook();
-    let env = |name: &str| std::env::var(name).ok();
+    let env = crate::state_dir::variable;
     let request = LoadRequest {
         flags: &options.flags,
         env: &env,
@@ -99,7 +100,10 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         &holder,
     )
     .map_err(Failure::refused)?;
-    let listener = bind(&loaded)?;
+    let listener = match passed().map_err(Failure::refused)? {
+        Some(listener) => listener,
+        None => bind(&loaded)?,
+    };
     let port = listener.local_addr().map_err(Failure::failed)?.port();
     if let Err(error) = locks.describe(&Holder {
         port: Some(port),
@@ -108,7 +112,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         tracing::warn!(%error, "the lock file does not name the port");
     }
     // Lives until the end of this function: what waits to be written is written then.
-    let _logging = telemetry::start(&loaded, options.log).map_err(|error| {
+    let logging = telemetry::start(&loaded, options.log).map_err(|error| {
         Failure::failed(format!(
             "cannot open the log file {}: {error}",
             telemetry::log_file(&loaded).display()
@@ -135,7 +139,12 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
     }
     let limits = &loaded.config.gateway.limits;
     let first_settings = settings::settings(&loaded, &environment, &profiles);
-    let source = FileSource::new(options.flags.clone(), &loaded, &first_settings);
+    let source = FileSource::new(
+        options.flags.clone(),
+        &loaded,
+        &first_settings,
+        logging.levels.clone(),
+    );
     let setup = Setup {
         reload: Some((Arc::new(source), fingerprint(&loaded))),
         settings: first_settings,
@@ -202,8 +211,15 @@ async fn until_told(running: Running) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+    let manager = Notifier::new(&|name| std::env::var_os(name), std::process::id());
+    manager.ready(&running.in_a_line());
+    let mut pulse = manager.interval().map(tokio::time::interval);
     let fatal = loop {
         tokio::select! {
+            () = beat(&mut pulse) => {
+                // What hangs is noticed by the watchdog inside first; this is for when that hangs too.
+                manager.alive(&running.in_a_line());
+            }
             _ = terminate.recv() => break None,
             _ = interrupt.recv() => break None,
             _ = hangup.recv() => {
@@ -213,6 +229,7 @@ async fn until_told(running: Running) -> Result<(), Failure> {
             fatal = running.watch.until_fatal() => break Some(fatal),
         }
     };
+    manager.stopping("ends what is under way");
     match fatal {
         None => {
             tracing::info!("gateway stopping; runs under way may end, a second signal ends them");
@@ -235,6 +252,27 @@ async fn until_told(running: Running) -> Result<(), Failure> {
             Err(Failure::failed(fatal))
         }
     }
+}
+
+/// The next time that the service manager wants to hear of us; never, if it does not.
+async fn beat(pulse: &mut Option<tokio::time::Interval>) {
+    match pulse {
+        Some(pulse) => drop(pulse.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// The socket that a service manager listens on for us (`LISTEN_FDS`). Where it lets others than this
+/// host in, is its affair.
+fn passed() -> Result<Option<TcpListener>, String> {
+    let mut passed = listenfd::ListenFd::from_env();
+    if passed.len() == 0 {
+        return Ok(None);
+    }
+    let listener = passed.take_tcp_listener(0).map_err(|error| {
+        format!("the socket that the service manager passed cannot be used: {error}")
+    })?;
+    Ok(listener)
 }
 
 /// Binds where the configuration says.

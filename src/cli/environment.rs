@@ -61,6 +61,13 @@ impl Environment {
         .map_err(|error| Failure::config(&error))
     }
 
+    /// The places of this host's gateway.
+    pub(crate) fn paths(&self) -> Result<StatePaths, Failure> {
+        let env = |name: &str| self.variable(name);
+        StatePaths::resolve(&env, None, self.profile.as_deref())
+            .map_err(|error| Failure::config(&error))
+    }
+
     /// The gateway that a command means. A configuration that cannot be used is no obstacle when the
     /// command line says everything.
     pub(crate) fn target(&self, args: &TargetArgs) -> Result<Target, Failure> {

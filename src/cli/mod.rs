@@ -9,6 +9,7 @@ mod commands;
 mod connect;
 mod environment;
 pub mod failure;
+pub mod methods;
 mod node_choice;
 pub mod output;
 pub mod render;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Cli, Command};
+use args::{Cli, Command, GatewayArgs};
 use environment::Environment;
 use output::Output;
 use run_time::block_on;
@@ -27,18 +28,56 @@ use run_time::block_on;
 /// Version of this program, as `--version` prints it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What this program is, for programs. The commit is that of `OPENCLAW_COMMIT` at its build.
+fn version() -> serde_json::Value {
+    let features: Vec<&str> = [("webchat", cfg!(feature = "webchat"))]
+        .into_iter()
+        .filter_map(|(name, on)| on.then_some(name))
+        .collect();
+    serde_json::json!({
+        "version": VERSION,
+        "commit": option_env!("OPENCLAW_COMMIT"),
+        "features": features,
+        "os": std::env::consts::OS,
+        "arch": std::env::consts::ARCH,
+    })
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    // clap answers `--version` itself, in words.
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let asks = |flag: &str| words.iter().any(|word| word == flag);
+    if words.len() == 2 && asks("--json") && (asks("--version") || asks("-V")) {
+        let done = Output::of_this_process().json(&version());
+        return done.map_or_else(|failure| failure.code(), |()| ExitCode::SUCCESS);
+    }
     let cli = Cli::parse();
     let output = Output::of_this_process();
     let environment = Environment::of_this_process(cli.profile.clone());
     let done = match cli.command {
+        Command::Gateway(GatewayArgs {
+            service: Some(command),
+            ..
+        }) => commands::service::run(&command, &environment, &output),
         Command::Gateway(args) => {
             return commands::gateway::run(args, cli.profile, &output);
         }
         Command::Protocol(args) => commands::protocol::run(&args.command, &output),
         Command::Completions(args) => commands::completions::run(&args, &output),
         Command::Dashboard(args) => commands::dashboard::run(&args, &environment, &output),
+        Command::Config(args) => {
+            block_on(commands::config::run(&args.command, &environment, &output))
+        }
+        Command::Approvals(args) => block_on(commands::approvals::run(
+            &args.command,
+            &environment,
+            &output,
+        )),
+        Command::Doctor(args) => block_on(commands::doctor::run(&args, &environment, &output)),
+        Command::Backup(args) => {
+            block_on(commands::backup::run(&args.command, &environment, &output))
+        }
         Command::Health(args) => block_on(commands::health::run(&args, &environment, &output)),
         Command::Status(args) => block_on(commands::status::run(&args, &environment, &output)),
         Command::Agent(args) => block_on(commands::agent::run(&args, &environment, &output)),

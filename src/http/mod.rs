@@ -4,6 +4,7 @@ mod auth;
 mod canvas;
 mod folder;
 mod hooks;
+pub mod metrics;
 mod openai;
 mod paths;
 mod probes;
@@ -37,6 +38,8 @@ pub struct HttpState {
     pub sessions: SessionShared,
     /// This host's networks.
     pub network: NetworkPort,
+    /// Says how the gateway is, in figures.
+    pub measured: Arc<dyn metrics::Measured>,
     /// Answers the readiness probe.
     pub readiness: Arc<dyn Readiness>,
     /// Whether and where the page is served.
@@ -100,6 +103,7 @@ pub fn serve(
                     .to(ws::upgrade),
             )
             .configure(probes::configure)
+            .configure(metrics::configure)
             .configure(openai::configure)
             .configure(tools::configure)
             .configure(|config| hooks::configure(config, &state))

@@ -216,13 +216,13 @@ async fn a_wrong_file_changes_nothing_and_says_where_it_is_wrong() {
     }
     // Right again, with a setting that waits for a start and is named.
     let mut moved = with_token(TOKEN);
-    moved["logging"] = json!({ "level": "debug" });
+    moved["logging"] = json!({ "level": "debug", "maxFileBytes": 5_000_000 });
     rename_over(&home, &moved.to_string());
     let line = gateway.says("from the next start on").await;
-    assert!(line.contains("logging.level"), "{line}");
+    assert!(line.contains("logging.maxFileBytes"), "{line}");
     let status = owner.call("status", json!({})).await;
     let config = &status["gateway"]["config"];
-    assert_eq!(config["needsRestart"], json!(["logging.level"]));
+    assert_eq!(config["needsRestart"], json!(["logging.maxFileBytes"]));
     assert_eq!(config.get("error"), None);
 }
 

@@ -2,8 +2,8 @@
 
 use actix::Addr;
 use openclaw_protocol::methods::{
-    agent, agents, approvals, artifacts, audit, channel_outbox, channels, chat, commands, config,
-    cron, device, device_scopes, device_setup, heartbeat, logs, messaging, models, node,
+    agent, agents, approvals, artifacts, audit, backup, channel_outbox, channels, chat, commands,
+    config, cron, device, device_scopes, device_setup, heartbeat, logs, messaging, models, node,
     node_invoke, node_side, session_changes, session_search, session_starts, sessions, system,
     tools, usage,
 };
@@ -23,6 +23,7 @@ use crate::pairing::PairingRegistry;
 use crate::presence::Presence;
 use crate::session::dispatch::Dispatch;
 use crate::sessions::Sessions;
+use crate::sweep::Sweeper;
 
 /// The methods as sessions see them: answered from a published view, or routed.
 pub fn dispatch() -> Dispatch {
@@ -108,6 +109,7 @@ pub fn dispatch() -> Dispatch {
         .routed::<session_changes::SessionsCompact>()
         .routed::<logs::LogsTail>()
         .routed::<audit::AuditList>()
+        .routed::<backup::BackupSnapshot>()
         .routed::<device::DevicePairList>()
         .routed::<device::DevicePairApprove>()
         .routed::<device::DevicePairReject>()
@@ -167,6 +169,8 @@ pub struct Owners {
     pub logs: Addr<Logs>,
     /// The trail of trust decisions.
     pub audit: Addr<Audit>,
+    /// Copies of the database.
+    pub sweeper: Addr<Sweeper>,
     /// The configuration and its file.
     pub config: Addr<ConfigActor>,
     /// Jobs that run by the clock.
@@ -190,6 +194,7 @@ pub fn table(owners: &Owners) -> Table {
         pairing,
         logs,
         audit: trail,
+        sweeper,
         config: file,
         nodes,
         scheduler,
@@ -246,6 +251,7 @@ pub fn table(owners: &Owners) -> Table {
         .on::<session_changes::SessionsCompact>(runner.clone())
         .on::<logs::LogsTail>(logs.clone())
         .on::<audit::AuditList>(trail.clone())
+        .on::<backup::BackupSnapshot>(sweeper.clone())
         .on::<config::ConfigSchema>(file.clone())
         .on::<config::ConfigSchemaLookup>(file.clone())
         .on::<config::ConfigSet>(file.clone())

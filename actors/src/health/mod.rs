@@ -141,6 +141,9 @@ impl Health {
     /// What keeps the gateway from being well, in one line.
     fn trouble(&self) -> Option<String> {
         let store = self.deps.store.status();
+        if *self.deps.views.store_note.load() != store.note {
+            self.deps.views.store_note.publish(store.note.clone());
+        }
         if !store.ok {
             return Some(format!(
                 "store: {}",

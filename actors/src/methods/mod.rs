@@ -6,6 +6,7 @@ pub mod agents;
 pub mod approvals;
 pub mod artifacts;
 pub mod audit;
+pub(crate) mod backup;
 pub mod channels;
 pub mod chat;
 pub mod commands;

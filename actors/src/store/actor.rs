@@ -21,6 +21,7 @@ use super::database::Shared;
 use super::error::StoreError;
 use super::handle::{MAX_WAITING, MAX_WAITING_BYTES, StoreHandle, check_size};
 use super::reader::StoreReader;
+use super::salvage::{self, Salvaged};
 use super::status::StoreStatus;
 use super::table::Op;
 
@@ -62,6 +63,29 @@ impl StoreDeps {
             shared: Arc::new(shared),
             waiting: Kept::default(),
         })
+    }
+
+    /// As [`Self::open`]; a damaged file is set aside, and what can be read of it goes into a new one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`], but [`StoreError::Corrupt`] only for what is not a file.
+    pub fn open_or_salvage(
+        config: &StoreConfig,
+        clock: SharedClock,
+    ) -> Result<(Self, Option<Salvaged>), StoreError> {
+        let (shared, salvaged) = salvage::open(config, clock)?;
+        let deps = Self {
+            shared: Arc::new(shared),
+            waiting: Kept::default(),
+        };
+        Ok((deps, salvaged))
+    }
+
+    /// Commits at once, without the actor.
+    #[cfg(test)]
+    pub(super) fn write_now(&self, ops: &[Op]) -> Result<(), StoreError> {
+        self.shared.commit([ops].into_iter())
     }
 
     /// Reads, also before the actor runs.

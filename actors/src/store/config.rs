@@ -1,6 +1,6 @@
 //! How the store is set up.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::StoreError;
@@ -51,6 +51,14 @@ impl StoreConfig {
     pub fn with_cache_bytes(mut self, cache_bytes: usize) -> Self {
         self.cache_bytes = cache_bytes;
         self
+    }
+
+    /// The file, where it is one.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Medium(_) => None,
+        }
     }
 
     pub(super) fn medium(&self) -> Result<Arc<dyn Medium>, StoreError> {

@@ -21,6 +21,7 @@ use super::config::StoreConfig;
 use super::error::StoreError;
 use super::medium::{Boxed, Medium, remedy};
 use super::overlay::Overlay;
+use super::salvage::{self, Salvaged};
 use super::schema;
 use super::status::StoreStatus;
 use super::table::{Op, Table};
@@ -76,9 +77,10 @@ impl Shared {
             clock,
         };
         let database = shared.open_writable()?;
-        schema::check_and_stamp(&database, &shared.medium.name())?;
+        schema::check_and_stamp(&database, &*shared.medium)?;
         shared.install(Slot::Writable(database));
         shared.publish_ok();
+        shared.publish_note();
         Ok(shared)
     }
 
@@ -242,6 +244,18 @@ impl Shared {
 
     pub(super) fn status(&self) -> watch::Receiver<StoreStatus> {
         self.status.subscribe()
+    }
+
+    /// Shows what became of a damaged file, while it still lies there.
+    fn publish_note(&self) {
+        let note = salvage::remembered(self).map(|salvaged| salvaged.to_string());
+        self.status.send_modify(|status| status.note = note);
+    }
+
+    /// Shows what became of a damaged file that was just set aside.
+    pub(super) fn note(&self, salvaged: &Salvaged) {
+        let note = salvaged.to_string();
+        self.status.send_modify(|status| status.note = Some(note));
     }
 
     fn publish_ok(&self) {

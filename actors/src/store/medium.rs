@@ -27,6 +27,10 @@ pub trait Medium: Debug + Send + Sync + 'static {
     fn forget_cached(&self) {}
     /// Gives up the lock: the store was closed for good.
     fn release(&self) {}
+    /// Keeps a copy beside it, under its name with `suffix` behind; says where, if it is a file.
+    fn keep_copy(&self, _suffix: &str) -> io::Result<Option<PathBuf>> {
+        Ok(None)
+    }
     /// Why the medium can no longer keep anything, if so (its file was removed).
     fn lost(&self) -> Option<String> {
         None
@@ -77,6 +81,14 @@ impl FileMedium {
         }
         file.set_permissions(Permissions::from_mode(0o600))
             .map_err(|error| fail("protect", &error))?;
+        let empty = file.metadata().is_ok_and(|meta| meta.len() == 0);
+        if !new && empty {
+            // Not to be taken for one that begins.
+            return Err(StoreError::Corrupt {
+                name: path.display().to_string(),
+                reason: "it is empty".to_owned(),
+            });
+        }
         if new {
             // Without this a power cut can forget the name of a file whose content is safe.
             File::open(folder)
@@ -129,6 +141,15 @@ impl Medium for FileMedium {
         if let Err(error) = self.file.unlock() {
             tracing::debug!(%error, "lock of the store kept until the process ends");
         }
+    }
+
+    fn keep_copy(&self, suffix: &str) -> io::Result<Option<PathBuf>> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(suffix);
+        let copy = PathBuf::from(name);
+        std::fs::copy(&self.path, &copy)?;
+        File::open(&copy)?.sync_all()?;
+        Ok(Some(copy))
     }
 
     fn lost(&self) -> Option<String> {

@@ -7,6 +7,7 @@
 
 mod actor;
 mod config;
+mod copy;
 mod database;
 mod error;
 #[cfg(any(test, feature = "testing"))]
@@ -18,6 +19,7 @@ mod overlay;
 mod reader;
 pub mod retention;
 pub mod rows;
+mod salvage;
 mod schema;
 mod status;
 mod table;
@@ -26,11 +28,13 @@ mod tests;
 
 pub use actor::{Close, Commit, Store, StoreDeps};
 pub use config::StoreConfig;
+pub use copy::{Copied, verify};
 pub use error::StoreError;
 pub use handle::StoreHandle;
 pub(crate) use medium::make_private_folder;
 pub use medium::{FileMedium, Medium, MemoryMedium};
 pub use reader::{Row, Snapshot, StoreReader};
+pub use salvage::Salvaged;
 pub use schema::{SCHEMA_VERSION, SchemaVersion};
 pub use status::StoreStatus;
 pub use table::{Op, Table};

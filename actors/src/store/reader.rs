@@ -178,6 +178,11 @@ impl StoreReader {
 }
 
 impl Snapshot<'_> {
+    /// What it is read through.
+    pub(super) const fn transaction(&self) -> &ReadTransaction {
+        &self.transaction
+    }
+
     /// One row.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(open) = self.open(table)? else {

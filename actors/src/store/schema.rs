@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Millis;
 
 use super::error::StoreError;
+use super::medium::Medium;
 use super::rows;
 use super::table::Table;
 
@@ -35,7 +36,8 @@ impl SchemaVersion {
 }
 
 /// Refuses a newer file; stamps a new one, and one that another release wrote.
-pub(super) fn check_and_stamp(database: &Database, name: &str) -> Result<(), StoreError> {
+pub(super) fn check_and_stamp(database: &Database, medium: &dyn Medium) -> Result<(), StoreError> {
+    let name = &medium.name();
     let ours = SchemaVersion::ours();
     match read(database, name)? {
         Some(found) if found == ours => Ok(()),
@@ -45,12 +47,23 @@ pub(super) fn check_and_stamp(database: &Database, name: &str) -> Result<(), Sto
             found: found.version,
             supported: SCHEMA_VERSION,
         }),
-        Some(_) | None => {
-            let value = rows::encode(Table::Meta, &ours)?;
-            put(database, KEY, &value)
-                .map_err(|error| StoreError::Unavailable(format!("cannot write `{name}`: {error}")))
+        Some(older) if older.version < SCHEMA_VERSION => {
+            // Who goes back to the older release needs its file.
+            let suffix = format!(".format-{}", older.version);
+            let kept = medium.keep_copy(&suffix).map_err(|error| {
+                StoreError::Unavailable(format!("cannot keep a copy of `{name}`: {error}"))
+            })?;
+            tracing::warn!(from = older.version, to = SCHEMA_VERSION, kept = ?kept, "the database is taken over by a newer format");
+            stamp(database, &ours, name)
         }
+        Some(_) | None => stamp(database, &ours, name),
     }
+}
+
+fn stamp(database: &Database, ours: &SchemaVersion, name: &str) -> Result<(), StoreError> {
+    let value = rows::encode(Table::Meta, ours)?;
+    put(database, KEY, &value)
+        .map_err(|error| StoreError::Unavailable(format!("cannot write `{name}`: {error}")))
 }
 
 /// Proves that the file takes a commit.

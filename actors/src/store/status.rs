@@ -21,6 +21,8 @@ pub struct StoreStatus {
     pub last_commit_took: Duration,
     /// Size of the file in bytes.
     pub file_bytes: u64,
+    /// What a person should know of the file, although it works.
+    pub note: Option<String>,
 }
 
 impl StoreStatus {
@@ -33,6 +35,7 @@ impl StoreStatus {
             last_commit_ms: None,
             last_commit_took: Duration::ZERO,
             file_bytes: 0,
+            note: None,
         }
     }
 

@@ -8,11 +8,14 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message};
 use actix::{ResponseActFuture, WrapFuture as _};
 
+use tokio::sync::Mutex;
+
 use crate::audit::read as audit;
 use crate::channel::{inbox, outbox, pairing};
-use crate::clock::{Millis, SharedClock};
+use crate::clock::{Millis, SharedClock, SharedEntropy};
 use crate::dedupe::state as dedupe;
 use crate::media::{self, Blobs};
+use crate::methods::backup;
 use crate::node::{NodeTrustMap, pending};
 use crate::settings::Retention;
 use crate::store::retention::{Keep, Pruned, prune};
@@ -29,6 +32,8 @@ const SPARE: Duration = Duration::from_hours(1);
 /// How long it is known what answers took, and most rows of it.
 const USAGE: Duration = Duration::from_hours(400 * 24);
 const USAGE_ROWS: u64 = 500_000;
+/// How long a copy of the database lies there that nobody takes away.
+pub(crate) const FORGOTTEN: Duration = Duration::from_hours(24);
 /// Rows that go in one commit.
 const BATCH: usize = 1_000;
 
@@ -43,11 +48,15 @@ pub struct SweeperDeps {
     pub media: Blobs,
     /// Time.
     pub clock: SharedClock,
+    /// Names of copies.
+    pub entropy: SharedEntropy,
 }
 
 /// The owner of nothing: it deletes what others let go.
 pub struct Sweeper {
-    deps: SweeperDeps,
+    pub(crate) deps: SweeperDeps,
+    /// Whoever copies the database has it.
+    pub(crate) copying: Arc<Mutex<()>>,
 }
 
 impl Rebuild for Sweeper {
@@ -57,7 +66,10 @@ impl Rebuild for Sweeper {
     const MAILBOX: usize = 16;
 
     fn build(deps: Self::Deps) -> Self {
-        Self { deps }
+        Self {
+            deps,
+            copying: Arc::default(),
+        }
     }
 
     fn deps(&self) -> Self::Deps {
@@ -88,6 +100,7 @@ impl Handler<Sweep> for Sweeper {
         let keep = self.deps.views.settings.load().retention;
         let now = self.deps.clock.now();
         let media = self.deps.media.clone();
+        backup::forget(&self.deps.views.places.state_dir, now);
         let trust = self.deps.views.node_trust.load();
         let sweep = async move {
             for rule in RULES {

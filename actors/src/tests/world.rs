@@ -42,6 +42,7 @@ use crate::settings::{ModelPlan, Settings, testing};
 use crate::store::faults::FaultyMedium;
 use crate::store::{Close, MemoryMedium, Store, StoreConfig, StoreDeps, StoreHandle};
 use crate::supervision::{DeathWatch, RestartPolicy, supervise};
+use crate::sweep::{Sweeper, SweeperDeps};
 use crate::views::{Places, Views};
 
 /// What a fake connection needs; goes to any thread.
@@ -215,6 +216,8 @@ fn owners(
     );
     // Made when the first file is kept.
     let media = Blobs::new(std::env::temp_dir().join(format!("openclaw-{}", entropy.uuid())));
+    let swept = media.clone();
+    let swept_names = Arc::clone(&entropy);
     let sessions = supervise::<Sessions>(
         &threads.core,
         policy,
@@ -413,6 +416,18 @@ fn owners(
             AuditDeps {
                 store: store.clone(),
                 views: views.clone(),
+            },
+        ),
+        sweeper: supervise::<Sweeper>(
+            &threads.work,
+            policy,
+            watch,
+            SweeperDeps {
+                store: store.clone(),
+                views: views.clone(),
+                media: swept,
+                clock: Arc::clone(clock),
+                entropy: swept_names,
             },
         ),
         nodes,

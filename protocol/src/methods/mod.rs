@@ -10,6 +10,7 @@ pub mod agents;
 pub mod approvals;
 pub mod artifacts;
 pub mod audit;
+pub mod backup;
 pub mod channel_outbox;
 pub mod channels;
 pub mod chat;
@@ -72,6 +73,7 @@ table![
     artifacts::ArtifactsDownload,
     artifacts::ArtifactsGet,
     artifacts::ArtifactsList,
+    backup::BackupSnapshot,
     channels::ChannelsLogout,
     channel_outbox::ChannelsOutboxDiscard,
     channel_outbox::ChannelsOutboxList,

@@ -240,6 +240,9 @@ pub struct StatusGateway {
     /// Which configuration is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigState>,
+    /// What a person should know of the database, although it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
 }
 
 /// What the limits refused, delayed and dropped since the start: one number per bound.

@@ -6,25 +6,33 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod audit;
+mod backup;
 mod channels;
 mod chat;
+mod config;
 mod cron;
 mod devices;
+mod doctor;
 mod node_use;
 mod nodes;
 mod protocol;
+mod service;
 mod setup_code;
 mod system;
 mod times;
 
 pub use audit::*;
+pub use backup::*;
 pub use channels::*;
 pub use chat::*;
+pub use config::*;
 pub use cron::*;
 pub use devices::*;
+pub use doctor::*;
 pub use node_use::*;
 pub use nodes::*;
 pub use protocol::*;
+pub use service::*;
 pub use setup_code::*;
 pub use system::*;
 pub(crate) use times::parse_back;
@@ -60,7 +68,7 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the gateway in the foreground.
+    /// Run the gateway in the foreground; let systemd or launchd keep it up.
     Gateway(GatewayArgs),
     /// Ask whether the gateway is well.
     Health(ReadArgs),
@@ -94,6 +102,14 @@ pub enum Command {
     Qr(QrArgs),
     /// Open the chat page, or print its address.
     Dashboard(DashboardArgs),
+    /// Show, change and check the configuration.
+    Config(ConfigArgs),
+    /// Show programs that wait for your yes, and decide.
+    Approvals(ApprovalsArgs),
+    /// Say what is wrong with this installation, and the command that mends it.
+    Doctor(DoctorArgs),
+    /// Make, check and put back backups of the state.
+    Backup(BackupArgs),
     /// Show the gateway's log.
     Logs(LogsArgs),
     /// Print the contract: JSON Schema, Swift, TypeScript, the reference; compare it.
@@ -104,7 +120,11 @@ pub enum Command {
 
 /// `openclaw gateway`. A flag goes before the environment and the configuration file.
 #[derive(Debug, Clone, Default, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct GatewayArgs {
+    /// The service; without it, the gateway runs in the foreground.
+    #[command(subcommand)]
+    pub service: Option<ServiceCommand>,
     /// Port to listen on; 0 lets the system choose.
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
@@ -328,6 +348,13 @@ mod tests {
         assert!(parse("openclaw cron add --name n --every 2h --tz UTC -m go").is_err());
         assert!(parse("openclaw system event --text x --mode now").is_ok());
         assert!(parse("openclaw system heartbeat disable --json").is_ok());
+        assert!(parse("openclaw gateway install --socket --dry-run").is_ok());
+        assert!(parse("openclaw gateway --port 1 status").is_err());
+        assert!(parse("openclaw doctor --fix --json").is_ok());
+        assert!(parse("openclaw config set gateway.port 1").is_ok());
+        assert!(parse("openclaw approvals allow-always abc").is_ok());
+        assert!(parse("openclaw gateway call health --json").is_ok());
+        assert!(parse("openclaw backup verify").is_err());
         assert!(parse("openclaw cron edit j --disable --cron x --tz UTC").is_ok());
     }
 }

@@ -1,14 +1,18 @@
 //! One file per command.
 
 pub(crate) mod agent;
+pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod backup;
 mod channel_outbox;
 pub(crate) mod channels;
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod cron;
 pub(crate) mod dashboard;
 pub(crate) mod devices;
+pub(crate) mod doctor;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
@@ -18,6 +22,7 @@ mod node_use;
 mod node_yes;
 pub(crate) mod nodes;
 pub(crate) mod protocol;
+pub(crate) mod service;
 pub(crate) mod sessions;
 pub(crate) mod setup_code;
 pub(crate) mod status;

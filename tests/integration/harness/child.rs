@@ -126,9 +126,20 @@ impl Gateway {
 
     /// The same with more flags.
     pub(crate) async fn start_with(home: &Home, flags: &[&str]) -> Self {
+        Self::begin(home, flags, &[]).await
+    }
+
+    /// The same with more variables.
+    pub(crate) async fn start_in(home: &Home, variables: &[(&str, String)]) -> Self {
+        Self::begin(home, &[], variables).await
+    }
+
+    async fn begin(home: &Home, flags: &[&str], variables: &[(&str, String)]) -> Self {
         let mut args = vec!["gateway", "--port", "0"];
         args.extend(flags);
-        let mut child = home.command(&args).spawn().expect("the program starts");
+        let mut command = home.command(&args);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        let mut child = command.spawn().expect("the program starts");
         let stdout = child.stdout.take().expect("its stdout is a pipe");
         let mut gateway = Self {
             child,

@@ -53,6 +53,7 @@ impl World {
             views,
             media: crate::media::Blobs::new(std::path::PathBuf::from("/nonexistent")),
             clock: clock.clone(),
+            entropy: SeededEntropy::shared(1),
         };
         Self {
             audit: supervise::<Audit>(&here, policy, &watch, deps),

@@ -94,6 +94,7 @@ fn status(views: &Views) -> StatusResult {
                 .sum(),
             rss_bytes: resident_bytes(),
             limits: Some(views.counts.report()),
+            store: views.store_note.load().as_ref().clone(),
         }),
     }
 }

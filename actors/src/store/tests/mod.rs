@@ -2,6 +2,7 @@
 
 mod commits;
 mod crash;
+mod damage;
 mod disk_faults;
 mod files;
 mod power_cut;

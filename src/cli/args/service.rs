@@ -1,0 +1,49 @@
+//! What can be written about the gateway as a service.
+
+use clap::{Args, Subcommand};
+
+use super::{CallArgs, FormArgs};
+
+/// The commands about the service; without one, the gateway runs in the foreground.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ServiceCommand {
+    /// Let systemd or launchd keep the gateway up: write its unit, start it, and start it at every boot.
+    Install(InstallArgs),
+    /// Stop it, and remove its unit.
+    Uninstall(ServiceArgs),
+    /// Start it.
+    Start(ServiceArgs),
+    /// Stop it; one that was started by hand, too.
+    Stop(ServiceArgs),
+    /// Stop and start it.
+    Restart(ServiceArgs),
+    /// Show whether it is installed, and whether it runs.
+    Status(ServiceArgs),
+    /// Call any method of a gateway that runs, and print its answer.
+    Call(CallArgs),
+}
+
+/// Which service.
+#[derive(Debug, Clone, Args)]
+pub struct ServiceArgs {
+    /// The host's service (root) instead of this user's.
+    #[arg(long)]
+    pub system: bool,
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub form: FormArgs,
+}
+
+/// `openclaw gateway install`.
+#[derive(Debug, Clone, Args)]
+pub struct InstallArgs {
+    /// Let systemd keep the port too: nobody is refused while the gateway restarts.
+    #[arg(long)]
+    pub socket: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub service: ServiceArgs,
+}

@@ -1,0 +1,298 @@
+//! `openclaw gateway install|uninstall|start|stop|restart|status`.
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use rustix::process::{Pid, Signal, getuid, kill_process};
+use serde_json::{Value, json};
+
+use crate::cli::args::{ServiceArgs, ServiceCommand};
+use crate::cli::environment::Environment;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::cli::run_time::block_on;
+use crate::lock::{Holder, LOCK_FILE, Lock, LockError, LockPlace};
+use crate::service::{KEPT, Manager, Step, Surroundings, UNIT, Wish, steps, systemctl, unit_file};
+
+pub(crate) fn run(
+    command: &ServiceCommand,
+    environment: &Environment,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let (args, wish) = match command {
+        ServiceCommand::Install(args) => (
+            &args.service,
+            Wish::Install {
+                socket: args.socket,
+            },
+        ),
+        ServiceCommand::Uninstall(args) => (args, Wish::Uninstall),
+        ServiceCommand::Start(args) => (args, Wish::Start),
+        ServiceCommand::Stop(args) => (args, Wish::Stop),
+        ServiceCommand::Restart(args) => (args, Wish::Restart),
+        ServiceCommand::Status(args) => return Cx::new(args, environment, output)?.status(),
+        ServiceCommand::Call(args) => {
+            return block_on(super::approvals::call(args, environment, output));
+        }
+    };
+    let cx = Cx::new(args, environment, output)?;
+    cx.carry_out(wish)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Cx<'a> {
+    args: &'a ServiceArgs,
+    manager: Manager,
+    around: Surroundings,
+    environment: &'a Environment,
+    output: &'a Output,
+}
+
+impl<'a> Cx<'a> {
+    fn new(
+        args: &'a ServiceArgs,
+        environment: &'a Environment,
+        output: &'a Output,
+    ) -> Result<Self, Failure> {
+        let manager = match (cfg!(target_os = "macos"), args.system) {
+            (true, false) => Manager::Launchd,
+            (true, true) => {
+                let what = "on macOS there is the user's service only";
+                return Err(Failure::usage(what.into()));
+            }
+            (false, true) => Manager::System,
+            (false, false) => Manager::User,
+        };
+        let program = std::env::current_exe().map_err(|error| {
+            Failure::failed(format!("cannot tell where this program is: {error}"), None)
+        })?;
+        let variables = KEPT
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), environment.variable(name)?)));
+        let home = environment
+            .variable("HOME")
+            .unwrap_or_else(|| "/".to_owned());
+        let around = Surroundings {
+            program,
+            home: home.into(),
+            config_home: environment.variable("XDG_CONFIG_HOME").map(Into::into),
+            user: getuid().as_raw(),
+            variables: variables.collect(),
+            // A configuration that cannot be read is told of when the gateway starts.
+            port: environment
+                .config()
+                .map_or(18_789, |loaded| loaded.config.gateway.port),
+        };
+        Ok(Self {
+            args,
+            manager,
+            around,
+            environment,
+            output,
+        })
+    }
+
+    fn carry_out(&self, wish: Wish) -> Result<(), Failure> {
+        let unit = unit_file(self.manager, &self.around);
+        if !unit.exists() && !matches!(wish, Wish::Install { .. } | Wish::Uninstall) {
+            return self.without_unit(wish, &unit);
+        }
+        let steps = steps(self.manager, wish, &self.around);
+        if self.args.dry_run {
+            return self.show(&steps);
+        }
+        for step in &steps {
+            self.step(step)?;
+        }
+        if self.args.form.json {
+            return self.output.json(&json!({ "ok": true, "unit": unit }));
+        }
+        let linger = self.manager == Manager::User && matches!(wish, Wish::Install { .. });
+        if linger {
+            self.output.note(
+                "it runs while you are logged in; to let it run always: loginctl enable-linger",
+            );
+        }
+        self.output.line(match wish {
+            Wish::Install { .. } => "installed and started; `openclaw status` shows it",
+            Wish::Uninstall => "uninstalled; its state stays where it is",
+            Wish::Start => "started",
+            Wish::Stop => "stopped",
+            Wish::Restart => "restarted",
+        })
+    }
+
+    /// What can be done for a gateway that nobody keeps up.
+    fn without_unit(&self, wish: Wish, unit: &Path) -> Result<(), Failure> {
+        let holder = self.holder()?;
+        let install = "let it be kept up: openclaw gateway install";
+        match (wish, holder) {
+            (Wish::Stop, Some(holder)) if !self.args.dry_run => {
+                let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
+                let told = pid.map(|pid| kill_process(pid, Signal::TERM));
+                match told {
+                    Some(Ok(())) if self.args.form.json => {
+                        self.output.json(&json!({ "ok": true, "pid": holder.pid }))
+                    }
+                    Some(Ok(())) => self
+                        .output
+                        .line(&format!("told pid {} to stop", holder.pid)),
+                    Some(Err(error)) => Err(Failure::failed(
+                        format!("cannot stop pid {}: {error}", holder.pid),
+                        Some("run this as its user, or as root".into()),
+                    )),
+                    None => Err(Failure::failed("its lock names no process".into(), None)),
+                }
+            }
+            (Wish::Stop, None) => Err(Failure::failed("no gateway runs here".into(), None)),
+            _ => Err(Failure::failed(
+                format!(
+                    "the gateway is not installed as a service (no `{}`)",
+                    unit.display()
+                ),
+                Some(install.into()),
+            )),
+        }
+    }
+
+    fn status(&self) -> Result<ExitCode, Failure> {
+        let unit = unit_file(self.manager, &self.around);
+        let holder = self.holder()?;
+        let active = unit.exists().then(|| self.active()).flatten();
+        if self.args.form.json {
+            self.output.json(&json!({
+                "installed": unit.exists(), "unit": unit, "service": active,
+                "running": holder.is_some(), "gateway": holder,
+            }))?;
+        } else {
+            let installed = match (unit.exists(), &active) {
+                (true, Some(active)) => format!("{} ({active})", unit.display()),
+                (true, None) => unit.display().to_string(),
+                (false, _) => "not installed: openclaw gateway install".to_owned(),
+            };
+            let runs = holder
+                .as_ref()
+                .map_or_else(|| "no".to_owned(), |holder| format!("yes: {holder}"));
+            self.output
+                .write(&format!("service  {installed}\nruns     {runs}\n"))?;
+        }
+        Ok(if holder.is_some() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(3)
+        })
+    }
+
+    /// What the manager says of the unit, such as `active`.
+    fn active(&self) -> Option<String> {
+        let call = match self.manager {
+            Manager::Launchd => return None,
+            manager => systemctl(manager, &["is-active", UNIT]),
+        };
+        let said = Command::new(&call[0])
+            .args(&call[1..])
+            .stderr(Stdio::null())
+            .output()
+            .ok()?;
+        let word = String::from_utf8(said.stdout).ok()?.trim().to_owned();
+        (!word.is_empty()).then_some(word)
+    }
+
+    /// Who has the state directory.
+    fn holder(&self) -> Result<Option<Holder>, Failure> {
+        let paths = self.environment.paths()?;
+        let path = paths.gateway_dir.join(LOCK_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let now = i64::try_from(Environment::now_ms()).unwrap_or(0);
+        match Lock::acquire(&path, LockPlace::StateDir, &Holder::this_process(now, None)) {
+            Ok(_) => Ok(None),
+            Err(LockError::Held { holder, .. }) => Ok(holder),
+            Err(error) => Err(Failure::config(&error)),
+        }
+    }
+
+    fn show(&self, steps: &[Step]) -> Result<(), Failure> {
+        if self.args.form.json {
+            let steps: Vec<Value> = steps
+                .iter()
+                .map(|step| match step {
+                    Step::Write(path, text) => json!({ "write": path, "text": text }),
+                    Step::Run(call) => json!({ "run": call }),
+                    Step::Try(call) => json!({ "try": call }),
+                    Step::Remove(path) => json!({ "remove": path }),
+                })
+                .collect();
+            return self.output.json(&json!({ "steps": steps }));
+        }
+        for step in steps {
+            self.output.line(&match step {
+                Step::Write(path, _) => format!("write {}", path.display()),
+                Step::Remove(path) => format!("rm -f {}", path.display()),
+                Step::Run(call) => call.join(" "),
+                Step::Try(call) => format!("{} || true", call.join(" ")),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn step(&self, step: &Step) -> Result<(), Failure> {
+        let at = |what: &str, path: &Path, error: std::io::Error| {
+            let root =
+                (self.manager == Manager::System).then(|| "run this as root: sudo".to_owned());
+            Failure::failed(format!("cannot {what} {}: {error}", path.display()), root)
+        };
+        match step {
+            Step::Write(path, text) => {
+                if let Some(folder) = path.parent() {
+                    std::fs::create_dir_all(folder).map_err(|error| at("make", folder, error))?;
+                }
+                std::fs::write(path, text).map_err(|error| at("write", path, error))
+            }
+            Step::Remove(path) => match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(at("remove", path, error))
+                }
+                _ => Ok(()),
+            },
+            Step::Try(call) => {
+                let quiet = Command::new(&call[0])
+                    .args(&call[1..])
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status();
+                drop(quiet);
+                Ok(())
+            }
+            Step::Run(call) => self.call(call),
+        }
+    }
+
+    fn call(&self, call: &[String]) -> Result<(), Failure> {
+        let line = call.join(" ");
+        let done = Command::new(&call[0])
+            .args(&call[1..])
+            .stdin(Stdio::null())
+            .output();
+        match done {
+            Ok(done) if done.status.success() => Ok(()),
+            Ok(done) => {
+                let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
+                let log = match self.manager {
+                    Manager::User => Some(format!("journalctl --user -u {UNIT} -n 50")),
+                    Manager::System => Some(format!("journalctl -u {UNIT} -n 50")),
+                    Manager::Launchd => None,
+                };
+                let log = log.map(|log| format!("its log: {log}"));
+                Err(Failure::failed(format!("`{line}` failed: {said}"), log))
+            }
+            Err(error) => Err(Failure::failed(
+                format!("cannot run `{line}`: {error}"),
+                Some(
+                    "without a service manager, run it in the foreground: openclaw gateway".into(),
+                ),
+            )),
+        }
+    }
+}
