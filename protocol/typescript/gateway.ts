@@ -659,6 +659,19 @@ export type AvatarStatus =
   /** A data URL. */
   | "data";
 
+/** Parameters of `backup.snapshot`: none. */
+export type BackupSnapshotParams = { [key: string]: never };
+
+/** Result of `backup.snapshot`. */
+export interface BackupSnapshotResult {
+  /** Its size, bytes. (at most 9007199254740991) */
+  bytes: number;
+  /** The copy, a file on the gateway's host. It goes within a day; whoever asked for it takes it away. */
+  path: string;
+  /** How many rows it holds. (at most 9007199254740991) */
+  rows: number;
+}
+
 /** Tools of one subject. */
 export interface CatalogGroup {
   /** The subject, as `group:ID` of the configuration. */
@@ -1593,6 +1606,48 @@ export interface ConfigPatchParams {
 export interface ConfigReload {
   /** The state. */
   hotReloadStatus: HotReloadStatus;
+}
+
+/** A place below another. */
+export interface ConfigSchemaChild {
+  /** Whether anything stands below it. */
+  hasChildren: boolean;
+  /** Its key; `*` stands for any key or entry. (at least 1 characters) */
+  key: string;
+  /** The whole place. (at least 1 characters) */
+  path: string;
+  /** Whether it has to be there. */
+  required: boolean;
+  /** What a form needs to know of it. */
+  hint?: ConfigUiHint;
+  /** Where the hint stands in `uiHints` of `config.schema`. */
+  hintPath?: string;
+  /** What a change of it needs. */
+  reloadKind?: ReloadKind;
+  /** JSON Schema's `type`: a name, or several. */
+  type?: SchemaType;
+}
+
+/** Parameters of `config.schema.lookup`. */
+export interface ConfigSchemaLookupParams {
+  /** The place, such as `agents.list[0].model`; `.` is the whole. (1 to 4096 characters; matches `^[A-Za-z0-9_./\[\]\-*]+$`) */
+  path: string;
+}
+
+/** One place of the config. */
+export interface ConfigSchemaLookupResult {
+  /** What stands below it. */
+  children: ConfigSchemaChild[];
+  /** The place. (at least 1 characters) */
+  path: string;
+  /** JSON Schema of it, without what is below. */
+  schema: Json;
+  /** What a form needs to know of it. */
+  hint?: ConfigUiHint;
+  /** Where the hint stands in `uiHints` of `config.schema`. */
+  hintPath?: string;
+  /** What a change of it needs. */
+  reloadKind?: ReloadKind;
 }
 
 /** Result of `config.schema`. */
@@ -3432,6 +3487,22 @@ export interface ModelUsage {
   model?: string;
 }
 
+/** Parameters of `models.authStatus`. */
+export interface ModelsAuthStatusParams {
+  /** Taken and not used: every agent reaches a provider alike. (at most 256 characters) */
+  agentId?: string;
+  /** Taken and not used: what is said is what is in force. */
+  refresh?: boolean;
+}
+
+/** Result of `models.authStatus`. */
+export interface ModelsAuthStatusResult {
+  /** The providers of configured models, by name. */
+  providers: ProviderAuth[];
+  /** When, milliseconds since the epoch. */
+  ts: number;
+}
+
 /** Parameters of `models.list`; unknown keys are ignored. */
 export interface ModelsListParams {
   /** The agent whose models are meant. (1 to 256 characters) */
@@ -4485,6 +4556,29 @@ export interface ProbeTarget {
   latencyMs?: number;
 }
 
+/** Whether a provider can be asked. */
+export interface ProviderAuth {
+  /** Whose credentials it takes: the same. */
+  authProvider: string;
+  /** Its name for people. */
+  displayName: string;
+  /** Sign-ins of people; there are none here, keys are configured. */
+  profiles: Json[];
+  /** The provider's id. */
+  provider: string;
+  /** Whether it has what it needs. */
+  status: ProviderAuthStatus;
+  /** What is missing, and how to give it. */
+  reason?: string;
+}
+
+/** Whether a provider has what it needs to be asked. */
+export type ProviderAuthStatus =
+  /** A key that does not expire, or it needs none. */
+  | "static"
+  /** Something is missing. */
+  | "missing";
+
 /** What to do with a message while a run is under way. */
 export type QueueMode =
   /** Give it to the run. */
@@ -4510,6 +4604,15 @@ export interface RecentSession {
   /** Last change, milliseconds since the epoch. */
   updatedAt: number | null;
 }
+
+/** What a change of the config needs to be in force. */
+export type ReloadKind =
+  /** A restart. */
+  | "restart"
+  /** Nothing. */
+  | "hot"
+  /** It has no effect. */
+  | "none";
 
 /** For which messages of a turn an answer is implied. */
 export type ReplyMode =
@@ -4651,6 +4754,13 @@ export type ScheduleKind =
   | "on-exit"
   /** When a program says something; refused. */
   | "stream";
+
+/** JSON Schema's `type`. */
+export type SchemaType =
+  /** One. */
+  | string
+  /** Any of these. */
+  | string[];
 
 export type Scopes = string[];
 
@@ -5521,6 +5631,8 @@ export interface StatusGateway {
   limits?: LimitCounts;
   /** Memory of the process that is in use, bytes; absent where the system does not say. */
   rssBytes?: number;
+  /** What a person should know of the database, although it works. */
+  store?: string;
 }
 
 /** Heartbeat of each agent. */
@@ -6047,6 +6159,8 @@ export interface Methods {
   "artifacts.get": { params: ArtifactParams; result: ArtifactsGetResult; access: "operator.read"; effect: false };
   /** The files of a conversation. */
   "artifacts.list": { params: ArtifactsListParams; result: ArtifactsListResult; access: "operator.read"; effect: false };
+  /** Writes a copy of everything that is committed into the state directory. */
+  "backup.snapshot": { params: BackupSnapshotParams; result: BackupSnapshotResult; access: "operator.admin"; effect: true };
   /** Stops an account and forgets what is kept of it. */
   "channels.logout": { params: ChannelParams; result: ChannelsLogoutResult; access: "operator.admin"; effect: true };
   /** Forgets a message that did not arrive, or of which nobody knows. */
@@ -6091,6 +6205,8 @@ export interface Methods {
   "config.patch": { params: ConfigPatchParams; result: ConfigWriteResult; access: "operator.admin"; effect: true };
   /** What the config may hold, as JSON Schema, with hints for forms. */
   "config.schema": { params: EmptyParams; result: ConfigSchemaResult; access: "operator.read"; effect: false };
+  /** What one place of the config may hold, and what stands below it. */
+  "config.schema.lookup": { params: ConfigSchemaLookupParams; result: ConfigSchemaLookupResult; access: "operator.read"; effect: false };
   /** Replaces the config file. */
   "config.set": { params: ConfigSetParams; result: ConfigWriteResult; access: "operator.admin"; effect: true };
   /** Makes a job. */
@@ -6155,6 +6271,8 @@ export interface Methods {
   "logs.tail": { params: LogsTailParams; result: LogsTailResult; access: "operator.read"; effect: false };
   /** Does something with messages of a channel: send, react, edit, delete, pin, unpin, poll. */
   "message.action": { params: MessageActionParams; result: MessageActionResult; access: "operator.write"; effect: true };
+  /** Which providers have what they need to be asked. */
+  "models.authStatus": { params: ModelsAuthStatusParams; result: ModelsAuthStatusResult; access: "operator.read"; effect: false };
   /** The models that can be chosen. */
   "models.list": { params: ModelsListParams; result: ModelsListResult; access: "operator.read"; effect: false };
   /** Asks one of a provider's models for a word, and says what is wrong when none comes. */

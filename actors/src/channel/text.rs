@@ -147,12 +147,12 @@ fn cut_lines(text: &str, limit: usize) -> Vec<String> {
     for line in text.split('\n') {
         let mut rest = line;
         loop {
-            let room = limit.saturating_sub(if current.is_empty() {
+            let before = if current.is_empty() {
                 0
             } else {
                 units(&current) + 1
-            });
-            if units(rest) <= room {
+            };
+            if before + units(rest) <= limit {
                 if !current.is_empty() {
                     current.push('\n');
                 }
@@ -224,6 +224,12 @@ mod tests {
         }
         let lines: usize = parts.iter().map(|part| part.lines().count() - 2).sum();
         assert_eq!(lines, 30);
+    }
+
+    #[test]
+    fn a_blank_line_behind_a_full_message_has_no_room_in_it() {
+        let full = "x".repeat(64);
+        assert_eq!(cut_lines(&format!("{full}\n\ny"), 64), [full.as_str(), "y"]);
     }
 
     #[test]

@@ -495,6 +495,7 @@ fn requests_that_nobody_decided_leave_the_disk_and_approvals_stay() {
             views: world.core.views.clone(),
             media: crate::media::Blobs::new(std::path::PathBuf::from("/nonexistent")),
             clock: Arc::clone(&world.core.clock),
+            entropy: crate::clock::SeededEntropy::shared(1),
         };
         let (here, policy) = (Place::here(), RestartPolicy::CORE);
         let sweeper = supervise::<Sweeper>(&here, policy, &world.watch, sweeper);

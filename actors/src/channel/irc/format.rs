@@ -51,7 +51,8 @@ impl Dialect for Irc {
 pub(super) fn lines(markdown: &str, room: usize) -> Vec<String> {
     let text = markup::render(markdown, &Irc);
     let mut lines = Vec::new();
-    for line in text.lines() {
+    // A server ends a line at either of them.
+    for line in text.split(['\r', '\n']) {
         let mut rest = line.trim_end();
         while rest.len() > room {
             let (head, tail) = rest.split_at(cut(rest, room));

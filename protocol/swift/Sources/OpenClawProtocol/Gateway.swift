@@ -1663,6 +1663,31 @@ public enum AvatarStatus: Codable, Hashable, Sendable {
     }
 }
 
+/// Parameters of `backup.snapshot`: none.
+public struct BackupSnapshotParams: Codable, Hashable, Sendable {
+    public init() {}
+}
+
+/// Result of `backup.snapshot`.
+public struct BackupSnapshotResult: Codable, Hashable, Sendable {
+    /// Its size, bytes.
+    public var bytes: Int64
+    /// The copy, a file on the gateway's host. It goes within a day; whoever asked for it takes it away.
+    public var path: String
+    /// How many rows it holds.
+    public var rows: Int64
+
+    public init(
+        bytes: Int64,
+        path: String,
+        rows: Int64
+    ) {
+        self.bytes = bytes
+        self.path = path
+        self.rows = rows
+    }
+}
+
 /// Tools of one subject.
 public struct CatalogGroup: Codable, Hashable, Sendable {
     /// The subject, as `group:ID` of the configuration.
@@ -4095,6 +4120,90 @@ public struct ConfigReload: Codable, Hashable, Sendable {
         hotReloadStatus: HotReloadStatus
     ) {
         self.hotReloadStatus = hotReloadStatus
+    }
+}
+
+/// A place below another.
+public struct ConfigSchemaChild: Codable, Hashable, Sendable {
+    /// Whether anything stands below it.
+    public var hasChildren: Bool
+    /// Its key; `*` stands for any key or entry.
+    public var key: String
+    /// The whole place.
+    public var path: String
+    /// Whether it has to be there.
+    public var required: Bool
+    /// What a form needs to know of it.
+    public var hint: ConfigUiHint?
+    /// Where the hint stands in `uiHints` of `config.schema`.
+    public var hintPath: String?
+    /// What a change of it needs.
+    public var reloadKind: ReloadKind?
+    /// JSON Schema's `type`: a name, or several.
+    public var type: SchemaType?
+
+    public init(
+        hasChildren: Bool,
+        key: String,
+        path: String,
+        required: Bool,
+        hint: ConfigUiHint? = nil,
+        hintPath: String? = nil,
+        reloadKind: ReloadKind? = nil,
+        type: SchemaType? = nil
+    ) {
+        self.hasChildren = hasChildren
+        self.key = key
+        self.path = path
+        self.required = required
+        self.hint = hint
+        self.hintPath = hintPath
+        self.reloadKind = reloadKind
+        self.type = type
+    }
+}
+
+/// Parameters of `config.schema.lookup`.
+public struct ConfigSchemaLookupParams: Codable, Hashable, Sendable {
+    /// The place, such as `agents.list[0].model`; `.` is the whole.
+    public var path: String
+
+    public init(
+        path: String
+    ) {
+        self.path = path
+    }
+}
+
+/// One place of the config.
+public struct ConfigSchemaLookupResult: Codable, Hashable, Sendable {
+    /// What stands below it.
+    public var children: [ConfigSchemaChild]
+    /// The place.
+    public var path: String
+    /// JSON Schema of it, without what is below.
+    public var schema: JSONValue
+    /// What a form needs to know of it.
+    public var hint: ConfigUiHint?
+    /// Where the hint stands in `uiHints` of `config.schema`.
+    public var hintPath: String?
+    /// What a change of it needs.
+    public var reloadKind: ReloadKind?
+
+    public init(
+        children: [ConfigSchemaChild],
+        path: String,
+        schema: JSONValue,
+        hint: ConfigUiHint? = nil,
+        hintPath: String? = nil,
+        reloadKind: ReloadKind? = nil
+    ) {
+        self.children = children
+        self.path = path
+        self.schema = schema
+        self.hint = hint
+        self.hintPath = hintPath
+        self.reloadKind = reloadKind
     }
 }
 
@@ -8748,6 +8857,38 @@ public struct ModelUsage: Codable, Hashable, Sendable {
     }
 }
 
+/// Parameters of `models.authStatus`.
+public struct ModelsAuthStatusParams: Codable, Hashable, Sendable {
+    /// Taken and not used: every agent reaches a provider alike.
+    public var agentId: String?
+    /// Taken and not used: what is said is what is in force.
+    public var refresh: Bool?
+
+    public init(
+        agentId: String? = nil,
+        refresh: Bool? = nil
+    ) {
+        self.agentId = agentId
+        self.refresh = refresh
+    }
+}
+
+/// Result of `models.authStatus`.
+public struct ModelsAuthStatusResult: Codable, Hashable, Sendable {
+    /// The providers of configured models, by name.
+    public var providers: [ProviderAuth]
+    /// When, milliseconds since the epoch.
+    public var ts: Int64
+
+    public init(
+        providers: [ProviderAuth],
+        ts: Int64
+    ) {
+        self.providers = providers
+        self.ts = ts
+    }
+}
+
 /// Parameters of `models.list`; unknown keys are ignored.
 public struct ModelsListParams: Codable, Hashable, Sendable {
     /// The agent whose models are meant.
@@ -11292,6 +11433,74 @@ public struct ProbeTarget: Codable, Hashable, Sendable {
     }
 }
 
+/// Whether a provider can be asked.
+public struct ProviderAuth: Codable, Hashable, Sendable {
+    /// Whose credentials it takes: the same.
+    public var authProvider: String
+    /// Its name for people.
+    public var displayName: String
+    /// Sign-ins of people; there are none here, keys are configured.
+    public var profiles: [JSONValue]
+    /// The provider's id.
+    public var provider: String
+    /// Whether it has what it needs.
+    public var status: ProviderAuthStatus
+    /// What is missing, and how to give it.
+    public var reason: String?
+
+    public init(
+        authProvider: String,
+        displayName: String,
+        profiles: [JSONValue],
+        provider: String,
+        status: ProviderAuthStatus,
+        reason: String? = nil
+    ) {
+        self.authProvider = authProvider
+        self.displayName = displayName
+        self.profiles = profiles
+        self.provider = provider
+        self.status = status
+        self.reason = reason
+    }
+}
+
+/// Whether a provider has what it needs to be asked.
+public enum ProviderAuthStatus: Codable, Hashable, Sendable {
+    /// A key that does not expire, or it needs none.
+    case `static`
+    /// Something is missing.
+    case missing
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "static": self = .`static`
+        case "missing": self = .missing
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .`static`: return "static"
+        case .missing: return "missing"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
 /// What to do with a message while a run is under way.
 public enum QueueMode: Codable, Hashable, Sendable {
     /// Give it to the run.
@@ -11385,6 +11594,46 @@ public struct RecentSession: Codable, Hashable, Sendable {
         self.age = age
         self.key = key
         self.updatedAt = updatedAt
+    }
+}
+
+/// What a change of the config needs to be in force.
+public enum ReloadKind: Codable, Hashable, Sendable {
+    /// A restart.
+    case restart
+    /// Nothing.
+    case hot
+    /// It has no effect.
+    case none
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "restart": self = .restart
+        case "hot": self = .hot
+        case "none": self = .none
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .restart: return "restart"
+        case .hot: return "hot"
+        case .none: return "none"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
     }
 }
 
@@ -11924,6 +12173,35 @@ public enum ScheduleKind: Codable, Hashable, Sendable {
     public func encode(to encoder: any Encoder) throws {
         var value = encoder.singleValueContainer()
         try value.encode(text)
+    }
+}
+
+/// JSON Schema's `type`.
+public enum SchemaType: Codable, Hashable, Sendable {
+    /// One.
+    case text(String)
+    /// Any of these.
+    case list([String])
+    /// A shape that this version does not know, as it came.
+    case unrecognized(JSONValue)
+
+    public init(from decoder: any Decoder) throws {
+        let json = try JSONValue(from: decoder)
+        if case .string = json {
+            self = .text(try String(from: decoder))
+        } else if case .array = json {
+            self = .list(try [String](from: decoder))
+        } else {
+            self = .unrecognized(json)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .text(let value): try value.encode(to: encoder)
+        case .list(let value): try value.encode(to: encoder)
+        case .unrecognized(let value): try value.encode(to: encoder)
+        }
     }
 }
 
@@ -13906,6 +14184,8 @@ public struct StatusGateway: Codable, Hashable, Sendable {
     public var limits: LimitCounts?
     /// Memory of the process that is in use, bytes; absent where the system does not say.
     public var rssBytes: Int64?
+    /// What a person should know of the database, although it works.
+    public var store: String?
 
     public init(
         activeRuns: Int64,
@@ -13915,7 +14195,8 @@ public struct StatusGateway: Codable, Hashable, Sendable {
         uptimeMs: Int64,
         config: ConfigState? = nil,
         limits: LimitCounts? = nil,
-        rssBytes: Int64? = nil
+        rssBytes: Int64? = nil,
+        store: String? = nil
     ) {
         self.activeRuns = activeRuns
         self.connections = connections
@@ -13925,6 +14206,7 @@ public struct StatusGateway: Codable, Hashable, Sendable {
         self.config = config
         self.limits = limits
         self.rssBytes = rssBytes
+        self.store = store
     }
 }
 
@@ -15330,6 +15612,15 @@ public enum ArtifactsListMethod: GatewayMethod {
     public static let hasEffect = false
 }
 
+/// Writes a copy of everything that is committed into the state directory.
+public enum BackupSnapshotMethod: GatewayMethod {
+    public typealias Params = BackupSnapshotParams
+    public typealias Result = BackupSnapshotResult
+    public static let name = "backup.snapshot"
+    public static let access = "operator.admin"
+    public static let hasEffect = true
+}
+
 /// Stops an account and forgets what is kept of it.
 public enum ChannelsLogoutMethod: GatewayMethod {
     public typealias Params = ChannelParams
@@ -15524,6 +15815,15 @@ public enum ConfigSchemaMethod: GatewayMethod {
     public typealias Params = EmptyParams
     public typealias Result = ConfigSchemaResult
     public static let name = "config.schema"
+    public static let access = "operator.read"
+    public static let hasEffect = false
+}
+
+/// What one place of the config may hold, and what stands below it.
+public enum ConfigSchemaLookupMethod: GatewayMethod {
+    public typealias Params = ConfigSchemaLookupParams
+    public typealias Result = ConfigSchemaLookupResult
+    public static let name = "config.schema.lookup"
     public static let access = "operator.read"
     public static let hasEffect = false
 }
@@ -15814,6 +16114,15 @@ public enum MessageActionMethod: GatewayMethod {
     public static let name = "message.action"
     public static let access = "operator.write"
     public static let hasEffect = true
+}
+
+/// Which providers have what they need to be asked.
+public enum ModelsAuthStatusMethod: GatewayMethod {
+    public typealias Params = ModelsAuthStatusParams
+    public typealias Result = ModelsAuthStatusResult
+    public static let name = "models.authStatus"
+    public static let access = "operator.read"
+    public static let hasEffect = false
 }
 
 /// The models that can be chosen.
