@@ -88,6 +88,7 @@ fn problem(error: &jsonschema::ValidationError<'_>) -> String {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             format!("{place}: unexpected property '{}'", unexpected.join("', '"))
         }
+        ValidationErrorKind::FalseSchema => format!("{place}: takes no properties"),
         ValidationErrorKind::Enum { .. }
         | ValidationErrorKind::AnyOf { .. }
         | ValidationErrorKind::OneOfNotValid { .. } => {

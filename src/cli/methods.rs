@@ -12,6 +12,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("channels.pairing.approve", "pairing approve"),
     ("channels.pairing.dismiss", "pairing dismiss"),
     ("channels.pairing.list", "pairing list"),
+    ("channels.pairing.remove", "pairing remove"),
     ("channels.start", "channels start"),
     ("channels.status", "channels status"),
     ("channels.stop", "channels stop"),
@@ -74,6 +75,7 @@ pub const CALLED_ONLY: &[(&[&str], &str)] = &[
             "sessions.subscribe",
             "sessions.unsubscribe",
             "commands.list",
+            "models.authStatus",
             "agent.identity.get",
             "tools.catalog",
             "tools.effective",
@@ -103,6 +105,7 @@ pub const CALLED_ONLY: &[(&[&str], &str)] = &[
         &[
             "config.apply",
             "config.schema",
+            "config.schema.lookup",
             "config.set",
             "exec.approvals.set",
             "agents.files.get",

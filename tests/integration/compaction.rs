@@ -8,6 +8,7 @@ use crate::harness::child::{Gateway, Home, config};
 use crate::harness::daemon::{Daemon, Plan, resolved};
 use crate::harness::model::{Ask, Model};
 use crate::harness::socket::Socket;
+use openclaw_actors::agent::tools::{Layer, Policy};
 use openclaw_actors::settings::ModelPlan;
 
 /// Context of the model, tokens: three of the long messages fit with their answers, four do not.
@@ -21,7 +22,16 @@ fn long(n: usize) -> String {
 fn small_model(model: &Model) -> Plan {
     let mut small = resolved(model, "m1");
     small.context_tokens = CONTEXT;
-    Plan::default().model(ModelPlan::Chain(vec![small]))
+    let mut plan = Plan::default().model(ModelPlan::Chain(vec![small]));
+    // What tools say of themselves would take a share that grows with their number.
+    let nothing = Layer {
+        deny: vec!["*".into()],
+        ..Layer::default()
+    };
+    for agent in &mut plan.settings.agents {
+        agent.tools = Policy(vec![nothing.clone()]);
+    }
+    plan
 }
 
 fn is_summary(ask: &Ask) -> bool {

@@ -69,7 +69,11 @@ fn value(families: &Value, name: &str) -> f64 {
 async fn prometheus_reads_the_figures_and_strangers_do_not() {
     let home = Home::with(&json!({ "gateway": { "auth": { "mode": "token", "token": TOKEN } } }));
     let gateway = Gateway::start(&home).await;
-    let _owner = gateway.client().await;
+    let mut owner = gateway.client().await;
+    // It is answered once it is committed.
+    owner
+        .call("sessions.create", json!({ "label": "Counted" }))
+        .await;
     let (status, text) = figures(&gateway, "").await;
     assert_eq!(status, "HTTP/1.1 200 OK", "{text}");
     let families = parsed(&text);
