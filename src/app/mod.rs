@@ -360,6 +360,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         ),
     );
     let on_threads = threads.clone();
+    let hooks = Arc::default();
     let channels = supervise::<Channels>(
         &threads.work,
         policy,
@@ -374,7 +375,10 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 runner: runner.clone().recipient(),
                 dedupe: dedupe.clone().recipient(),
                 media: media.clone(),
-                world: World { http },
+                world: World {
+                    http,
+                    hooks: Arc::clone(&hooks),
+                },
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
             },
@@ -518,6 +522,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         },
         sessions: shared,
         network,
+        channel_hooks: hooks,
         page: setup.page,
         measured: figures::shared(figures::Figures {
             store: store.clone(),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod canvas;
+mod channel_hooks;
 mod folder;
 mod hooks;
 pub mod metrics;
@@ -22,6 +23,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, guard, web};
 use openclaw_actors::canvas::host::CanvasHost;
+use openclaw_actors::channel::hooks::Hooks as ChannelHooks;
 use openclaw_actors::clock::SharedClock;
 use openclaw_actors::network::NetworkPort;
 use openclaw_actors::session::hub::{Hub, Links};
@@ -44,6 +46,8 @@ pub struct HttpState {
     pub readiness: Arc<dyn Readiness>,
     /// Whether and where the page is served.
     pub page: PageSettings,
+    /// Where platforms hand messages over.
+    pub channel_hooks: Arc<ChannelHooks>,
     /// Time.
     pub clock: SharedClock,
     /// The canvas.
@@ -104,6 +108,7 @@ pub fn serve(
             )
             .configure(probes::configure)
             .configure(metrics::configure)
+            .configure(|config| channel_hooks::configure(config, &state))
             .configure(openai::configure)
             .configure(tools::configure)
             .configure(|config| hooks::configure(config, &state))

@@ -87,6 +87,7 @@ fn hello(id: usize) -> Inbound {
         },
         kind: ChatKind::Direct,
         title: None,
+        space: None,
         sender: Sender {
             id: "7".into(),
             name: None,

@@ -31,7 +31,9 @@
 
 pub mod account;
 pub(crate) mod delivery;
+pub mod discord;
 pub(crate) mod drafts;
+pub mod hooks;
 pub mod inbox;
 pub mod irc;
 pub(crate) mod markup;
@@ -42,6 +44,7 @@ pub mod provider;
 pub mod route;
 pub(crate) mod sends;
 pub mod settings;
+pub mod slack;
 pub mod state;
 pub mod status;
 pub mod supervisor;
@@ -136,6 +139,8 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 pub struct World {
     /// The process's one HTTP client, made by the first that needs it.
     pub http: Arc<LazyLock<Result<reqwest::Client, String>>>,
+    /// Where platforms hand messages over.
+    pub hooks: Arc<hooks::Hooks>,
 }
 
 /// An account as its channel needs it.
@@ -416,6 +421,9 @@ pub struct Inbound {
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// The server or the team that the place is one of many rooms of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
     /// By whom.
     pub sender: Sender,
     /// The text.

@@ -182,9 +182,11 @@ pub enum Verdict {
 }
 
 impl Policy {
-    /// The rule of a group, or that of all.
-    pub fn group_rule(&self, chat: &str) -> Option<&GroupRule> {
-        self.groups.get(chat).or_else(|| self.groups.get("*"))
+    /// The rule of a group, that of all rooms of its server (`<server>/*`), or that of all groups.
+    pub fn group_rule(&self, chat: &str, space: Option<&str>) -> Option<&GroupRule> {
+        let own = self.groups.get(chat);
+        own.or_else(|| self.groups.get(&format!("{}/*", space?)))
+            .or_else(|| self.groups.get("*"))
     }
 
     /// What becomes of a message whose writer was approved (`paired`), or may give commands anywhere
@@ -215,7 +217,7 @@ impl Policy {
     }
 
     fn in_group(&self, message: &Inbound, owner: bool) -> Verdict {
-        let rule = self.group_rule(&message.chat.chat);
+        let rule = self.group_rule(&message.chat.chat, message.space.as_deref());
         if rule.is_none() && !self.groups.is_empty() {
             return Verdict::Ignore("the group is not in groups");
         }
@@ -278,6 +280,37 @@ mod tests {
         assert!(ignored(dm(&policy(DmPolicy::Disabled, &["7"]), true)));
         // `*` is not an approval where strangers are to be asked for.
         assert_eq!(dm(&policy(DmPolicy::Pairing, &["*"]), false), Verdict::Pair);
+    }
+
+    #[test]
+    fn rooms_of_a_server_follow_its_rule() {
+        let mut group = message("7", "hi");
+        group.kind = ChatKind::Group;
+        group.chat.chat = "20".into();
+        group.space = Some("9".into());
+        let open = GroupRule {
+            require_mention: Some(false),
+            allow_from: Some(AllowList::of("discord", ["*", "8"])),
+            ..GroupRule::default()
+        };
+        let closed = GroupRule {
+            enabled: Some(false),
+            ..GroupRule::default()
+        };
+        let mut policy = policy(DmPolicy::Pairing, &["7"]);
+        policy.groups.insert("9/*".into(), open);
+        assert_eq!(policy.decide(&group, false, false), STRANGER);
+        group.sender.id = "8".into();
+        assert_eq!(policy.decide(&group, false, false), YES);
+        policy.groups.insert("20".into(), closed);
+        let ignored = |verdict| matches!(verdict, Verdict::Ignore(_));
+        assert!(ignored(policy.decide(&group, false, false)));
+        group.chat.chat = "21".into();
+        group.space = Some("10".into());
+        assert!(
+            ignored(policy.decide(&group, false, false)),
+            "another server"
+        );
     }
 
     #[test]

@@ -17,6 +17,13 @@ pub fn session(
     let topic = (message.chat.thread.as_ref()).map(|thread| format!("{chat}:topic:{thread}"));
     let place = |kind, id| Place::of(&account.channel, &account.account, kind, id);
     let place = match (message.kind, &topic) {
+        // A room of a server; its threads are conversations of their own.
+        (ChatKind::Group, _) if message.space.is_some() => Place {
+            thread: message.chat.thread.as_deref(),
+            guild: message.space.as_deref(),
+            team: message.space.as_deref(),
+            ..place(PeerKind::Channel, chat)
+        },
         (ChatKind::Direct, _) => place(PeerKind::Direct, &message.sender.id),
         (ChatKind::Group, None) => place(PeerKind::Group, chat),
         (ChatKind::Group, Some(topic)) => Place {
@@ -67,5 +74,16 @@ mod tests {
         group.chat.chat = "-100".into();
         let group = session(&account, &group, false, &settings);
         assert_eq!(&*group.canonical, "agent:main:telegram:group:-100");
+
+        let mut thread = message("9", "hi");
+        thread.kind = ChatKind::Group;
+        thread.chat.chat = "20".into();
+        thread.chat.thread = Some("30".into());
+        thread.space = Some("9".into());
+        let thread = session(&AccountRef::new("discord", "a"), &thread, false, &settings);
+        assert_eq!(
+            &*thread.canonical,
+            "agent:main:discord:channel:20:thread:30"
+        );
     }
 }

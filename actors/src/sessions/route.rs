@@ -217,7 +217,11 @@ pub fn route(place: &Place<'_>, settings: &Settings) -> Route {
 pub fn apart(place: &Place<'_>, settings: &Settings) -> SessionKey {
     let agent = route(place, settings).session.agent;
     let rest = match place.peer {
-        Some(peer) if !matches!(peer.kind, PeerKind::Direct) => shared(place, peer),
+        Some(peer) if !matches!(peer.kind, PeerKind::Direct) => {
+            let thread = place.thread.map(str::trim).filter(|id| !id.is_empty());
+            let thread = thread.map(|id| format!(":thread:{}", id.to_lowercase()));
+            shared(place, peer) + &thread.unwrap_or_default()
+        }
         peer => {
             let id = peer.map_or("", |peer| peer.id.trim()).to_lowercase();
             let id = if id.is_empty() { "unknown" } else { &id };

@@ -184,6 +184,7 @@ fn shared(world: &World) -> Shared {
         media: crate::media::Blobs::new(std::path::PathBuf::from("/nonexistent")),
         world: crate::channel::World {
             http: Arc::new(LazyLock::new(|| Err("no network in this test".into()))),
+            hooks: Arc::default(),
         },
         clock,
         entropy,

@@ -365,6 +365,7 @@ fn owners(
             media: media.clone(),
             world: crate::channel::World {
                 http: Arc::new(LazyLock::new(|| Err("no network in this test".into()))),
+                hooks: Arc::default(),
             },
             clock: Arc::clone(clock),
             entropy: Arc::clone(&entropy),

@@ -1,6 +1,8 @@
 //! `channels`: conversations on other platforms. One file per channel; what they share is here.
 
+mod discord;
 mod irc;
+mod slack;
 mod telegram;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,12 @@ const FOREIGN: &[&str] = &["telegram", "credentials", "agents/main/sessions"];
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Channels {
+    /// Discord.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discord: Option<discord::Discord>,
+    /// Slack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slack: Option<slack::Slack>,
     /// IRC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub irc: Option<irc::Irc>,
@@ -282,9 +290,13 @@ impl Channels {
     pub(super) fn secret_inputs(&mut self) -> Vec<(String, &mut SecretInput)> {
         let telegram = self.telegram.iter_mut();
         let irc = self.irc.iter_mut();
+        let discord = self.discord.iter_mut();
+        let slack = self.slack.iter_mut();
         telegram
             .flat_map(telegram::Telegram::secret_inputs)
             .chain(irc.flat_map(irc::Irc::secret_inputs))
+            .chain(discord.flat_map(discord::Discord::secret_inputs))
+            .chain(slack.flat_map(slack::Slack::secret_inputs))
             .collect()
     }
 }
@@ -304,6 +316,12 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>) -> ChannelsSettings {
     // One line for each channel.
     if let Some(telegram) = &loaded.config.channels.telegram {
         telegram.enter(&world, &mut settings);
+    }
+    if let Some(discord) = &loaded.config.channels.discord {
+        discord.enter(&world, &mut settings);
+    }
+    if let Some(slack) = &loaded.config.channels.slack {
+        slack.enter(&world, &mut settings);
     }
     if let Some(irc) = &loaded.config.channels.irc {
         irc.enter(&world, &mut settings);

@@ -51,7 +51,7 @@ pub struct Account {
     pub streaming: Option<Streaming>,
 }
 
-/// `channels.telegram.streaming`, as people write it now and wrote it before.
+/// `streaming` of a channel, as people write it now and wrote it before.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Streaming {
@@ -63,7 +63,7 @@ pub enum Streaming {
     Full(StreamingSettings),
 }
 
-/// `channels.telegram.streaming` with more settings.
+/// `streaming` of a channel with more settings.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct StreamingSettings {
@@ -73,6 +73,11 @@ pub struct StreamingSettings {
 }
 
 impl Streaming {
+    /// Whether it says that they are shown.
+    pub(super) fn is_on(&self) -> bool {
+        !self.is_off() && !matches!(self, Self::Full(StreamingSettings { mode: None }))
+    }
+
     fn is_off(&self) -> bool {
         let mode = match self {
             Self::Mode(mode) => Some(*mode),

@@ -131,7 +131,7 @@ fn people_on_irc_are_masks() {
     assert!(list.names("ann!a@host") && list.names("bob!~b@host"));
     assert!(!list.names("carl!c@host"), "a nick alone is anybody's");
     assert!(list.is_everyone());
-    assert!(own.policy.group_rule("#home").is_some());
+    assert!(own.policy.group_rule("#home", None).is_some());
     let shown = format!("{:?}", own.setup);
     assert!(
         shown.contains("\"#home\"") && !shown.contains("s3cret"),
@@ -191,4 +191,74 @@ fn accounts_on_irc_share_a_server_but_no_nick() {
     );
     let own = &own.accounts[&AccountRef::new("irc", "default")];
     assert!(own.setup.is_ok(), "{:?}", own.setup);
+}
+
+#[test]
+fn servers_of_discord_are_groups() {
+    let channels = plain(
+        "{ channels: { discord: { token: 'abc', dm: { policy: 'allowlist', allowFrom: ['7'] }, guilds: {
+             '9': { requireMention: false, channels: { '20': { users: ['8'] }, '21': { allow: false } } },
+             '10': { users: ['7'] } } } } }",
+    );
+    let own = &channels.accounts[&AccountRef::new("discord", "default")];
+    assert!(own.setup.is_ok() && own.policy.dm == DmPolicy::Allowlist);
+    let rule = |chat, space| own.policy.group_rule(chat, Some(space));
+    let named = rule("20", "9").unwrap();
+    let people = named.allow_from.as_ref().unwrap();
+    assert!(people.names("8") && people.names("7") && !people.is_everyone());
+    assert_eq!(named.require_mention, Some(false));
+    assert_eq!(rule("21", "9").unwrap().enabled, Some(false));
+    assert_eq!(rule("22", "9").unwrap().enabled, Some(false), "not listed");
+    let other = rule("30", "10").unwrap();
+    assert!(other.enabled.is_none() && !other.allow_from.as_ref().unwrap().is_everyone());
+    assert!(rule("40", "11").is_none());
+
+    let lacking = plain("{ channels: { discord: {} } }");
+    let own = &lacking.accounts[&AccountRef::new("discord", "default")];
+    assert!(
+        own.setup
+            .as_ref()
+            .is_err_and(|told| told.contains("DISCORD_BOT_TOKEN"))
+    );
+}
+
+#[test]
+fn slack_needs_what_its_way_in_needs() {
+    let setup = |config: &str| {
+        let channels = plain(&format!("{{ channels: {{ slack: {{ {config} }} }} }}"));
+        let own = &channels.accounts[&AccountRef::new("slack", "default")];
+        own.setup.clone().map(|setup| setup.facts().mode)
+    };
+    assert_eq!(
+        setup("botToken: 'xoxb-1', appToken: 'xapp-1'"),
+        Ok("socket")
+    );
+    let http = "botToken: 'xoxb-1', mode: 'http', signingSecret: 's'";
+    assert_eq!(setup(http), Ok("http"));
+    for (config, place) in [
+        ("", "channels.slack.botToken"),
+        ("botToken: 'x'", "channels.slack.appToken"),
+        (
+            "botToken: 'x', mode: 'http'",
+            "channels.slack.signingSecret",
+        ),
+        (
+            "botToken: 'x', mode: 'http', signingSecret: 's', webhookPath: '/a?b'",
+            "webhookPath",
+        ),
+    ] {
+        assert!(
+            setup(config).is_err_and(|told| told.contains(place)),
+            "{config}"
+        );
+    }
+    let channels = plain(
+        "{ channels: { slack: { botToken: 'x', appToken: 'y', allowFrom: ['U1'], requireMention: false,
+             channels: { C1: { users: ['U2'] }, C2: { enabled: false } } } } }",
+    );
+    let own = &channels.accounts[&AccountRef::new("slack", "default")];
+    let rule = own.policy.group_rule("C1", Some("T1")).unwrap();
+    assert_eq!(rule.require_mention, Some(false));
+    assert!(rule.allow_from.as_ref().unwrap().names("u1"));
+    assert!(own.policy.group_rule("C3", Some("T1")).is_none());
 }

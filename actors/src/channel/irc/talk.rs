@@ -30,6 +30,7 @@ pub(super) fn inbound(line: &Line<'_>, names: [&str; 2], id: String, at: i64) ->
         id,
         message_id: None,
         title: (kind == ChatKind::Group).then(|| room.to_owned()),
+        space: None,
         chat: Target { chat, thread: None },
         kind,
         sender: Sender {

@@ -145,7 +145,8 @@ async fn offer(deps: &ProviderDeps, transport: &dyn Transport, item: &Item) -> R
         extra_system: match item.message.kind {
             ChatKind::Direct => None,
             ChatKind::Group => {
-                let rule = own.policy.group_rule(&item.message.chat.chat);
+                let rule =
+                    (own.policy).group_rule(&item.message.chat.chat, item.message.space.as_deref());
                 rule.and_then(|rule| rule.system_prompt.clone())
             }
         },

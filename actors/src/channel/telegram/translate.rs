@@ -65,6 +65,7 @@ pub(super) fn inbound(update: Update, me: &Me) -> Option<Inbound> {
         },
         kind,
         title: message.chat.title,
+        space: None,
         sender,
         text,
         quote,

@@ -13,6 +13,7 @@ pub(crate) fn message(sender: &str, text: &str) -> Inbound {
         },
         kind: ChatKind::Direct,
         title: None,
+        space: None,
         sender: Sender {
             id: sender.into(),
             name: None,

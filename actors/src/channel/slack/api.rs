@@ -1,0 +1,210 @@
+//! One request to the Web API.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use crate::channel::{Attached, ChannelError, SendFailure};
+
+/// How long a request may take.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Largest answer, bytes.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// Where the platform wants to be left alone and does not say for how long.
+const UNSAID: u64 = 30;
+/// Errors that say that a token is none, or none any more.
+const UNKNOWN: &[&str] = &[
+    "invalid_auth",
+    "not_authed",
+    "account_inactive",
+    "token_revoked",
+    "token_expired",
+    "org_login_required",
+    "team_access_not_granted",
+    "not_allowed_token_type",
+    "no_permission",
+    "missing_scope",
+];
+/// Errors after which nobody can say whether something happened.
+const UNSURE: &[&str] = &[
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+    "team_added_to_org",
+];
+
+/// The Web API of one app.
+#[derive(Clone)]
+pub(super) struct Api {
+    http: reqwest::Client,
+    root: String,
+}
+
+/// Why a request gave nothing. No text of it holds a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ApiError {
+    /// Nothing left for the platform.
+    NotSent(String),
+    /// It left, and no answer came, or one that says nothing.
+    Lost(String),
+    /// The platform wants to be left alone.
+    Limited(Duration),
+    /// The platform said no.
+    Refused(String),
+}
+
+impl Api {
+    pub(super) fn new(http: reqwest::Client, root: &str) -> Self {
+        Self {
+            http,
+            root: root.trim_end_matches('/').to_owned(),
+        }
+    }
+
+    pub(super) async fn call(
+        &self,
+        token: &SecretString,
+        method: &str,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
+        let request = self
+            .http
+            .post(format!("{}/{method}", self.root))
+            .bearer_auth(token.expose_secret())
+            .header("content-type", "application/json; charset=utf-8")
+            .body(body.to_string())
+            .timeout(LIMIT);
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status().as_u16();
+        if status == 429 {
+            let after = response.headers().get("retry-after");
+            let after = after.and_then(|after| after.to_str().ok()?.trim().parse().ok());
+            return Err(ApiError::Limited(Duration::from_secs(
+                after.unwrap_or(UNSAID),
+            )));
+        }
+        let text = whole(response, MAX_ANSWER).await?;
+        let answer: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let error = answer.get("error").and_then(Value::as_str);
+        match (answer.get("ok").and_then(Value::as_bool), error) {
+            (Some(true), _) => Ok(answer),
+            (Some(false), Some("ratelimited")) => {
+                Err(ApiError::Limited(Duration::from_secs(UNSAID)))
+            }
+            (Some(false), Some(error)) if UNSURE.contains(&error) => {
+                Err(ApiError::Lost(error.to_owned()))
+            }
+            (Some(false), Some(error)) => Err(ApiError::Refused(error.to_owned())),
+            _ => Err(ApiError::Lost(format!("HTTP {status} without a reason"))),
+        }
+    }
+}
+
+impl Api {
+    /// The bytes of a file, no more than so many.
+    pub(super) async fn download(
+        &self,
+        token: &SecretString,
+        file: &Attached,
+        most: usize,
+    ) -> Result<Vec<u8>, String> {
+        if !serves(&self.root, &file.id) {
+            return Err("Slack does not hand it on".into());
+        }
+        let words = |error| match error {
+            ApiError::NotSent(why) | ApiError::Lost(why) | ApiError::Refused(why) => why,
+            ApiError::Limited(_) => "Slack wants fewer requests".to_owned(),
+        };
+        let request = self.http.get(&file.id).bearer_auth(token.expose_secret());
+        let response = request.timeout(LIMIT).send().await;
+        let response = response.map_err(lost).map_err(words)?;
+        let status = response.status();
+        let kind = response.headers().get("content-type");
+        let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+        // Who may not read it is shown the page where people log in.
+        if is_page && file.mime.as_deref() != Some("text/html") {
+            return Err("the Slack app lacks the scope files:read".into());
+        }
+        if !status.is_success() {
+            return Err(format!("Slack answered {}", status.as_u16()));
+        }
+        whole(response, most).await.map_err(words)
+    }
+}
+
+/// Whether a file's address may be asked with the token: it is Slack's own.
+pub(super) fn serves(root: &str, address: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(address) else {
+        return false;
+    };
+    let host = url.host_str().unwrap_or_default();
+    let is_slack = host == "slack.com" || host.ends_with(".slack.com");
+    let own = reqwest::Url::parse(root).map(|own| own.origin());
+    (is_slack && url.scheme() == "https") || own.is_ok_and(|own| own == url.origin())
+}
+
+async fn whole(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, ApiError> {
+    let mut text = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        if text.len() + chunk.len() > most {
+            return Err(ApiError::Lost("the answer is too large".into()));
+        }
+        text.extend_from_slice(&chunk);
+    }
+    Ok(text)
+}
+
+fn lost(error: reqwest::Error) -> ApiError {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(inner) = source {
+        words = inner.to_string();
+        source = inner.source();
+    }
+    if error.is_timeout() {
+        "no answer came in time".clone_into(&mut words);
+    }
+    if error.is_connect() {
+        ApiError::NotSent(words)
+    } else {
+        ApiError::Lost(words)
+    }
+}
+
+impl ApiError {
+    /// As the end of a transport; `key` is where the token is configured.
+    pub(super) fn class(self, key: &str) -> ChannelError {
+        match self {
+            Self::NotSent(why) => {
+                ChannelError::Transient(format!("Slack cannot be reached: {why}"))
+            }
+            Self::Lost(why) => {
+                ChannelError::Transient(format!("the connection to Slack failed: {why}"))
+            }
+            Self::Limited(delay) => ChannelError::RateLimited {
+                delay,
+                why: "Slack wants fewer requests".into(),
+            },
+            Self::Refused(error) if UNKNOWN.contains(&error.as_str()) => {
+                ChannelError::Auth(format!(
+                    "Slack does not accept the token ({error}); set channels.slack.{key} to the one that api.slack.com/apps shows for your app, then: openclaw channels start slack"
+                ))
+            }
+            Self::Refused(error) => ChannelError::Transient(format!("Slack answered: {error}")),
+        }
+    }
+
+    /// As the end of a send. Only what the platform refused before doing anything is `NotSent`.
+    pub(super) fn of_send(self) -> SendFailure {
+        match self {
+            Self::Lost(why) => SendFailure::Unknown(format!("no answer of Slack came: {why}")),
+            Self::Refused(error) if !UNKNOWN.contains(&error.as_str()) => {
+                SendFailure::Refused(format!("Slack answered: {error}"))
+            }
+            error => SendFailure::NotSent(error.class("botToken")),
+        }
+    }
+}
