@@ -11,3 +11,4 @@ pub mod notify;
 pub mod service;
 pub mod state_dir;
 pub mod telemetry;
+pub mod tls;

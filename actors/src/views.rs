@@ -1,7 +1,7 @@
 //! Everything that owners publish for reading.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use openclaw_protocol::connect::SessionDefaults;
 use openclaw_protocol::methods::system::{ConfigState, HealthSummary};
@@ -29,8 +29,12 @@ pub struct Places {
     /// State directory.
     pub state_dir: String,
     port: AtomicU16,
+    certificate: OnceLock<CertificateView>,
     clock: SharedClock,
 }
+
+/// Tells the fingerprint of the certificate that the listener uses now.
+pub type CertificateView = Box<dyn Fn() -> String + Send + Sync>;
 
 impl Places {
     /// The paths of a gateway that starts now.
@@ -39,6 +43,7 @@ impl Places {
             config_path,
             state_dir,
             port: AtomicU16::new(0),
+            certificate: OnceLock::new(),
             clock,
         }
     }
@@ -56,6 +61,16 @@ impl Places {
     /// Now.
     pub fn now(&self) -> Millis {
         self.clock.now()
+    }
+
+    /// Notes where the certificate's fingerprint is to be had; the first one counts.
+    pub fn certified(&self, view: CertificateView) {
+        let _ = self.certificate.set(view);
+    }
+
+    /// SHA-256 of the listener's certificate; `None` without TLS.
+    pub fn fingerprint(&self) -> Option<String> {
+        self.certificate.get().map(|view| view())
     }
 
     /// Now, milliseconds since the epoch.

@@ -25,6 +25,9 @@ pub struct SetupCode {
     /// When it ends, milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<u64>,
+    /// SHA-256 of the certificate that the gateway has at its own addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_fingerprint: Option<String>,
 }
 
 impl std::fmt::Debug for SetupCode {
@@ -84,6 +87,7 @@ mod tests {
             urls: None,
             bootstrap_token: "one-time".into(),
             expires_at_ms: Some(1_790_000_600_000),
+            tls_fingerprint: None,
         }
     }
 

@@ -64,7 +64,8 @@ use openclaw_protocol::events::{SHUTDOWN, ShutdownEvent};
 use openclaw_protocol::presence::PresenceEntry;
 
 use crate::http::webchat::PageSettings;
-use crate::http::{self, Canvas, HttpState, Readiness};
+use crate::http::{self, Canvas, HttpState, Readiness, Sockets};
+use crate::tls::Certificates;
 
 /// Largest inbound frame of a v3 client, bytes: the figure that it expects.
 const MAX_PAYLOAD_V3: usize = 512 * 1024;
@@ -85,6 +86,8 @@ pub struct Setup {
     pub listener: TcpListener,
     /// The canvas host's own socket, if it has one.
     pub canvas: Option<TcpListener>,
+    /// What it speaks TLS with; in clear without.
+    pub certificates: Option<Arc<Certificates>>,
     /// Where changes of the configuration come from; `None` for one that never changes.
     pub reload: Option<(Arc<dyn ConfigSource>, Fingerprint)>,
     /// The store.
@@ -185,6 +188,10 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let media = Blobs::new(setup.media);
     let places = Places::new(setup.config_path, setup.state_dir, Arc::clone(&clock));
     places.listening(address.port());
+    if let Some(certificates) = &setup.certificates {
+        let certificates = Arc::clone(certificates);
+        places.certified(Box::new(move || certificates.fingerprint()));
+    }
     let views = Views::new(settings, gate, places);
     let table = Arc::new(ArcSwap::default());
     let doors: Arc<ArcSwap<Doors>> = Arc::default();
@@ -535,7 +542,12 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         }),
         clock,
     };
-    let (server, handle) = http::serve(listener, setup.canvas, setup.workers, state)?;
+    let sockets = Sockets {
+        gateway: listener,
+        canvas: setup.canvas,
+        certificates: setup.certificates,
+    };
+    let (server, handle) = http::serve(sockets, setup.workers, state)?;
     let serving = tokio::task::spawn_local(server);
     let watchdog = Watchdog::start(watch.clone())?;
     Ok(Running {
@@ -654,7 +666,7 @@ fn own_presence(entropy: &SharedEntropy) -> PresenceEntry {
     }
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()

@@ -25,6 +25,7 @@ use crate::http::webchat::PageSettings;
 use crate::lock::{GatewayLocks, Holder, runtime_dir};
 use crate::notify::Notifier;
 use crate::telemetry::{self, Wish};
+use crate::tls::{Certificates, Files};
 
 /// How long runs may go on after the gateway was told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -100,6 +101,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         &holder,
     )
     .map_err(Failure::refused)?;
+    let certificates = certificates(&loaded)?;
     let listener = match passed().map_err(Failure::refused)? {
         Some(listener) => listener,
         None => bind(&loaded)?,
@@ -154,6 +156,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         media: loaded.paths.gateway_dir.join("media"),
         listener,
         canvas,
+        certificates,
         store: StoreConfig::file(loaded.paths.store_file()).with_cache_bytes(
             usize::try_from(loaded.config.store.cache_bytes).unwrap_or(usize::MAX),
         ),
@@ -273,6 +276,16 @@ fn passed() -> Result<Option<TcpListener>, String> {
         format!("the socket that the service manager passed cannot be used: {error}")
     })?;
     Ok(listener)
+}
+
+/// What the listener speaks TLS with, if it is to.
+fn certificates(loaded: &Loaded) -> Result<Option<Arc<Certificates>>, Failure> {
+    if !loaded.config.gateway.tls.enabled {
+        return Ok(None);
+    }
+    Certificates::open(Files::of(loaded), &super::host_name())
+        .map(|certificates| Some(Arc::new(certificates)))
+        .map_err(|error| Failure::refused(format!("gateway.tls: {error}")))
 }
 
 /// Binds where the configuration says.
@@ -408,7 +421,12 @@ fn welcome(loaded: &Loaded, port: u16, new: Option<&config::auth::ResolvedAuth>)
     let base = control_ui.base_path.as_deref().unwrap_or_default();
     let base = base.trim_matches('/');
     let slash = if base.is_empty() { "" } else { "/" };
-    let page = format!("http://127.0.0.1:{port}/{base}{slash}");
+    let scheme = if loaded.config.gateway.tls.enabled {
+        "https"
+    } else {
+        "http"
+    };
+    let page = format!("{scheme}://127.0.0.1:{port}/{base}{slash}");
     // Under systemd standard output is the journal, which keeps what it is told.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let token = new

@@ -193,6 +193,7 @@ fn reach(gateway: &Gateway) -> Reach {
     Reach {
         public_origin: gateway.public_origin.clone(),
         remote_url: gateway.remote.url.clone(),
+        secure: gateway.tls.enabled,
         listens: match gateway.bind {
             Bind::Loopback | Bind::Auto | Bind::Tailnet => Listens::Loopback,
             Bind::Lan => Listens::Everywhere,
@@ -417,10 +418,6 @@ fn config_get(loaded: &Loaded) -> Value {
 /// A mode that is configured and not built in yet, by name.
 pub fn gate(loaded: &Loaded, auth: &ResolvedAuth) -> Result<GateSettings, String> {
     let gateway = &loaded.config.gateway;
-    if gateway.tls.enabled {
-        // Serving in clear what was asked to be encrypted would be the worst answer.
-        return Err("gateway.tls.enabled is not supported yet; set it to false and use an SSH tunnel or a VPN".into());
-    }
     let mode = match (auth.mode, &auth.token, &auth.password) {
         (AuthMode::Token, Some(token), _) => GateMode::Token(token.clone()),
         (AuthMode::Password, _, Some(password)) => GateMode::Password(password.clone()),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_client::{
-    ClientId, ClientMode, Connection, DeviceIdentity, DeviceTokenStore, Error, Options, Role,
-    StoredToken, client_info, connect,
+    ClientId, ClientMode, Connection, DeviceIdentity, DeviceTokenStore, Error, KnownGateways,
+    Options, Role, StoredToken, client_info,
 };
 use openclaw_protocol::{Scope, Scopes};
 
 use super::VERSION;
+use super::dial::dial;
 use super::failure::Failure;
+use super::output::ask;
 use super::target::{Secret, Source, Target};
 
 /// What a command asks of a connection.
@@ -40,9 +42,40 @@ enum Attempt {
 ///
 /// A [`Failure`] with what to do.
 pub(crate) async fn open(target: &Target, wanted: Wanted<'_>) -> Result<Connection, Failure> {
+    if !target.url.starts_with("wss:") || target.tls_fingerprint.is_some() {
+        return Box::pin(open_trusted(target, wanted)).await;
+    }
+    let path = target.gateway_dir.join("cli-gateways.json");
+    let mut known = KnownGateways::open(&path).map_err(|error| Failure::file(&error))?;
+    let mut target = target.clone();
+    target.tls_fingerprint = known.get(&target.url);
+    let failure = match Box::pin(open_trusted(&target, wanted)).await {
+        Ok(connection) => return Ok(connection),
+        Err(failure) => failure,
+    };
+    let Some(found) = failure.unknown_certificate else {
+        return Err(failure);
+    };
+    let question = format!(
+        "The certificate of {} is not known here. Its SHA-256 fingerprint is\n  {found}\n`openclaw gateway tls fingerprint` on the gateway's host shows the right one. Is it the same, and is it to be trusted from now on?",
+        target.url
+    );
+    if !ask(question).await {
+        return Err(failure);
+    }
+    known
+        .trust(&target.url, found)
+        .map_err(|error| Failure::file(&error))?;
+    target.tls_fingerprint = Some(found);
+    Box::pin(open_trusted(&target, wanted)).await
+}
+
+/// Connects with the certificate that is known, or that the system trusts. Its future is boxed by
+/// [`open`]: it holds a whole handshake.
+async fn open_trusted(target: &Target, wanted: Wanted<'_>) -> Result<Connection, Failure> {
     if target.loopback && target.secret.is_some() {
         let options = options(target, wanted, Attempt::Secret, None);
-        match connect(&target.url, &options).await {
+        match dial(target, &options).await {
             Ok(connection) if is_enough(&connection, wanted) => return Ok(connection),
             // A gateway behind a proxy, or in a container, does not see this host as its own.
             Ok(connection) => connection.close().await,
@@ -104,7 +137,10 @@ impl Device {
 
     /// Keeps a new identity once a gateway has seen it; a mistyped address leaves no file behind.
     fn keep(&mut self, seen: Result<&Connection, &Error>) -> Result<(), Failure> {
-        if matches!(seen, Err(Error::Unreachable { .. })) {
+        if matches!(
+            seen,
+            Err(Error::Unreachable { .. } | Error::Untrusted { .. })
+        ) {
             return Ok(());
         }
         if let Some(path) = self.unsaved.take() {
@@ -120,14 +156,14 @@ async fn open_as_device(target: &Target, wanted: Wanted<'_>) -> Result<Connectio
     let role = Role::Operator.as_str();
     let stored = device
         .tokens
-        .get(&target.url, device.identity.id(), role)
+        .get(&target.place(), device.identity.id(), role)
         .cloned();
     let attempts = plan(target, stored.as_ref(), wanted.scopes);
     let mut last = None;
     for attempt in attempts {
         let mut options = options(target, wanted, attempt, stored.as_ref());
         options.identity = Some(Arc::clone(&device.identity));
-        let connected = connect(&target.url, &options).await;
+        let connected = dial(target, &options).await;
         device.keep(connected.as_ref())?;
         match connected {
             Ok(connection) => {
@@ -137,7 +173,7 @@ async fn open_as_device(target: &Target, wanted: Wanted<'_>) -> Result<Connectio
             Err(error) if attempt == Attempt::DeviceToken && is_stale(&error) => {
                 device
                     .tokens
-                    .remove(&target.url, device.identity.id(), role)
+                    .remove(&target.place(), device.identity.id(), role)
                     .map_err(|error| Failure::file(&error))?;
                 last = Some(error);
             }
@@ -181,7 +217,7 @@ fn remember(device: &mut Device, target: &Target, connection: &Connection) -> Re
     };
     device
         .tokens
-        .put(&target.url, device.identity.id(), &auth.role, stored)
+        .put(&target.place(), device.identity.id(), &auth.role, stored)
         .map_err(|error| Failure::file(&error))
 }
 
@@ -209,6 +245,7 @@ fn options(
         ..Options::new(client_info(ClientId::Cli, ClientMode::Cli, VERSION))
     };
     options.client.display_name = display_name();
+    options.tls_fingerprint = target.tls_fingerprint;
     match (attempt, &target.secret) {
         (Attempt::DeviceToken, _) => {
             options.device_token = stored.map(|stored| stored.token.clone());
@@ -231,6 +268,8 @@ mod tests {
             secret: secret_source.map(|_| Secret::Token("t".into())),
             secret_source,
             loopback: false,
+            tls_fingerprint: None,
+            ssh: None,
             gateway_dir: "/nowhere".into(),
         }
     }

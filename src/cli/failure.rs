@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use openclaw_client::{Error, FileError, Refusal};
+use openclaw_client::{Error, FileError, Fingerprint, Refusal, Untrusted};
 use openclaw_protocol::ErrorShape;
 
 use super::target::{Secret, Source, Target};
@@ -37,6 +37,27 @@ pub struct Failure {
     pub remedy: Option<String>,
     /// The reader of standard output went away: not an error of ours.
     pub(crate) broken_pipe: bool,
+    /// A certificate that nobody said yes or no to yet.
+    pub(crate) unknown_certificate: Option<Fingerprint>,
+    /// How far a connect came.
+    pub(crate) stage: Stage,
+}
+
+/// Where a connect was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Before or beside a connect.
+    Other,
+    /// At the socket, or what is said on it before a WebSocket.
+    Socket,
+    /// At the certificate.
+    Certificate,
+    /// At the WebSocket, or what follows on it before an answer.
+    Upgrade,
+    /// At the credentials.
+    Auth,
+    /// At the device's pairing.
+    Pairing,
 }
 
 impl Failure {
@@ -46,6 +67,8 @@ impl Failure {
             what,
             remedy,
             broken_pipe: false,
+            unknown_certificate: None,
+            stage: Stage::Other,
         }
     }
 
@@ -107,8 +130,16 @@ impl Failure {
 
     /// A connect failed.
     pub fn connect(error: &Error, target: &Target) -> Self {
+        Self {
+            stage: stage(error),
+            ..Self::of_connect(error, target)
+        }
+    }
+
+    fn of_connect(error: &Error, target: &Target) -> Self {
         match error {
             Error::Refused(refusal) => Self::refused(refusal, target),
+            Error::Untrusted { untrusted, .. } => Self::untrusted(untrusted, target),
             Error::Unreachable { source, .. } => Self::new(
                 Exit::Unreachable,
                 format!("gateway not reachable at {}: {}", target.url, reason(source.as_ref())),
@@ -127,6 +158,26 @@ impl Failure {
             Error::Gateway(_) | Error::Protocol(_) => {
                 Self::failed(format!("{}: {error}", target.url), Some(version_remedy()))
             }
+        }
+    }
+
+    /// Something with another certificate answers.
+    fn untrusted(untrusted: &Untrusted, target: &Target) -> Self {
+        let url = &target.url;
+        if untrusted.pinned.is_some() {
+            return Self::new(
+                Exit::Refused,
+                format!("{url}: {untrusted}"),
+                Some("if the gateway's certificate was exchanged, `openclaw gateway tls fingerprint` on its host shows the one that you found: pass it with --tls-fingerprint, or set gateway.remote.tlsFingerprint. If it does not, somebody is in between".into()),
+            );
+        }
+        Self {
+            unknown_certificate: Some(untrusted.found),
+            ..Self::new(
+                Exit::Refused,
+                format!("{url}: {untrusted}; its SHA-256 fingerprint is {}", untrusted.found),
+                Some("if `openclaw gateway tls fingerprint` on the gateway's host shows the same, pass it with --tls-fingerprint, or set gateway.remote.tlsFingerprint; SSL_CERT_FILE=FILE names another authority to trust".into()),
+            )
         }
     }
 
@@ -152,7 +203,9 @@ impl Failure {
                 Some("try again when the gateway is back".into()),
             ),
             Error::Protocol(what) => Self::failed(what.clone(), Some(version_remedy())),
-            Error::Refused(_) | Error::Unreachable { .. } => Self::connect(error, target),
+            Error::Refused(_) | Error::Untrusted { .. } | Error::Unreachable { .. } => {
+                Self::connect(error, target)
+            }
         }
     }
 
@@ -192,6 +245,19 @@ fn reason(source: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
 
 fn io_kind(source: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<ErrorKind> {
     Some(source.downcast_ref::<std::io::Error>()?.kind())
+}
+
+fn stage(error: &Error) -> Stage {
+    match error {
+        Error::Unreachable { .. } => Stage::Socket,
+        Error::Untrusted { .. } => Stage::Certificate,
+        Error::Refused(refusal) if refusal.code.starts_with("HTTP_") => Stage::Upgrade,
+        Error::Refused(refusal) if refusal.code == "NOT_PAIRED" => Stage::Pairing,
+        Error::Refused(_) => Stage::Auth,
+        Error::Timeout { .. } | Error::Closed(_) | Error::Gateway(_) | Error::Protocol(_) => {
+            Stage::Upgrade
+        }
+    }
 }
 
 fn reach_remedy(
@@ -310,6 +376,8 @@ mod tests {
             secret: secret_source.map(|_| Secret::Token("s3cret".into())),
             secret_source,
             loopback,
+            tls_fingerprint: None,
+            ssh: None,
             gateway_dir: "/state/gateway".into(),
         }
     }

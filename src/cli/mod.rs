@@ -7,6 +7,7 @@
 pub mod args;
 mod commands;
 mod connect;
+mod dial;
 mod environment;
 pub mod failure;
 pub mod methods;

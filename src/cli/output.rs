@@ -117,3 +117,23 @@ impl Output {
         }
     }
 }
+
+/// Asks a person in the terminal for a yes. Without a terminal nobody is there, and the answer is no.
+pub(crate) async fn ask(question: String) -> bool {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return false;
+    }
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut err = io::stderr().lock();
+        write!(err, "{question} [y/N] ")
+            .and_then(|()| err.flush())
+            .ok()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).ok()?;
+        Some(matches!(
+            answer.trim().to_ascii_lowercase().as_str(),
+            "y" | "yes"
+        ))
+    });
+    asked.await.ok().flatten().unwrap_or_default()
+}

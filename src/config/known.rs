@@ -562,8 +562,6 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "gateway.remote.enabled",
     "gateway.remote.remotePort",
     "gateway.remote.sshHostKeyPolicy",
-    "gateway.remote.sshIdentity",
-    "gateway.remote.sshTarget",
     "gateway.tailscale.preserveFunnel",
     "gateway.tailscale.serviceName",
     // agents

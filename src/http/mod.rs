@@ -10,6 +10,7 @@ mod openai;
 mod paths;
 mod probes;
 mod rules;
+mod tls;
 mod tools;
 pub mod webchat;
 mod ws;
@@ -19,7 +20,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix::Addr;
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, guard, web};
 use openclaw_actors::canvas::host::CanvasHost;
@@ -32,6 +34,8 @@ use openclaw_actors::session::socket::{SessionShared, Worker};
 
 pub use probes::Readiness;
 use webchat::PageSettings;
+
+use crate::tls::Certificates;
 
 /// What the HTTP side needs from the composition root.
 #[derive(Clone)]
@@ -79,50 +83,81 @@ fn worker(state: &HttpState) -> Worker {
     worker
 }
 
-/// Serves `listener`, and the canvas host's own one, with `workers` threads; the server runs once it is awaited.
+/// What is served.
+pub struct Sockets {
+    /// The gateway's own.
+    pub gateway: TcpListener,
+    /// The canvas host's own, if it has one.
+    pub canvas: Option<TcpListener>,
+    /// What both speak TLS with; in clear without.
+    pub certificates: Option<Arc<Certificates>>,
+}
+
+/// Serves the sockets with `workers` threads; the server runs once it is awaited.
 ///
 /// # Errors
 ///
 /// When the listener cannot be handed to the server.
 pub fn serve(
-    listener: TcpListener,
-    canvas: Option<TcpListener>,
+    sockets: Sockets,
     workers: usize,
     state: HttpState,
 ) -> std::io::Result<(Server, ServerHandle)> {
-    let mut server = HttpServer::new(move || {
-        // Once per worker thread and socket.
-        let worker = WORKER.with(|kept| kept.get_or_init(|| worker(&state)).clone());
-        App::new()
-            .app_data(web::Data::new(state.clone()))
-            .app_data(web::Data::new(worker))
-            .wrap(from_fn(canvas::own_socket))
-            .wrap(from_fn(paths::refuse_undecodable))
-            // Around the others: their refusals carry the headers too.
-            .wrap(from_fn(rules::apply))
-            .service(web::resource("/__openclaw__/{path:.*}").to(canvas::answer))
-            .service(
-                web::resource("{path:.*}")
-                    .guard(guard::fn_guard(ws::is_upgrade))
-                    .to(ws::upgrade),
-            )
-            .configure(probes::configure)
-            .configure(metrics::configure)
-            .configure(|config| channel_hooks::configure(config, &state))
-            .configure(openai::configure)
-            .configure(tools::configure)
-            .configure(|config| hooks::configure(config, &state))
-            .configure(|config| webchat::configure(config, &state.page))
-    })
-    .on_connect(ws::keep_socket)
-    .workers(workers)
-    .shutdown_timeout(1)
-    .disable_signals()
-    .listen(listener)?;
-    if let Some(canvas) = canvas {
-        server = server.listen(canvas)?;
-    }
-    let server = server.run();
+    let Sockets {
+        gateway,
+        canvas,
+        certificates,
+    } = sockets;
+    let listeners = std::iter::once(gateway).chain(canvas);
+    let server = if let Some(certificates) = certificates {
+        tls::serve(listeners, workers, &state, &certificates)?
+    } else {
+        let mut server = HttpServer::new(move || app(&state))
+            .on_connect(ws::keep_socket)
+            .workers(workers)
+            .shutdown_timeout(1)
+            .disable_signals();
+        for listener in listeners {
+            server = server.listen(listener)?;
+        }
+        server.run()
+    };
     let handle = server.handle();
     Ok((server, handle))
+}
+
+/// The routes; each worker thread has its own hub and connections.
+fn app(
+    state: &HttpState,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody + use<>>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<>,
+> {
+    // Once per worker thread and socket.
+    let worker = WORKER.with(|kept| kept.get_or_init(|| worker(state)).clone());
+    App::new()
+        .app_data(web::Data::new(state.clone()))
+        .app_data(web::Data::new(worker))
+        .wrap(from_fn(canvas::own_socket))
+        .wrap(from_fn(paths::refuse_undecodable))
+        // Around the others: their refusals carry the headers too.
+        .wrap(from_fn(rules::apply))
+        .service(web::resource("/__openclaw__/{path:.*}").to(canvas::answer))
+        .service(
+            web::resource("{path:.*}")
+                .guard(guard::fn_guard(ws::is_upgrade))
+                .to(ws::upgrade),
+        )
+        .configure(probes::configure)
+        .configure(metrics::configure)
+        .configure(|config| channel_hooks::configure(config, state))
+        .configure(openai::configure)
+        .configure(tools::configure)
+        .configure(|config| hooks::configure(config, state))
+        .configure(|config| webchat::configure(config, &state.page))
 }

@@ -19,10 +19,26 @@ use openclaw_actors::session::socket::{self, Connection, Worker};
 use serde_json::json;
 
 use super::HttpState;
+use super::tls::Secured;
 
-/// Keeps a second handle on each accepted socket.
+/// What a connection came in by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    /// Port of this host; 0 where the system does not say it any more.
+    pub(super) port: u16,
+    /// Whether this process speaks TLS with it.
+    secured: bool,
+}
+
+/// Keeps a second handle on each accepted socket, and what it came in by.
 pub(super) fn keep_socket(connection: &dyn Any, extensions: &mut Extensions) {
-    if let Some(tcp) = connection.downcast_ref::<ActixTcpStream>() {
+    let secured = connection.downcast_ref::<Secured>();
+    let plain = connection.downcast_ref::<ActixTcpStream>();
+    if let Some(tcp) = plain.or_else(|| secured.map(|stream| stream.get_ref().0)) {
+        extensions.insert(Entry {
+            port: tcp.local_addr().map_or(0, |own| own.port()),
+            secured: secured.is_some(),
+        });
         // Frames are written whole; waiting to merge them only delays small answers.
         let _ = tcp.set_nodelay(true);
         let second = tcp.as_fd().try_clone_to_owned().ok();
@@ -119,16 +135,20 @@ pub(super) async fn peer_of(
     let gate = state.sessions.views.gate.load();
     let surroundings = state.network.surroundings().await;
     let seen = peer::resolve(&inbound, &gate, &surroundings);
-    match seen.map_err(|error| refuse_proxy(&error, from.ip(), state))? {
-        Seen::Known(peer) => Ok(peer),
+    let peer = match seen.map_err(|error| refuse_proxy(&error, from.ip(), state))? {
+        Seen::Known(peer) => peer,
         Seen::Ask(question) => {
             let answer = state.network.whois(question.subject).await;
             if let Err(error) = &answer {
                 tracing::warn!(peer = %from, %error, "tailscaled cannot tell who this is");
             }
-            Ok(question.settle(&answer))
+            question.settle(&answer)
         }
-    }
+    };
+    let secured = request
+        .conn_data::<Entry>()
+        .is_some_and(|entry| entry.secured);
+    Ok(if secured { peer.over_tls() } else { peer })
 }
 
 /// Whether a page of the canvas host's own port asks. What agents write there is not the owner's page, under

@@ -38,9 +38,12 @@ impl Address {
         })
     }
 
+    const fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
     fn origin(&self) -> String {
-        let scheme = if self.https { "https" } else { "http" };
-        format!("{scheme}://{}", self.host)
+        format!("{}://{}", self.scheme(), self.host)
     }
 
     /// The canvas host's own port on the same host; this very address where there is a proxy between.
@@ -52,7 +55,8 @@ impl Address {
             Some((name, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => &self.host,
         };
-        format!("http://{name}:{port}")
+        // The gateway speaks TLS on both ports or on none.
+        format!("{}://{name}:{port}", self.scheme())
     }
 }
 
@@ -162,6 +166,21 @@ mod tests {
             assert_eq!(address.own(18_793), own);
             assert_eq!(address.own(0), format!("http://{host}"));
         }
+    }
+
+    #[test]
+    fn over_tls_both_ports_are_named_as_such_and_a_proxy_speaks_for_itself() {
+        let peer = |proxy: Option<IpAddr>| {
+            let mut peer = Peer::direct(IpAddr::V4(Ipv4Addr::LOCALHOST), true);
+            peer.host = Some("gateway.local:18789".to_owned());
+            peer.proxy = proxy;
+            Address::of(&peer.over_tls()).unwrap()
+        };
+        let direct = peer(None);
+        assert_eq!(direct.origin(), "https://gateway.local:18789");
+        assert_eq!(direct.own(18_793), "https://gateway.local:18793");
+        let proxied = peer(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert_eq!(proxied.own(18_793), "http://gateway.local:18789");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Reach {
     pub remote_url: Option<String>,
     /// Where the gateway listens.
     pub listens: Listens,
+    /// Whether it speaks TLS there.
+    pub secure: bool,
 }
 
 /// Where the gateway listens.
@@ -85,6 +87,13 @@ pub struct Addresses {
     pub source: String,
 }
 
+impl Addresses {
+    /// Whether they are of the gateway's own listener, and not of something before it.
+    pub fn own(&self) -> bool {
+        self.source.starts_with("gateway.bind")
+    }
+}
+
 /// Chooses the addresses of a setup code.
 ///
 /// # Errors
@@ -128,9 +137,10 @@ pub fn choose(
             (addresses, "gateway.bind=lan")
         }
     };
+    let scheme = if reach.secure { "wss" } else { "ws" };
     let mut urls: Vec<String> = Vec::new();
     for ip in addresses.into_iter().filter(is_private) {
-        let url = format!("ws://{}", SocketAddr::new(ip, port));
+        let url = format!("{scheme}://{}", SocketAddr::new(ip, port));
         if urls.len() < MAX_ADDRESSES && !urls.contains(&url) {
             urls.push(url);
         }
@@ -256,6 +266,19 @@ mod tests {
         for way in ["publicUrl", "gateway.publicOrigin", "gateway.bind"] {
             assert!(error.contains(way), "{error}");
         }
+    }
+
+    #[test]
+    fn a_listener_with_tls_is_named_as_such_and_has_its_own_certificate() {
+        let reach = Reach {
+            secure: true,
+            ..everywhere()
+        };
+        let own = chosen(&reach, &["192.168.1.2"], None).unwrap();
+        assert_eq!(own.urls, ["wss://192.168.1.2:18789"]);
+        assert!(own.own());
+        let proxy = chosen(&reach, &["192.168.1.2"], Some("wss://gw.example")).unwrap();
+        assert!(!proxy.own());
     }
 
     #[test]

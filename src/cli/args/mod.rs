@@ -122,7 +122,7 @@ pub enum Command {
 #[derive(Debug, Clone, Default, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct GatewayArgs {
-    /// The service; without it, the gateway runs in the foreground.
+    /// The service, or something else about it; without it, the gateway runs in the foreground.
     #[command(subcommand)]
     pub service: Option<ServiceCommand>,
     /// Port to listen on; 0 lets the system choose.
@@ -174,6 +174,12 @@ pub struct TargetArgs {
     /// Its shared password.
     #[arg(long, value_name = "PASSWORD", conflicts_with = "token")]
     pub password: Option<String>,
+    /// SHA-256 fingerprint of its certificate: no other is taken.
+    #[arg(long, value_name = "SHA256")]
+    pub tls_fingerprint: Option<String>,
+    /// Reach the address from this host, through ssh; without --url its port 18789.
+    #[arg(long, value_name = "USER@HOST")]
+    pub ssh: Option<String>,
 }
 
 /// Form of the answer.
@@ -350,6 +356,8 @@ mod tests {
         assert!(parse("openclaw system heartbeat disable --json").is_ok());
         assert!(parse("openclaw gateway install --socket --dry-run").is_ok());
         assert!(parse("openclaw gateway --port 1 status").is_err());
+        assert!(parse("openclaw gateway probe --ssh me@host --json").is_ok());
+        assert!(parse("openclaw gateway tls fingerprint").is_ok());
         assert!(parse("openclaw doctor --fix --json").is_ok());
         assert!(parse("openclaw config set gateway.port 1").is_ok());
         assert!(parse("openclaw approvals allow-always abc").is_ok());

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{CallArgs, FormArgs};
+use super::{CallArgs, FormArgs, ReadArgs};
 
 /// The commands about the service; without one, the gateway runs in the foreground.
 #[derive(Debug, Clone, Subcommand)]
@@ -21,6 +21,21 @@ pub enum ServiceCommand {
     Status(ServiceArgs),
     /// Call any method of a gateway that runs, and print its answer.
     Call(CallArgs),
+    /// Say how far a connection comes: name, TCP, TLS, upgrade, auth, pairing, scopes.
+    Probe(ReadArgs),
+    /// Show the certificate of the listener.
+    Tls {
+        /// What of it.
+        #[command(subcommand)]
+        command: TlsCommand,
+    },
+}
+
+/// What `openclaw gateway tls` can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TlsCommand {
+    /// Print its SHA-256 fingerprint, which clients pin.
+    Fingerprint(FormArgs),
 }
 
 /// Which service.

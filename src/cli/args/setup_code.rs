@@ -57,6 +57,12 @@ pub struct QrArgs {
     /// The gateway's shared password.
     #[arg(long, value_name = "PASSWORD", conflicts_with = "token")]
     pub password: Option<String>,
+    /// SHA-256 fingerprint of its certificate: no other is taken.
+    #[arg(long, value_name = "SHA256")]
+    pub tls_fingerprint: Option<String>,
+    /// Reach the gateway from this host, through ssh.
+    #[arg(long, value_name = "USER@HOST")]
+    pub ssh: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub code: CodeArgs,
@@ -74,6 +80,8 @@ impl From<QrArgs> for SetupCodeArgs {
             url,
             token,
             password,
+            tls_fingerprint,
+            ssh,
             code,
             form,
             wait,
@@ -88,6 +96,8 @@ impl From<QrArgs> for SetupCodeArgs {
                     url: None,
                     token,
                     password,
+                    tls_fingerprint,
+                    ssh,
                 },
                 form,
                 wait,

@@ -21,6 +21,7 @@ pub(crate) mod models;
 mod node_use;
 mod node_yes;
 pub(crate) mod nodes;
+pub(crate) mod probe;
 pub(crate) mod protocol;
 pub(crate) mod service;
 pub(crate) mod sessions;

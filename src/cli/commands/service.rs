@@ -34,6 +34,12 @@ pub(crate) fn run(
         ServiceCommand::Call(args) => {
             return block_on(super::approvals::call(args, environment, output));
         }
+        ServiceCommand::Probe(args) => {
+            return block_on(super::probe::run(args, environment, output));
+        }
+        ServiceCommand::Tls { command } => {
+            return super::gateway::show(command, environment, output);
+        }
     };
     let cx = Cx::new(args, environment, output)?;
     cx.carry_out(wish)?;

@@ -35,7 +35,7 @@ pub(super) fn host_of(url: &str) -> String {
     host.trim_matches(['[', ']']).to_ascii_lowercase()
 }
 
-fn port_of(url: &str) -> Option<u16> {
+pub(super) fn port_of(url: &str) -> Option<u16> {
     let uri: Uri = url.parse().ok()?;
     uri.port_u16()
         .or(Some(if url.starts_with("wss:") { 443 } else { 80 }))

@@ -6,17 +6,21 @@ mod address;
 use std::fmt;
 use std::path::PathBuf;
 
+use openclaw_client::Fingerprint;
 use secrecy::ExposeSecret;
 
-use address::{host_of, is_loopback, may_be_plain, normalise, same};
+use address::{host_of, is_loopback, may_be_plain, normalise, port_of, same};
 
 use super::args::TargetArgs;
 use super::failure::Failure;
 use crate::config::Loaded;
-use crate::config::gateway::{AuthMode, GatewayMode};
+use crate::config::gateway::{AuthMode, GatewayMode, Remote, RemoteTransport};
 use crate::config::secrets::SecretInput;
 use crate::state_dir::{EnvLookup, StatePaths};
+use crate::tls::Files;
 
+/// Where a gateway usually listens, seen from its own host.
+const BEHIND_SSH: &str = "ws://127.0.0.1:18789";
 /// Switches off the rule that credentials do not cross a network in the clear.
 const ALLOW_PLAIN: &str = "OPENCLAW_ALLOW_INSECURE_PRIVATE_WS";
 
@@ -62,8 +66,31 @@ pub struct Target {
     pub secret_source: Option<Source>,
     /// Whether the address is this host's loopback.
     pub loopback: bool,
+    /// The only certificate that is taken there, if one is known.
+    pub tls_fingerprint: Option<Fingerprint>,
+    /// The host through which the address is reached, if not from here.
+    pub ssh: Option<Ssh>,
     /// Where this command line keeps its device and its tokens.
     pub gateway_dir: PathBuf,
+}
+
+/// A host through which a gateway is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    /// `user@host`, or a name of ssh's own configuration.
+    pub host: String,
+    /// File of the key, where ssh does not find it by itself.
+    pub identity: Option<String>,
+}
+
+impl Target {
+    /// What tokens are kept under: 127.0.0.1 of another host is another gateway.
+    pub fn place(&self) -> String {
+        match &self.ssh {
+            Some(ssh) => format!("ssh://{}:{}", ssh.host, host_and_port(&self.url).1),
+            None => self.url.clone(),
+        }
+    }
 }
 
 /// What the configuration says about gateways.
@@ -83,6 +110,12 @@ pub struct Configured {
     pub owner_only: bool,
     /// A secret that is configured and cannot be used, with the reason.
     pub fault: Option<String>,
+    /// The certificate of this host's gateway, if it speaks TLS.
+    pub local_fingerprint: Option<Fingerprint>,
+    /// `gateway.remote.tlsFingerprint`.
+    pub remote_fingerprint: Option<String>,
+    /// `gateway.remote.sshTarget`, where `gateway.remote.transport` is `ssh`.
+    pub remote_ssh: Option<Ssh>,
     /// Folder of ours in the state directory.
     pub gateway_dir: PathBuf,
 }
@@ -125,6 +158,9 @@ impl Configured {
             local_secret,
             owner_only,
             fault,
+            local_fingerprint: local_fingerprint(loaded),
+            remote_fingerprint: gateway.remote.tls_fingerprint.clone(),
+            remote_ssh: remote_ssh(&gateway.remote),
             gateway_dir: loaded.paths.gateway_dir.clone(),
         }
     }
@@ -166,6 +202,11 @@ fn either(token: Option<String>, password: Option<String>) -> Option<Secret> {
         .or_else(|| password.map(Secret::Password))
 }
 
+/// The host and the port of an address.
+pub(crate) fn host_and_port(url: &str) -> (String, u16) {
+    (host_of(url), port_of(url).unwrap_or_default())
+}
+
 /// Decides which gateway is meant.
 ///
 /// # Errors
@@ -177,6 +218,7 @@ pub fn resolve(
     env: EnvLookup<'_>,
     configured: &Configured,
 ) -> Result<Target, Failure> {
+    let ssh = find_ssh(args, configured)?;
     let (url, url_source) = if let Some(url) = &args.url {
         (normalise(url).map_err(Failure::usage)?, Source::Flag)
     } else if let Some(url) = env("OPENCLAW_GATEWAY_URL") {
@@ -184,6 +226,8 @@ pub fn resolve(
             Failure::configuration(format!("OPENCLAW_GATEWAY_URL: {error}"), None)
         })?;
         (url, Source::Variable)
+    } else if args.ssh.is_some() || (ssh.is_some() && configured.remote_url.is_none()) {
+        (BEHIND_SSH.to_owned(), Source::Config)
     } else {
         let (url, _) = configured.default_gateway();
         let url = url.ok_or_else(|| {
@@ -197,7 +241,23 @@ pub fn resolve(
         })?;
         (url, Source::Config)
     };
-    let (secret, secret_source) = find_secret(args, env, configured, &url, url_source)?;
+    let (secret, secret_source) = match &ssh {
+        // The secret of this host's gateway is not for another host's.
+        Some(ssh) => {
+            let remote = Configured {
+                local_url: None,
+                local_secret: None,
+                remote_url: Some(url.clone()),
+                remote_secret: configured
+                    .remote_secret
+                    .clone()
+                    .filter(|_| configured.remote_ssh.as_ref() == Some(ssh)),
+                ..configured.clone()
+            };
+            find_secret(args, env, &remote, &url, url_source)?
+        }
+        None => find_secret(args, env, configured, &url, url_source)?,
+    };
     let host = host_of(&url);
     if url.starts_with("ws:") && !may_be_plain(&host) && env(ALLOW_PLAIN).as_deref() != Some("1") {
         return Err(Failure::configuration(
@@ -210,12 +270,93 @@ pub fn resolve(
     }
     Ok(Target {
         loopback: is_loopback(&host),
+        tls_fingerprint: if ssh.is_some() && args.tls_fingerprint.is_none() {
+            None
+        } else {
+            find_fingerprint(args, configured, &url)?
+        },
+        ssh,
         url,
         url_source,
         secret,
         secret_source,
         gateway_dir: configured.gateway_dir.clone(),
     })
+}
+
+fn remote_ssh(remote: &Remote) -> Option<Ssh> {
+    if remote.transport != Some(RemoteTransport::Ssh) {
+        return None;
+    }
+    remote.ssh_target.clone().map(|host| Ssh {
+        host,
+        identity: remote.ssh_identity.clone(),
+    })
+}
+
+/// The host of `--ssh`, else the configured one of the remote gateway.
+fn find_ssh(args: &TargetArgs, configured: &Configured) -> Result<Option<Ssh>, Failure> {
+    let (ssh, name) = match (&args.ssh, &configured.remote_ssh) {
+        (Some(host), _) => (
+            Ssh {
+                host: host.clone(),
+                identity: None,
+            },
+            "--ssh",
+        ),
+        (None, Some(ssh)) if configured.remote && args.url.is_none() => {
+            (ssh.clone(), "gateway.remote.sshTarget")
+        }
+        (None, _) => return Ok(None),
+    };
+    // It would be an option of ssh.
+    if ssh.host.starts_with('-') || ssh.host.is_empty() {
+        return Err(Failure::usage(format!(
+            "{name}: `{}` is no host; write user@host",
+            ssh.host
+        )));
+    }
+    Ok(Some(ssh))
+}
+
+/// What this host's gateway shows, read from its own file: nobody has to be asked about it.
+fn local_fingerprint(loaded: &Loaded) -> Option<Fingerprint> {
+    if !loaded.config.gateway.tls.enabled {
+        return None;
+    }
+    Fingerprint::parse(&Files::of(loaded).fingerprint().ok()?)
+}
+
+fn find_fingerprint(
+    args: &TargetArgs,
+    configured: &Configured,
+    url: &str,
+) -> Result<Option<Fingerprint>, Failure> {
+    let is = |known: &Option<String>| known.as_deref().is_some_and(|known| same(known, url));
+    let wrong = |name: &str| format!("{name}: 64 hexadecimal digits are a SHA-256 fingerprint");
+    if let Some(text) = &args.tls_fingerprint {
+        if url.starts_with("ws:") {
+            return Err(Failure::usage(format!(
+                "--tls-fingerprint needs a wss:// address, not {url}"
+            )));
+        }
+        let parsed = Fingerprint::parse(text);
+        return parsed
+            .map(Some)
+            .ok_or_else(|| Failure::usage(wrong("--tls-fingerprint")));
+    }
+    if is(&configured.local_url) && configured.local_fingerprint.is_some() {
+        return Ok(configured.local_fingerprint);
+    }
+    match &configured.remote_fingerprint {
+        Some(text) if is(&configured.remote_url) => {
+            let parsed = Fingerprint::parse(text);
+            parsed
+                .map(Some)
+                .ok_or_else(|| Failure::configuration(wrong("gateway.remote.tlsFingerprint"), None))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn find_secret(

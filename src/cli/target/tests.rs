@@ -13,6 +13,7 @@ fn configured() -> Configured {
         owner_only: false,
         fault: None,
         gateway_dir: "/state/gateway".into(),
+        ..Configured::default()
     }
 }
 
@@ -21,6 +22,8 @@ fn args(url: Option<&str>, token: Option<&str>) -> TargetArgs {
         url: url.map(str::to_owned),
         token: token.map(str::to_owned),
         password: None,
+        tls_fingerprint: None,
+        ssh: None,
     }
 }
 

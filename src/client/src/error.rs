@@ -6,6 +6,8 @@ use std::time::Duration;
 use openclaw_protocol::ErrorShape;
 use serde_json::Value;
 
+use crate::Untrusted;
+
 /// A failed connect or request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -16,6 +18,14 @@ pub enum Error {
         url: String,
         /// Why it failed.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Something with another certificate than the expected one answers there.
+    #[error("{url}: {untrusted}")]
+    Untrusted {
+        /// Where it was tried.
+        url: String,
+        /// Which certificate, and why it is not trusted.
+        untrusted: Box<Untrusted>,
     },
     /// The gateway answered and refused the connection.
     #[error("{0}")]

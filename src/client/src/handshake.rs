@@ -14,12 +14,15 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::Response;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config, connect_async_with_config};
+use tokio_tungstenite::{
+    Connector, WebSocketStream, client_async_with_config, connect_async_tls_with_config,
+};
 
 use crate::connection::Link;
 use crate::driver::{self, OUTGOING, Pending, Reader, close_reason};
 use crate::identity::Proof;
 use crate::inbound::{EventMessage, Inbound, Sequence};
+use crate::tls::Trust;
 use crate::{Client, CloseReason, Connection, Error, Events, Options, Refusal};
 
 /// The largest frame that is taken from a gateway, bytes: its own limit for unread data, and some.
@@ -33,8 +36,8 @@ const CONNECT_ID: &str = "connect";
 ///
 /// # Errors
 ///
-/// [`Error::Unreachable`] when no WebSocket could be opened in time, [`Error::Refused`] when the
-/// gateway said no, [`Error::Closed`] when it closed the socket without an answer,
+/// [`Error::Unreachable`] when no WebSocket could be opened in time, [`Error::Untrusted`] when its
+/// certificate is not the expected one, [`Error::Refused`] when the gateway said no, [`Error::Closed`] when it closed the socket without an answer,
 /// [`Error::Timeout`] when it went silent, [`Error::Protocol`] when it speaks something else.
 pub async fn connect(url: &str, options: &Options) -> Result<Connection, Error> {
     let started = tokio::time::Instant::now();
@@ -45,11 +48,33 @@ pub async fn connect(url: &str, options: &Options) -> Result<Connection, Error> 
     let request = url
         .into_client_request()
         .map_err(|error| unreachable(error.into()))?;
-    let opening = connect_async_with_config(request, Some(socket_config()), true);
+    let trust = if request.uri().scheme_str() == Some("wss") {
+        let trust = Trust::new(options.tls_fingerprint);
+        Some(trust.map_err(|why| unreachable(std::io::Error::other(why).into()))?)
+    } else {
+        None
+    };
+    let connector = match &trust {
+        Some(trust) => Connector::Rustls(trust.config()),
+        None => Connector::Plain,
+    };
+    // Boxed: a TLS handshake is large, and every caller would carry it.
+    let opening = Box::pin(connect_async_tls_with_config(
+        request,
+        Some(socket_config()),
+        true,
+        Some(connector),
+    ));
     let (socket, _) = timeout(options.connect_timeout, opening)
         .await
         .map_err(|_| unreachable(no_answer(options.connect_timeout).into()))?
-        .map_err(|error| open_error(error, unreachable))?;
+        .map_err(|error| match trust.and_then(|trust| trust.refused()) {
+            Some(untrusted) => Error::Untrusted {
+                url: url.to_owned(),
+                untrusted: Box::new(untrusted),
+            },
+            None => open_error(error, unreachable),
+        })?;
     let left = options.connect_timeout.saturating_sub(started.elapsed());
     establish(socket, options, left).await
 }

@@ -5,7 +5,11 @@
 //! events were missed ([`Event::Gap`]), because the gateway never replays one. The connection closes
 //! when both halves are dropped. [`Reconnecting`] keeps one alive over restarts of the gateway.
 //!
-//! A `wss:` address needs a process-wide rustls provider, installed by the program.
+//! A device is a [`DeviceIdentity`] in a file of its own; the token that a gateway gives it is in
+//! `hello.auth` and is kept in a [`DeviceTokenStore`]. `examples/follow.rs` has all of it together.
+//!
+//! A `wss:` address needs a process-wide rustls provider, installed by the program. Its certificate is
+//! one that the system trusts, or the one that [`Options::tls_fingerprint`] pins.
 //!
 //! ```no_run
 //! use openclaw_client::{ClientId, ClientMode, Event, Options, client_info, connect};
@@ -45,6 +49,7 @@ mod private_file;
 mod reconnect;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tokens;
 
 pub use connection::{Client, Connection, Events, TwoStage};
@@ -57,4 +62,5 @@ pub use openclaw_protocol::{ClientId, ClientMode, Role};
 pub use options::{Options, client_info};
 pub use private_file::FileError;
 pub use reconnect::{Backoff, Reconnecting, SessionEvent};
-pub use tokens::{DeviceTokenStore, StoredToken};
+pub use tls::{Fingerprint, Untrusted};
+pub use tokens::{DeviceTokenStore, KnownGateways, StoredToken};

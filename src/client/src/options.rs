@@ -9,7 +9,7 @@ use std::time::Duration;
 use openclaw_protocol::connect::{AuthClaim, ClientInfo};
 use openclaw_protocol::{ClientId, ClientMode, Role};
 
-use crate::DeviceIdentity;
+use crate::{DeviceIdentity, Fingerprint};
 
 /// Everything that a connect needs but the address.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct Options {
     pub bootstrap_token: Option<String>,
     /// The device that proves itself; without it only a local command line is accepted.
     pub identity: Option<Arc<DeviceIdentity>>,
+    /// The only certificate that is taken from a `wss:` address; without it, what the system trusts.
+    pub tls_fingerprint: Option<Fingerprint>,
     /// Protocols spoken.
     pub protocol: RangeInclusive<u32>,
     /// Limit for the whole way to `hello-ok`; 10 s by default.
@@ -61,6 +63,7 @@ impl Options {
             device_token: None,
             bootstrap_token: None,
             identity: None,
+            tls_fingerprint: None,
             protocol: 3..=4,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),

@@ -166,7 +166,7 @@ fn is_temporary(error: &Error) -> bool {
     match error {
         Error::Unreachable { .. } | Error::Timeout { .. } | Error::Closed(_) => true,
         Error::Refused(refusal) => refusal.is_temporary(),
-        Error::Gateway(_) | Error::Protocol(_) => false,
+        Error::Untrusted { .. } | Error::Gateway(_) | Error::Protocol(_) => false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Fingerprint;
 use crate::private_file::{self, Existing, FileError};
 
 /// A device token and what it is good for.
@@ -93,16 +94,77 @@ impl DeviceTokenStore {
     }
 }
 
-/// A gateway is its address without path and case; a new identity does not inherit tokens.
-fn key(gateway: &str, device: &str, role: &str) -> String {
+/// Certificates that a person said yes to, by gateway.
+#[derive(Debug)]
+pub struct KnownGateways {
+    path: PathBuf,
+    known: BTreeMap<String, String>,
+}
+
+impl KnownGateways {
+    /// Reads the file; a missing one is empty.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`], also for a file that others may write.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let known = match private_file::read(path)? {
+            None => BTreeMap::new(),
+            Some(text) => serde_json::from_str(&text).map_err(|error| {
+                FileError::content(path, format!("not a list of gateways: {error}"))
+            })?,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            known,
+        })
+    }
+
+    /// The certificate that was trusted at an address.
+    pub fn get(&self, gateway: &str) -> Option<Fingerprint> {
+        Fingerprint::parse(self.known.get(&address(gateway))?)
+    }
+
+    /// Trusts a certificate at an address, in place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// [`FileError`] when the file cannot be written.
+    pub fn trust(&mut self, gateway: &str, fingerprint: Fingerprint) -> Result<(), FileError> {
+        self.known.insert(address(gateway), fingerprint.to_string());
+        let text = serde_json::to_vec_pretty(&self.known)
+            .map_err(|error| FileError::content(&self.path, error.to_string()))?;
+        private_file::write(&self.path, &text, Existing::Replace).map(drop)
+    }
+}
+
+/// A gateway is its address without path and case.
+fn address(gateway: &str) -> String {
     let (scheme, rest) = gateway.split_once("://").unwrap_or(("ws", gateway));
     let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    format!("{scheme}://{host}|{device}|{role}").to_ascii_lowercase()
+    format!("{scheme}://{host}").to_ascii_lowercase()
+}
+
+/// A new identity does not inherit tokens.
+fn key(gateway: &str, device: &str, role: &str) -> String {
+    format!("{}|{device}|{role}", address(gateway)).to_ascii_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trusted_certificate_belongs_to_one_address() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gateways.json");
+        let one = Fingerprint::parse(&"ab".repeat(32)).unwrap();
+        let mut known = KnownGateways::open(&path).unwrap();
+        known.trust("wss://Host:1/x", one).unwrap();
+        let known = KnownGateways::open(&path).unwrap();
+        assert_eq!(known.get("wss://host:1"), Some(one));
+        assert_eq!(known.get("wss://host:2"), None);
+    }
 
     #[test]
     fn a_token_belongs_to_one_gateway_device_and_role() {

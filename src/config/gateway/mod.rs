@@ -257,9 +257,15 @@ pub struct Remote {
     /// `ws://` or `wss://` address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// How the macOS app reaches it.
+    /// How it is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<RemoteTransport>,
+    /// With `ssh`: where to, `user@host` or a name of ssh's own configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh_target: Option<String>,
+    /// With `ssh`: file of the key, where ssh does not find it by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh_identity: Option<String>,
     /// That gateway's token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<SecretInput>,

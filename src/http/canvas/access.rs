@@ -70,7 +70,11 @@ fn asks_by_loopback(peer: &Peer) -> bool {
             .into_iter()
             .any(|name| rest(name).is_some_and(port))
     };
-    let page = |origin: &str| origin.strip_prefix("http://").is_some_and(is_name);
+    let page = |origin: &str| {
+        let rest = origin.strip_prefix("http://");
+        rest.or_else(|| origin.strip_prefix("https://"))
+            .is_some_and(is_name)
+    };
     peer.local
         && peer.host.as_deref().is_some_and(is_name)
         && peer.origin.as_deref().is_none_or(page)
@@ -94,6 +98,7 @@ mod tests {
             assert!(asks(Some(host), None, true), "{host}");
             assert!(!asks(Some(host), None, false), "{host}");
             assert!(asks(Some(host), Some("http://localhost:18793"), true));
+            assert!(asks(Some(host), Some("https://localhost:18793"), true));
             assert!(!asks(Some(host), Some("null"), true));
             assert!(!asks(Some(host), Some("https://evil.example"), true));
         }

@@ -19,7 +19,7 @@ use openclaw_actors::canvas::host::Look;
 use openclaw_actors::canvas::{files, socket};
 use serde_json::json;
 
-use super::{HttpState, folder, webchat};
+use super::{HttpState, folder, webchat, ws};
 use access::Way;
 use target::{Target, Wanted};
 
@@ -61,8 +61,13 @@ pub(super) async fn own_socket<B: MessageBody + 'static>(
     Ok(ServiceResponse::new(request, response).map_into_right_body())
 }
 
+/// Whether a request came to the canvas host's own socket, in clear or over TLS: by its connection, not by
+/// anything that its sender says.
 fn is_own(state: &HttpState, request: &HttpRequest) -> bool {
-    state.canvas.own == Some(request.app_config().local_addr())
+    let entry = request.conn_data::<ws::Entry>();
+    // Both sockets listen on the same host, so that their ports differ.
+    let port = state.canvas.own.map(|own| own.port());
+    port.is_some() && port == entry.map(|entry| entry.port)
 }
 
 /// Answers a request below `/__openclaw__/`.

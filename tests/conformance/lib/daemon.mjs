@@ -126,8 +126,8 @@ export async function ready(port, exited) {
     try {
       const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(2000) });
       await answer.arrayBuffer();
-      // The v3 generation has no such page.
-      if (answer.status === 200 || process.env.OPENCLAW_BENCH === "v3") return;
+      // The v3 generation has no such page; a port that speaks TLS says so with 400.
+      if (answer.status === 200 || answer.status === 400 || process.env.OPENCLAW_BENCH === "v3") return;
     } catch {
       // Not listening yet.
     }

@@ -98,7 +98,10 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         35,
         "a client path skips the TLS pin",
-        Waits("TLS and its pins"),
+        Test(
+            "tests/integration/tls.rs",
+            "our_clients_take_the_pinned_certificate_and_no_other",
+        ),
     ),
     (
         36,

@@ -135,7 +135,10 @@ impl Gateway {
     }
 
     async fn begin(home: &Home, flags: &[&str], variables: &[(&str, String)]) -> Self {
-        let mut args = vec!["gateway", "--port", "0"];
+        let mut args = vec!["gateway"];
+        if !flags.contains(&"--port") {
+            args.extend(["--port", "0"]);
+        }
         args.extend(flags);
         let mut command = home.command(&args);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
@@ -156,7 +159,10 @@ impl Gateway {
                     String::from_utf8_lossy(&output.stderr)
                 );
             };
-            if let Some((_, rest)) = line.split_once("http://127.0.0.1:") {
+            let address = line
+                .split_once("http://127.0.0.1:")
+                .or_else(|| line.split_once("https://127.0.0.1:"));
+            if let Some((_, rest)) = address {
                 let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
                 gateway.port = digits.parse().expect("a port");
             }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use openclaw::app::{self, Setup};
 use openclaw::http::webchat::PageSettings;
+use openclaw::tls::Certificates;
 use openclaw_actors::agent::model::{ApiKind, Endpoint, Takes};
 use openclaw_actors::canvas::CanvasSettings;
 use openclaw_actors::clock::{SharedClock, SystemClock, SystemEntropy};
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     /// Where it listens.
     pub(crate) listen: &'static str,
+    /// What it speaks TLS with; in clear without.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// HTTP threads.
     pub(crate) workers: usize,
     /// Time, for the gateway's own decisions; timers run on the system's.
@@ -64,6 +67,7 @@ impl Default for Plan {
             },
             settings: settings(),
             listen: "127.0.0.1:0",
+            certificates: None,
             workers: 2,
             clock: SystemClock::shared(),
             network: Sources {
@@ -131,6 +135,17 @@ pub(crate) struct Daemon {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What TLS in this process is made with, once.
+pub(crate) fn provider() {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // A second provider in this process would be an error of the harness.
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .expect("the first TLS provider of this process");
+    });
+}
+
 impl Daemon {
     /// Starts one in a new state directory.
     pub(crate) fn start(plan: Plan) -> Self {
@@ -140,13 +155,7 @@ impl Daemon {
 
     /// Starts one in the state directory of another that ended.
     pub(crate) fn start_in(home: Arc<TempDir>, plan: Plan) -> Self {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // A second provider in this process would be an error of the harness.
-            rustls::crypto::ring::default_provider()
-                .install_default()
-                .expect("the first TLS provider of this process");
-        });
+        provider();
         let gateway_dir = home.path().join("gateway");
         std::fs::create_dir_all(&gateway_dir).expect("the gateway's folder");
         let listener = TcpListener::bind(plan.listen).expect("a free port");
@@ -164,6 +173,7 @@ impl Daemon {
             canvas: plan
                 .canvas
                 .then(|| TcpListener::bind("127.0.0.1:0").expect("a free port")),
+            certificates: plan.certificates,
             reload: None,
             store: StoreConfig::file(gateway_dir.join("gateway.redb")),
             limits: plan.limits,

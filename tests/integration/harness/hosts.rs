@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::net::{TcpSocket, TcpStream};
@@ -45,10 +46,12 @@ impl Hosts {
     /// Makes them, or says why this machine does not let a test do that. The reason is counted as a
     /// skipped test in the closing lines that `tests/lib/counts` reads.
     pub(crate) fn make(test: &str) -> Option<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
         let own = std::process::id();
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
         let hosts = Self {
-            gateway: format!("oc{own}g"),
-            remote: format!("oc{own}r"),
+            gateway: format!("oc{own}g{number}"),
+            remote: format!("oc{own}r{number}"),
         };
         let (gateway, remote) = (&hosts.gateway, &hosts.remote);
         let made = ip(&format!("netns add {gateway}"))

@@ -32,7 +32,12 @@ impl Handler<Call<DevicePairSetupCode>> for PairingRegistry {
             AuthMode::Password(_) => SetupAuth::Password,
             _ => SetupAuth::Token,
         };
-        let answer = describe(&call.params, &step.answer, addresses, auth);
+        // A proxy or a tunnel before the gateway has a certificate of its own.
+        let fingerprint = addresses
+            .own()
+            .then(|| self.views().places.fingerprint())
+            .flatten();
+        let answer = describe(&call.params, &step.answer, (addresses, fingerprint), auth);
         self.settle(call.reply, step.effects.with(answer), |_| {});
     }
 }
@@ -40,7 +45,7 @@ impl Handler<Call<DevicePairSetupCode>> for PairingRegistry {
 fn describe(
     params: &DevicePairSetupCodeParams,
     new: &NewSetup,
-    addresses: Addresses,
+    (addresses, fingerprint): (Addresses, Option<String>),
     auth: SetupAuth,
 ) -> Result<DevicePairSetupCodeResult, ErrorShape> {
     let Addresses { urls, source } = addresses;
@@ -52,6 +57,7 @@ fn describe(
         urls: several.clone(),
         bootstrap_token: new.token.clone(),
         expires_at_ms: Some(expires_at_ms),
+        tls_fingerprint: fingerprint,
     }
     .encode();
     let picture = params.include_qr == Some(true);

@@ -75,7 +75,7 @@ pub struct Peer {
     pub origin: Option<String>,
     /// The host that was asked for: the `Host` header, or what a trusted proxy says it was.
     pub host: Option<String>,
-    /// Whether the proxy says that its client asked over TLS.
+    /// Whether the client asked over TLS: as its proxy says, or this gateway itself where there is none.
     pub https: bool,
 }
 
@@ -92,6 +92,14 @@ impl Peer {
             host: None,
             https: false,
         }
+    }
+
+    /// The peer of a connection that this gateway speaks TLS on. What a proxy's own client used, only the proxy
+    /// can say.
+    #[must_use]
+    pub const fn over_tls(mut self) -> Self {
+        self.https |= self.proxy.is_none() && self.tailscale.is_none();
+        self
     }
 
     /// The address of the client itself, behind whatever proxies: what limits, pairing requests,

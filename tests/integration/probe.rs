@@ -1,0 +1,118 @@
+//! `openclaw gateway probe` names the step that stops a connection.
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+use crate::harness::TOKEN;
+use crate::harness::child::{Gateway, Home};
+
+/// Steps that went well, the one that did not with its remedy, and the exit code.
+async fn probe(home: &Home, url: &str, more: &[&str]) -> (Vec<String>, Option<Value>, i32) {
+    let mut args = vec![
+        "gateway",
+        "probe",
+        "--json",
+        "--timeout",
+        "5s",
+        "--url",
+        url,
+    ];
+    args.extend(more);
+    let (code, out, err) = home.run(&args).await;
+    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    let steps = answer["steps"].as_array().expect("steps").clone();
+    let (done, failed): (Vec<Value>, Vec<Value>) =
+        steps.into_iter().partition(|step| step["ok"] == true);
+    let names = done
+        .iter()
+        .map(|step| step["step"].as_str().expect("a name").to_owned());
+    assert!(failed.len() <= 1);
+    (
+        names.collect(),
+        failed.into_iter().next(),
+        code.expect("a code"),
+    )
+}
+
+fn config(tls: bool) -> Value {
+    json!({ "gateway": { "auth": { "mode": "token", "token": TOKEN }, "tls": { "enabled": tls } } })
+}
+
+#[tokio::test]
+async fn each_step_is_the_one_that_is_named() {
+    let home = Home::with(&config(false));
+    let gateway = Gateway::start(&home).await;
+    let url = format!("ws://127.0.0.1:{}", gateway.port);
+    let all = ["name", "tcp", "tls", "upgrade", "auth", "pairing", "scopes"];
+    let (done, failed, code) = probe(&home, &url, &["--token", TOKEN]).await;
+    assert_eq!(
+        (done.as_slice(), failed, code),
+        (all.map(str::to_owned).as_slice(), None, 0)
+    );
+
+    let stops = |found: &(Vec<String>, Option<Value>, i32)| {
+        let failed = found.1.as_ref().expect("it stops somewhere");
+        assert!(
+            failed["remedy"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{failed}"
+        );
+        (
+            found.0.len(),
+            failed["step"].as_str().expect("a name").to_owned(),
+            found.2,
+        )
+    };
+    let nobody = probe(&home, "wss://nobody.invalid:1", &[]).await;
+    assert_eq!(stops(&nobody), (0, "name".into(), 69));
+
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let closed = format!("ws://{}", free.local_addr().expect("its address"));
+    drop(free);
+    assert_eq!(
+        stops(&probe(&home, &closed, &[]).await),
+        (1, "tcp".into(), 69)
+    );
+
+    // A port that speaks no TLS, asked for it.
+    let secure = url.replace("ws:", "wss:");
+    assert_eq!(
+        stops(&probe(&home, &secure, &[]).await),
+        (2, "tls".into(), 69)
+    );
+
+    // Something that is no gateway.
+    let other = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = format!("ws://{}", other.local_addr().expect("its address"));
+    let answers = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = other.accept().await {
+            let page = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+            let _ = stream.write_all(page).await;
+            let _ = stream.shutdown().await;
+        }
+    });
+    assert_eq!(stops(&probe(&home, &address, &[]).await).1, "upgrade");
+    answers.abort();
+
+    let wrong = probe(&home, &url, &["--token", "wrong-token-0123456789"]).await;
+    assert_eq!(stops(&wrong), (4, "auth".into(), 77));
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_stops_at_tls() {
+    let home = Home::with(&config(true));
+    let gateway = Gateway::start(&home).await;
+    let url = format!("wss://127.0.0.1:{}", gateway.port);
+    let (done, failed, code) = probe(&home, &url, &["--token", TOKEN]).await;
+    assert_eq!(done, ["name", "tcp"]);
+    assert_eq!(
+        (failed.expect("it stops")["step"].as_str(), code),
+        (Some("tls"), 77)
+    );
+    let (_, pin, _) = home.run(&["gateway", "tls", "fingerprint"]).await;
+    let pinned = ["--token", TOKEN, "--tls-fingerprint", pin.trim()];
+    let (done, failed, code) = probe(&home, &url, &pinned).await;
+    assert_eq!((done.len(), failed, code), (7, None, 0));
+}
