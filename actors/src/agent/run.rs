@@ -305,7 +305,7 @@ async fn generate(
             .is_none_or(|row| row.plain_text() != "poison: run"),
         "poisoned run"
     );
-    deps.tools.prepare(&settings).await;
+    deps.tools.prepare(&settings, turn.origin.scopes).await;
     let job = Job::new(turn, deps, emitter, &settings, agent);
     let mut ask = Ask {
         plan: settings.plan(agent, turn.model.as_deref()),

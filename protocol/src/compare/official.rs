@@ -1,5 +1,6 @@
 //! Our contract beside the official package: method by method, with a reason for each difference.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::Value;
@@ -60,11 +61,12 @@ pub struct Report {
 
 /// Compares our schema document with the package's `protocol.schema.json`.
 pub fn compare(ours: &Value, official: &Value) -> Report {
-    let known: Vec<&str> = official["methods"]
-        .as_array()
+    // An object of names with their scopes.
+    let known: BTreeSet<&str> = official["methods"]
+        .as_object()
         .into_iter()
         .flatten()
-        .filter_map(Value::as_str)
+        .map(|(name, _)| name.as_str())
         .collect();
     let methods = rows(ours, "methods");
     let connect = serde_json::json!({
@@ -78,7 +80,7 @@ pub fn compare(ours: &Value, official: &Value) -> Report {
     let mut found: Vec<Row> = all
         .map(|(name, row)| Row {
             name: name.to_owned(),
-            known: name == "connect" || known.contains(&name),
+            known: name == "connect" || known.contains(name),
             parts: vec![
                 (
                     "params",
@@ -105,7 +107,7 @@ pub fn compare(ours: &Value, official: &Value) -> Report {
         .collect();
     let mut absent: Vec<String> = known
         .iter()
-        .filter(|name| !methods.contains_key(*name))
+        .filter(|name| **name != "connect" && !methods.contains_key(**name))
         .map(|name| (*name).to_owned())
         .collect();
     absent.sort();
@@ -290,6 +292,26 @@ fn verdict(part: &Part) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_package_names_its_methods_as_keys() {
+        let method = serde_json::json!({"access": "any", "params": {}, "result": {}});
+        let ours = serde_json::json!({"methods": {"health": method, "own": method}, "events": {}});
+        let official = serde_json::json!({
+            "methods": {"health": {"scope": "operator.read"}, "push.test": {"scope": "operator.write"}},
+            "definitions": {},
+        });
+        let report = compare(&ours, &official);
+        let known = |name: &str| {
+            report
+                .methods
+                .iter()
+                .find(|row| row.name == name)
+                .map(|row| row.known)
+        };
+        assert_eq!((known("health"), known("own")), (Some(true), Some(false)));
+        assert_eq!(report.absent, ["push.test"]);
+    }
 
     #[test]
     fn patterns_of_reasons_match_as_written() {

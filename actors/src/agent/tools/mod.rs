@@ -340,9 +340,10 @@ impl Toolbox {
     }
 
     /// Sees that the configured MCP servers are up, and knows their tools; costs nothing where there
-    /// are none.
-    pub async fn prepare(&self, settings: &Settings) {
-        if settings.mcp.is_empty() && self.known.load().is_empty() {
+    /// are none. For a caller who may use none of their tools no server is started.
+    pub async fn prepare(&self, settings: &Settings, scopes: Scopes) {
+        let nothing = settings.mcp.is_empty() && self.known.load().is_empty();
+        if nothing || !scopes.grants(Risk::Network.scope()) {
             return;
         }
         let tools = self.servers.tools(&settings.mcp).await;

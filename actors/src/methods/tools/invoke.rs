@@ -160,7 +160,7 @@ async fn invoke(
     params: ToolsInvokeParams,
 ) -> Result<ToolsInvokeResult, ErrorShape> {
     let agent = super::agent(settings, &session.agent, "tools.invoke")?;
-    tools.prepare(settings).await;
+    tools.prepare(settings, caller.scopes).await;
     let inventory = tools.inventory(agent, caller.scopes);
     let found: Option<&Arc<dyn Tool>> = inventory
         .iter()
