@@ -172,10 +172,6 @@ async fn what_cannot_be_used_or_was_made_for_another_text_is_not_written() {
             "models.providers.other.apiKey",
         ),
         (
-            "{ gateway: { tls: { enabled: true } } }",
-            "gateway.tls.enabled",
-        ),
-        (
             "{ agents: { list: [{}] }, models: { providers: { scripted: { models: [] } } } }",
             "replacePaths",
         ),

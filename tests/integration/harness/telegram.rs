@@ -288,13 +288,15 @@ impl BotApi {
                 self.0.with(|state| state.polling -= 1);
             }
         }
-        let mut offset = body["offset"].as_i64().unwrap_or_default();
+        let asked = body["offset"].as_i64().unwrap_or_default();
+        // A number that is far from the next one is of another count, and confirms nothing; the count may
+        // begin anew while a poll waits.
+        let offset_in = |base: i64, updates: &[Value]| {
+            let count = i64::try_from(updates.len()).expect("few updates");
+            if asked > base + count + FAR { 0 } else { asked }
+        };
         self.with(|state| {
-            let count = i64::try_from(state.updates.len()).expect("few updates");
-            // A number that is far from the next one is of another count, and confirms nothing.
-            if offset > state.base + count + FAR {
-                offset = 0;
-            }
+            let offset = offset_in(state.base, &state.updates);
             state.confirmed = state.confirmed.max(offset - 1);
             state.polling += 1;
             state.most_polling = state.most_polling.max(state.polling);
@@ -309,6 +311,7 @@ impl BotApi {
             tokio::pin!(changed);
             changed.as_mut().enable();
             let found = self.with(|state| {
+                let offset = offset_in(state.base, &state.updates);
                 let new = |update: &&Value| update["update_id"].as_i64() >= Some(offset);
                 state
                     .updates
