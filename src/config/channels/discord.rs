@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use openclaw_actors::channel::ChannelSetup;
-use openclaw_actors::channel::discord::{API_ROOT, DiscordSetup, FACTS};
+use openclaw_actors::channel::discord::{API_ROOT, DiscordSetup, FACTS, LIMIT};
 use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,7 @@ impl Discord {
             token,
             drafts: streaming.is_some_and(Streaming::is_on),
             api_root: root.to_owned(),
+            limit: LIMIT,
         };
         Ok((setup, source))
     }

@@ -6,7 +6,23 @@ import { WebSocketServer } from "ws";
 /** Serves `apps.connections.open` and the socket; what else is asked goes to `apiRoot`. */
 export async function startSlackSocket({ apiRoot, appToken }) {
   const live = new Set();
+  // Envelopes that nobody acknowledged yet, in their order; whoever connects next gets them again.
   const waiting = new Map();
+  const give = (socket, id) => {
+    const envelope = waiting.get(id);
+    const { callback, attempt } = envelope;
+    envelope.attempt += 1;
+    socket.send(
+      JSON.stringify({
+        envelope_id: id,
+        type: "events_api",
+        payload: callback,
+        accepts_response_payload: false,
+        retry_attempt: attempt,
+        retry_reason: attempt > 0 ? "timeout" : "",
+      }),
+    );
+  };
   const faults = { http: null };
   let opened = 0;
   let most = 0;
@@ -40,9 +56,10 @@ export async function startSlackSocket({ apiRoot, appToken }) {
     socket.send(JSON.stringify({ type: "hello", num_connections: live.size, debug_info: {}, connection_info: { app_id: "A1" } }));
     socket.on("message", (data) => {
       const { envelope_id: id } = JSON.parse(String(data));
-      waiting.get(id)?.(true);
+      waiting.get(id)?.resolve(true);
       waiting.delete(id);
     });
+    for (const id of waiting.keys()) give(socket, id);
     socket.on("close", () => live.delete(socket));
     socket.on("error", () => {});
   });
@@ -55,20 +72,10 @@ export async function startSlackSocket({ apiRoot, appToken }) {
     opened: () => opened,
     /** Delivers a callback to one of the sockets, as Slack does; resolves when it is acknowledged. */
     deliver(callback, { attempt = 0 } = {}) {
-      const [socket] = live;
-      if (!socket) throw new Error("nobody is connected");
       const id = randomUUID();
-      const acknowledged = new Promise((resolve) => waiting.set(id, resolve));
-      socket.send(
-        JSON.stringify({
-          envelope_id: id,
-          type: "events_api",
-          payload: callback,
-          accepts_response_payload: false,
-          retry_attempt: attempt,
-          retry_reason: attempt > 0 ? "timeout" : "",
-        }),
-      );
+      const acknowledged = new Promise((resolve) => waiting.set(id, { callback, attempt, resolve }));
+      const [socket] = live;
+      if (socket) give(socket, id);
       return acknowledged;
     },
     /** Says that the connection is about to end, and ends it. */

@@ -1,22 +1,72 @@
 //! What every channel passes: a table of channels and faults, each against its platform behind a proxy
-//! that breaks things. A channel more is a file here with its [`Platform`], and one line for each test.
+//! that breaks things. A channel more is a file here with its [`Platform`], and a line in the table.
 
+mod defect;
+mod discord;
+mod irc;
+mod slack;
 mod telegram;
 
 use std::sync::Arc;
 
-use openclaw_actors::channel::AccountRef;
+use openclaw_actors::channel::policy::{AllowList, DmPolicy, Policy};
 use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
+use openclaw_actors::channel::text::Split;
+use openclaw_actors::channel::{AccountRef, ChannelSetup};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::harness::daemon::{Daemon, Plan};
+use crate::harness::faults::{Break, Faults};
 use crate::harness::model::Model;
-use crate::harness::proxy::Break;
 use crate::harness::socket::Socket;
 use crate::harness::soon;
+use defect::Defective;
 
-/// A channel's platform, with a fault proxy in front of it.
-pub(crate) trait Platform: Sized {
+/// The table: each of these channels passes all that is below.
+macro_rules! channels {
+    ($($channel:ident: $platform:ty),+ $(,)?) => { mod passes { $( mod $channel {
+        #[tokio::test]
+        async fn comes_back_from_every_fault() {
+            crate::channel_contract::comes_back::<$platform>().await;
+        }
+
+        #[tokio::test]
+        async fn bears_what_comes_twice_or_in_another_order() {
+            crate::channel_contract::bears::<$platform>().await;
+        }
+
+        #[tokio::test]
+        async fn sends_once_whatever_breaks() {
+            crate::channel_contract::sends_once::<$platform>().await;
+        }
+
+        #[tokio::test]
+        async fn a_revoked_secret_is_tried_once() {
+            crate::channel_contract::parks::<$platform>().await;
+        }
+
+        #[tokio::test]
+        async fn a_panic_rebuilds_it_in_place() {
+            crate::channel_contract::survives_a_panic::<$platform>().await;
+        }
+
+        #[tokio::test]
+        async fn quiet_times_have_no_restart() {
+            crate::channel_contract::is_quiet::<$platform>().await;
+        }
+    } )+ } };
+}
+
+channels! {
+    discord: crate::channel_contract::discord::Platform,
+    irc: crate::channel_contract::irc::Platform,
+    slack: crate::channel_contract::slack::Platform,
+    telegram: crate::channel_contract::telegram::Platform,
+}
+
+/// A channel's platform, with a proxy in front of it that breaks things.
+pub(crate) trait Peer: Sized {
     /// The channel.
     const CHANNEL: &'static str;
     /// Faults of receiving that end the transport; it must come back by itself.
@@ -25,30 +75,26 @@ pub(crate) trait Platform: Sized {
     const BEARS: &'static [Break];
     /// Faults of sending.
     const SENDS: &'static [Break];
+    /// Whether the platform keeps for us what is written while we are away.
+    const KEEPS: bool = true;
+    /// Signs of life in its quiet time: polls, heartbeats, pings.
+    const QUIET: usize;
 
     /// Starts one.
     async fn start() -> Self;
 
-    /// An account there, behind the proxy, with times short enough for a test.
-    fn account(&self) -> AccountSettings;
+    /// An account there, behind the proxy, with times short enough for a test; in a quiet time, signs of
+    /// life follow one another at once.
+    fn setup(&self, quiet: bool) -> Arc<dyn ChannelSetup>;
+
+    /// Who is let in.
+    fn people(&self) -> &'static [&'static str];
 
     /// How a recipient is written whose messages are in [`Self::arrived`].
     fn recipient(&self) -> String;
 
-    /// Receiving is broken so from now on.
-    fn break_receiving(&self, how: Break);
-
-    /// The next sending is broken so.
-    fn break_next_send(&self, how: Break);
-
-    /// Waits until what is broken was met.
-    async fn met(&self);
-
-    /// Nothing is broken any more.
-    fn heal(&self);
-
-    /// Most transports at one time.
-    fn most_transports(&self) -> usize;
+    /// What the proxy breaks.
+    fn faults(&self) -> &Faults;
 
     /// Somebody who is let in writes these, at once.
     async fn write(&self, texts: &[&str]);
@@ -62,16 +108,25 @@ struct Bench<P> {
     platform: P,
     neighbour: P,
     model: Model,
+    quiet: bool,
+    /// The account's translator panics at each of these.
+    defect: Option<Arc<Notify>>,
     daemon: Option<Daemon>,
     client: Option<Socket>,
 }
 
-impl<P: Platform> Bench<P> {
+impl<P: Peer> Bench<P> {
     async fn start() -> Self {
+        Self::with(false, None).await
+    }
+
+    async fn with(quiet: bool, defect: Option<Arc<Notify>>) -> Self {
         let mut bench = Self {
             platform: P::start().await,
             neighbour: P::start().await,
             model: Model::echoing().await,
+            quiet,
+            defect,
             daemon: None,
             client: None,
         };
@@ -83,9 +138,18 @@ impl<P: Platform> Bench<P> {
     fn plan(&self) -> Plan {
         let mut plan = Plan::with_model(&self.model);
         let mut channels = ChannelsSettings::default();
-        for (name, platform) in [("default", &self.platform), ("neighbour", &self.neighbour)] {
+        let mut setup = self.platform.setup(self.quiet);
+        if let Some(defect) = &self.defect {
+            setup = Arc::new(Defective::new(setup, Arc::clone(defect)));
+        }
+        let neighbour = self.neighbour.setup(false);
+        for (name, platform, setup) in [
+            ("default", &self.platform, setup),
+            ("neighbour", &self.neighbour, neighbour),
+        ] {
             let who = AccountRef::new(P::CHANNEL, name);
-            channels.accounts.insert(who, Arc::new(platform.account()));
+            let account = account::<P>(platform, setup);
+            channels.accounts.insert(who, Arc::new(account));
         }
         channels
             .defaults
@@ -108,6 +172,12 @@ impl<P: Platform> Bench<P> {
         let home = daemon.stop().await;
         let daemon = Daemon::start_in(home, self.plan());
         self.serve(daemon).await;
+    }
+
+    /// A person does not wait for the next try.
+    async fn now(&mut self) {
+        let params = json!({ "channel": P::CHANNEL, "accountId": "default" });
+        self.client().call("channels.start", params).await;
     }
 
     fn client(&mut self) -> &mut Socket {
@@ -148,6 +218,16 @@ impl<P: Platform> Bench<P> {
         assert_eq!(row["generation"], 1, "a neighbour was disturbed: {row}");
     }
 
+    /// Each of these was heard once and answered once, over one transport at a time.
+    async fn once(&mut self, texts: &[&str], when: &str) {
+        for text in texts {
+            assert_eq!(self.count(&format!("re: {text}")), 1, "{when}: {text}");
+            assert_eq!(self.heard(text).await, 1, "{when}: {text}");
+        }
+        let most = self.platform.faults().most_receiving();
+        assert_eq!(most, 1, "{when}: one transport");
+    }
+
     /// How often the conversation has this of the one who writes.
     async fn heard(&mut self, text: &str) -> usize {
         let params = json!({ "sessionKey": "main", "limit": 1_000 });
@@ -166,6 +246,23 @@ impl<P: Platform> Bench<P> {
     }
 }
 
+/// An account that lets its people in, and nobody else.
+fn account<P: Peer>(platform: &P, setup: Arc<dyn ChannelSetup>) -> AccountSettings {
+    let limit = setup.facts().text_limit;
+    AccountSettings {
+        name: None,
+        enabled: true,
+        setup: Ok(setup),
+        policy: Policy {
+            dm: DmPolicy::Allowlist,
+            allow_from: AllowList::of(P::CHANNEL, platform.people().iter().copied()),
+            ..Policy::default()
+        },
+        split: Split { limit },
+        token_source: Some("config"),
+    }
+}
+
 /// The row of an account, once it is so.
 async fn row_when(
     client: &mut Socket,
@@ -173,24 +270,28 @@ async fn row_when(
     account: &str,
     holds: impl Fn(&Value) -> bool,
 ) -> Value {
-    soon(&format!("another state of {account}"), async {
+    let mut last = Value::Null;
+    let looking = async {
         loop {
             let status = client.call("channels.status", json!({})).await;
             let rows = status["channelAccounts"][channel].as_array().cloned();
             let mut rows = rows.into_iter().flatten();
-            let row = rows.find(|row| row["accountId"] == account);
-            if let Some(row) = row.filter(&holds) {
-                return row;
+            last = rows
+                .find(|row| row["accountId"] == account)
+                .unwrap_or_default();
+            if holds(&last) {
+                return last.clone();
             }
             tokio::task::yield_now().await;
         }
-    })
-    .await
+    };
+    let found = tokio::time::timeout(crate::harness::PATIENCE, looking).await;
+    found.unwrap_or_else(|_| panic!("another state of {account} did not come: {last}"))
 }
 
 /// Every fault that ends a transport: it is told, it comes back by itself, alone, and nothing is lost
 /// or said twice.
-pub(crate) async fn comes_back<P: Platform>() {
+async fn comes_back<P: Peer>() {
     let mut bench = Bench::<P>::start().await;
     for (number, fault) in P::ENDS.iter().enumerate() {
         if number > 0 {
@@ -200,8 +301,8 @@ pub(crate) async fn comes_back<P: Platform>() {
         bench.platform.write(&[&before]).await;
         bench.has(&format!("re: {before}")).await;
 
-        bench.platform.break_receiving(*fault);
-        bench.platform.met().await;
+        bench.platform.faults().break_receiving(*fault);
+        bench.platform.faults().met().await;
         let row = bench
             .row_when("default", |row| {
                 row["state"] != "connected" && row["lastError"].is_string()
@@ -209,10 +310,16 @@ pub(crate) async fn comes_back<P: Platform>() {
             .await;
         assert_eq!(row["connected"], false, "{fault:?}: {row}");
         assert_ne!(row["healthState"], "healthy", "{fault:?}: {row}");
-        bench.platform.write(&[&during]).await;
+        if P::KEEPS {
+            bench.platform.write(&[&during]).await;
+        }
         bench.neighbour_is_well(&format!("beside {number}")).await;
 
-        bench.platform.heal();
+        bench.platform.faults().heal();
+        if !P::KEEPS {
+            bench.connected("default").await;
+            bench.platform.write(&[&during]).await;
+        }
         bench.has(&format!("re: {during}")).await;
         let row = bench.connected("default").await;
         assert_eq!(row["lastError"], Value::Null, "{fault:?}: {row}");
@@ -221,19 +328,15 @@ pub(crate) async fn comes_back<P: Platform>() {
             (2..=8).contains(&generation),
             "{fault:?}: tries are bounded: {row}"
         );
-        for text in [before, during] {
-            assert_eq!(bench.count(&format!("re: {text}")), 1, "{fault:?}: {text}");
-            assert_eq!(bench.heard(&text).await, 1, "{fault:?}: {text}");
-        }
-        assert_eq!(bench.platform.most_transports(), 1, "{fault:?}");
+        bench.once(&[&before, &during], &format!("{fault:?}")).await;
     }
 }
 
 /// What comes twice or in another order is answered once, and ends nothing.
-pub(crate) async fn bears<P: Platform>() {
+async fn bears<P: Peer>() {
     let mut bench = Bench::<P>::start().await;
     for (number, fault) in P::BEARS.iter().enumerate() {
-        bench.platform.break_receiving(*fault);
+        bench.platform.faults().break_receiving(*fault);
         let texts = ["a", "b", "c"].map(|name| format!("{name}{number}"));
         bench
             .platform
@@ -241,9 +344,21 @@ pub(crate) async fn bears<P: Platform>() {
             .await;
         let last = format!("last {number}");
         bench.platform.write(&[&last]).await;
-        bench.has(&format!("re: {last}")).await;
-        bench.platform.heal();
-        for text in &texts {
+        for text in texts.iter().chain([&last]) {
+            let heard = async {
+                while bench.heard(text).await == 0 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            soon("a message that is heard", heard).await;
+        }
+        bench
+            .row_when("default", |row| {
+                row["waitingOutbound"] == 0 && row["waitingInbound"] == 0
+            })
+            .await;
+        bench.platform.faults().heal();
+        for text in texts.iter().chain([&last]) {
             assert!(
                 bench.count(&format!("re: {text}")) <= 1,
                 "{fault:?}: {text} twice"
@@ -256,15 +371,18 @@ pub(crate) async fn bears<P: Platform>() {
 }
 
 /// Every fault of sending: what is confirmed arrived once; what is not is never sent again, and shown.
-pub(crate) async fn sends_once<P: Platform>() {
+async fn sends_once<P: Peer>() {
     let mut bench = Bench::<P>::start().await;
     let (to, channel) = (bench.platform.recipient(), P::CHANNEL);
     for (number, fault) in P::SENDS.iter().enumerate() {
         let text = format!("out {number}");
-        bench.platform.break_next_send(*fault);
+        bench.platform.faults().break_next_send(*fault);
         let params =
             json!({ "to": to, "channel": channel, "message": text, "idempotencyKey": text });
         let answer = bench.client().request("send", params).await;
+        // Where what failed is the connection, a person has another one made.
+        bench.now().await;
+        bench.connected("default").await;
         // Whatever follows it in the chat arrives.
         let behind = format!("behind {number}");
         let params =
@@ -275,6 +393,7 @@ pub(crate) async fn sends_once<P: Platform>() {
         let shown = rows
             .iter()
             .any(|row| row["id"] == format!("{text}#0") && row["state"] == "unknown");
+        bench.has(&behind).await;
         let count = bench.count(&text);
         assert!(count <= 1, "{fault:?}: it arrived {count} times");
         if answer["ok"] == true {
@@ -296,4 +415,59 @@ pub(crate) async fn sends_once<P: Platform>() {
         before,
         "nothing is sent again by itself"
     );
+}
+
+/// A secret that the platform does not know any more: one attempt, and a person is told what to do.
+async fn parks<P: Peer>() {
+    let mut bench = Bench::<P>::start().await;
+    bench.platform.faults().break_receiving(Break::Revoked);
+    let row = bench
+        .row_when("default", |row| row["state"] == "parked")
+        .await;
+    let why = row["lastError"].as_str().unwrap_or_default();
+    let remedy = format!("openclaw channels start {}", P::CHANNEL);
+    assert!(why.contains(&remedy), "{row}");
+    assert_eq!(row["running"], false, "{row}");
+    bench.neighbour_is_well("beside").await;
+    let refused = bench.platform.faults().refused();
+    assert_eq!(refused, 1, "one attempt");
+
+    bench.platform.faults().heal();
+    bench.now().await;
+    bench.connected("default").await;
+    bench.platform.write(&["again"]).await;
+    bench.has("re: again").await;
+    bench.once(&["again"], "revoked").await;
+}
+
+/// A defect in the translator: its transport goes, another one comes under the same address, and nothing
+/// is lost or said twice.
+async fn survives_a_panic<P: Peer>() {
+    let defect = Arc::new(Notify::new());
+    let mut bench = Bench::<P>::with(false, Some(Arc::clone(&defect))).await;
+    bench.platform.write(&["before"]).await;
+    bench.has("re: before").await;
+    defect.notify_one();
+    bench
+        .row_when("default", |row| {
+            row["generation"] == 2 && row["state"] == "connected"
+        })
+        .await;
+    bench.platform.write(&["after"]).await;
+    bench.has("re: after").await;
+    bench.once(&["before", "after"], "a panic").await;
+    bench.neighbour_is_well("beside").await;
+}
+
+/// A time without messages: signs of life come and go, and nothing is restarted.
+async fn is_quiet<P: Peer>() {
+    let mut bench = Bench::<P>::with(true, None).await;
+    bench.platform.faults().beats(P::QUIET).await;
+    let row = bench.connected("default").await;
+    let restarts = (&row["generation"], &row["reconnectAttempts"]);
+    assert_eq!(restarts, (&json!(1), &json!(0)), "{row}");
+    assert!(row["lastTransportActivityAt"].is_u64(), "{row}");
+    bench.platform.write(&["good evening"]).await;
+    bench.has("re: good evening").await;
+    bench.once(&["good evening"], "a quiet time").await;
 }

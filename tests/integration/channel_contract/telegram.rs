@@ -4,36 +4,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_actors::channel::ChannelSetup;
-use openclaw_actors::channel::policy::{AllowList, DmPolicy, Policy};
-use openclaw_actors::channel::settings::AccountSettings;
 use openclaw_actors::channel::telegram::{Pace, TelegramSetup};
-use openclaw_actors::channel::text::Split;
 use serde_json::{Value, json};
 
-use super::Platform;
+use super::Peer;
 use crate::harness::crabline::Crabline;
-use crate::harness::proxy::{Break, Proxy, Shape};
+use crate::harness::faults::{Break, Faults};
+use crate::harness::proxy::{Proxy, Shape};
 
 /// Who writes.
 const ANN: i64 = 1_001;
 
-struct Telegram {
+pub(crate) struct Platform {
     platform: Crabline,
     proxy: Proxy,
 }
 
 const SHAPE: Shape = Shape {
-    receives: "/getUpdates",
+    receives: &["/getUpdates"],
     sends: "/sendMessage",
     too_many: |seconds| {
         let body = json!({ "ok": false, "error_code": 429, "description": "Too Many Requests",
             "parameters": { "retry_after": seconds } });
         (String::new(), body)
     },
+    revoked: || {
+        let body = json!({ "ok": false, "error_code": 401, "description": "Unauthorized" });
+        (401, body)
+    },
     batch: |answer| answer["result"].as_array_mut(),
+    brings: |_| false,
 };
 
-impl Platform for Telegram {
+impl Peer for Platform {
     const CHANNEL: &'static str = "telegram";
     const ENDS: &'static [Break] = &[
         Break::TooMany(1),
@@ -52,6 +55,8 @@ impl Platform for Telegram {
         Break::HalfOpen,
         Break::CloseMidBody,
     ];
+    /// Polls of ten quiet hours.
+    const QUIET: usize = 1_200;
 
     async fn start() -> Self {
         let platform = Crabline::start("telegram").await;
@@ -59,55 +64,29 @@ impl Platform for Telegram {
         Self { platform, proxy }
     }
 
-    fn account(&self) -> AccountSettings {
-        let token = self.platform.manifest["botToken"]
-            .as_str()
-            .expect("a token");
+    fn setup(&self, quiet: bool) -> Arc<dyn ChannelSetup> {
+        let token = self.platform.manifest["botToken"].as_str();
         let second = Duration::from_secs(1);
-        let setup = TelegramSetup {
+        Arc::new(TelegramSetup {
             pace: Pace {
-                poll: second,
+                poll: if quiet { Duration::ZERO } else { second },
                 grace: second,
                 limit: second,
             },
-            ..TelegramSetup::new(token.to_owned().into(), &self.proxy.root)
-        };
-        AccountSettings {
-            name: None,
-            enabled: true,
-            setup: Ok(Arc::new(setup) as Arc<dyn ChannelSetup>),
-            policy: Policy {
-                dm: DmPolicy::Allowlist,
-                allow_from: AllowList::of("telegram", ["1001"]),
-                ..Policy::default()
-            },
-            split: Split { limit: 4_000 },
-            token_source: Some("config"),
-        }
+            ..TelegramSetup::new(token.expect("a token").to_owned().into(), &self.proxy.root)
+        })
+    }
+
+    fn people(&self) -> &'static [&'static str] {
+        &["1001"]
     }
 
     fn recipient(&self) -> String {
         ANN.to_string()
     }
 
-    fn break_receiving(&self, how: Break) {
-        self.proxy.break_receiving(how);
-    }
-
-    fn break_next_send(&self, how: Break) {
-        self.proxy.break_next_send(how);
-    }
-
-    async fn met(&self) {
-        self.proxy.met().await;
-    }
-
-    fn heal(&self) {
-        self.proxy.heal();
-    }
-
-    fn most_transports(&self) -> usize {
-        self.proxy.most_receiving()
+    fn faults(&self) -> &Faults {
+        &self.proxy.faults
     }
 
     async fn write(&self, texts: &[&str]) {
@@ -118,26 +97,12 @@ impl Platform for Telegram {
     }
 
     fn arrived(&self) -> Vec<String> {
-        let text = |body: Value| body["text"].as_str().unwrap_or_default().to_owned();
-        self.platform
-            .calls("sendMessage")
-            .into_iter()
-            .map(text)
-            .collect()
+        texts(self.platform.calls("sendMessage"), "text")
     }
 }
 
-#[tokio::test]
-async fn telegram_comes_back_from_every_fault() {
-    super::comes_back::<Telegram>().await;
-}
-
-#[tokio::test]
-async fn telegram_bears_what_comes_twice_or_in_another_order() {
-    super::bears::<Telegram>().await;
-}
-
-#[tokio::test]
-async fn telegram_sends_once_whatever_breaks() {
-    super::sends_once::<Telegram>().await;
+/// What these bodies say.
+pub(super) fn texts(bodies: Vec<Value>, key: &str) -> Vec<String> {
+    let text = |body: Value| body[key].as_str().unwrap_or_default().to_owned();
+    bodies.into_iter().map(text).collect()
 }

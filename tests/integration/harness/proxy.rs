@@ -1,58 +1,35 @@
-//! A proxy on loopback that breaks what passes through it, in front of a platform that speaks HTTP.
+//! A proxy on loopback that breaks what passes through it, in front of a platform that speaks HTTP, and
+//! `WebSockets` where messages come by them.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{
+    ErrorResponse, Request as Opening, Response as Opened,
+};
 
-use super::soon;
-
-/// What is broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Break {
-    /// The platform wants to be left alone for so many seconds; nothing reaches it.
-    TooMany(u64),
-    /// Something in between is down; nothing reaches the platform.
-    BadGateway,
-    /// Connections are closed before anything is read.
-    Refuse,
-    /// Requests are read, and nothing follows.
-    Hang,
-    /// Requests reach the platform, and no answer comes back.
-    HalfOpen,
-    /// Requests reach the platform, and half of its answer comes back.
-    CloseMidBody,
-    /// What was answered comes a second time.
-    Duplicate,
-    /// What comes together comes in another order.
-    Reorder,
-}
+use super::faults::{Break, Faults};
 
 /// What is particular about the platform behind it.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
-    /// The end of the path by which messages are received.
-    pub(crate) receives: &'static str,
+    /// Ends of the paths by which messages are received, or a socket for them is asked for.
+    pub(crate) receives: &'static [&'static str],
     /// The end of the path by which they are sent.
     pub(crate) sends: &'static str,
     /// Headers and body of an answer that asks for patience.
     pub(crate) too_many: fn(u64) -> (String, Value),
+    /// Status and body of an answer to whoever comes with a secret that is none any more.
+    pub(crate) revoked: fn() -> (u16, Value),
     /// The messages of an answer.
     pub(crate) batch: fn(&mut Value) -> Option<&mut Vec<Value>>,
-}
-
-#[derive(Default)]
-struct State {
-    receiving: Option<Break>,
-    sending: VecDeque<Break>,
-    hits: usize,
-    last: Option<Vec<Value>>,
-    open: usize,
-    most_open: usize,
+    /// Whether a frame of a WebSocket brings a message.
+    pub(crate) brings: fn(&Value) -> bool,
 }
 
 /// The proxy.
@@ -60,10 +37,13 @@ struct State {
 pub(crate) struct Proxy {
     /// Its address.
     pub(crate) root: String,
+    /// What it breaks.
+    pub(crate) faults: Faults,
     upstream: SocketAddr,
+    /// What the platform calls itself, beside that.
+    names: Vec<String>,
     shape: Shape,
-    state: Arc<Mutex<State>>,
-    changed: Arc<Notify>,
+    last: Arc<Mutex<Option<Vec<Value>>>>,
 }
 
 struct Request {
@@ -72,15 +52,29 @@ struct Request {
 }
 
 impl Proxy {
-    /// Starts one in front of `upstream`.
+    /// Starts one in front of `upstream`. Addresses of that in what it says become the proxy's own.
     pub(crate) async fn start(upstream: SocketAddr, shape: Shape) -> Self {
+        Self::with_names(upstream, &[], shape).await
+    }
+
+    /// The same for a platform that calls itself so, too.
+    pub(crate) async fn with_names(
+        upstream: SocketAddr,
+        names: &[SocketAddr],
+        shape: Shape,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let proxy = Self {
             root: format!("http://{}", listener.local_addr().expect("its address")),
+            faults: Faults::default(),
             upstream,
+            names: names
+                .iter()
+                .chain([&upstream])
+                .map(ToString::to_string)
+                .collect(),
             shape,
-            state: Arc::default(),
-            changed: Arc::default(),
+            last: Arc::default(),
         };
         let serving = proxy.clone();
         tokio::spawn(async move {
@@ -92,78 +86,33 @@ impl Proxy {
         proxy
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        let done = f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changed.notify_waiters();
-        done
-    }
-
-    /// Receiving is broken from now on; what is under way, too.
-    pub(crate) fn break_receiving(&self, how: Break) {
-        self.with(|state| {
-            state.receiving = Some(how);
-            state.hits = 0;
-        });
-    }
-
-    /// The next sending is broken.
-    pub(crate) fn break_next_send(&self, how: Break) {
-        self.with(|state| state.sending.push_back(how));
-    }
-
-    /// Nothing is broken any more.
-    pub(crate) fn heal(&self) {
-        self.with(|state| {
-            state.receiving = None;
-            state.sending.clear();
-        });
-    }
-
-    /// Most connections at a time on which messages were being received.
-    pub(crate) fn most_receiving(&self) -> usize {
-        self.with(|state| state.most_open)
-    }
-
-    /// Waits until what is broken was met.
-    pub(crate) async fn met(&self) {
-        self.until("what is broken, met", |state| state.hits > 0)
-            .await;
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&State) -> bool) {
-        soon(what, async {
-            loop {
-                let changed = self.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if holds(&self.state.lock().unwrap_or_else(PoisonError::into_inner)) {
-                    return;
-                }
-                changed.await;
-            }
-        })
-        .await;
-    }
-
     async fn serve(&self, mut stream: TcpStream) {
-        if self.with(|state| state.receiving == Some(Break::Refuse)) {
-            return self.with(|state| state.hits += 1);
+        if self.faults.receiving() == Some(Break::Refuse) {
+            self.faults.meet();
+            return;
+        }
+        if is_upgrade(&stream).await {
+            return self.relay(stream).await;
         }
         let mut bytes = Vec::new();
         while let Some(request) = read(&mut stream, &mut bytes).await {
-            let receives = request.path.ends_with(self.shape.receives);
-            let how = self.with(|state| {
-                if request.path.ends_with(self.shape.sends) {
-                    return state.sending.pop_front();
-                }
-                let how = state.receiving.filter(|_| receives);
-                state.hits += usize::from(how.is_some());
-                how
-            });
-            let _receiving = receives.then(|| Receiving::begin(self));
+            let ends = |end: &&str| request.path.ends_with(*end);
+            let receives = self.shape.receives.iter().any(ends);
+            let revoked = self.faults.receiving() == Some(Break::Revoked);
+            let how = if request.path.ends_with(self.shape.sends) {
+                self.faults.next_send()
+            } else if receives || revoked {
+                self.faults.meet()
+            } else {
+                None
+            };
+            let _receiving = receives.then(|| self.faults.begin());
             let Some(answer) = self.answer(&request, how, receives, &mut stream).await else {
                 return;
             };
+            if receives {
+                self.faults.beat();
+            }
             if stream.write_all(&answer).await.is_err() || how == Some(Break::CloseMidBody) {
                 return;
             }
@@ -182,6 +131,10 @@ impl Proxy {
             Some(Break::TooMany(seconds)) => {
                 let (headers, body) = (self.shape.too_many)(seconds);
                 Some(response(429, &headers, body.to_string().as_bytes()))
+            }
+            Some(Break::Revoked) => {
+                let (code, body) = (self.shape.revoked)();
+                Some(response(code, "", body.to_string().as_bytes()))
             }
             Some(Break::BadGateway) => Some(response(502, "", b"<html>Bad Gateway</html>")),
             Some(Break::Refuse) => None,
@@ -203,12 +156,17 @@ impl Proxy {
             Some(how @ (Break::Duplicate | Break::Reorder)) => {
                 self.twisted(request, how, stream).await
             }
-            None => {
+            Some(Break::Dribble) | None => {
                 // What breaks while a request waits breaks that one, too.
+                let broken = async {
+                    if !receives {
+                        std::future::pending::<()>().await;
+                    }
+                    self.faults.broken().await
+                };
                 let (code, body) = tokio::select! {
                     answer = self.ask(request) => answer?,
-                    how = self.broken(receives) => {
-                        self.with(|state| state.hits += 1);
+                    how = broken => {
                         if matches!(how, Break::Hang | Break::HalfOpen) {
                             closed(stream).await;
                         }
@@ -236,11 +194,10 @@ impl Proxy {
             if how == Break::Reorder {
                 batch.reverse();
             } else {
-                let before = self.with(|state| {
-                    let before = state.last.take();
-                    state.last = Some(batch.clone()).filter(|batch| !batch.is_empty());
-                    before
-                });
+                let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = last.take();
+                *last = Some(batch.clone()).filter(|batch| !batch.is_empty());
+                drop(last);
                 let own = std::mem::take(batch);
                 batch.extend(before.into_iter().flatten());
                 batch.extend(own.iter().cloned());
@@ -250,23 +207,89 @@ impl Proxy {
         Some(response(code, "", answer.to_string().as_bytes()))
     }
 
-    fn receiving(&self) -> Option<Break> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.receiving
+    /// Passes the frames of a WebSocket on until it ends, or is broken.
+    async fn relay(&self, mut stream: TcpStream) {
+        if let Some(how) = self.faults.receiving().filter(|how| how.ends()) {
+            self.faults.meet();
+            return match how {
+                Break::Hang | Break::HalfOpen => closed(&mut stream).await,
+                Break::TooMany(_) | Break::BadGateway | Break::Revoked => {
+                    let _ = stream.write_all(&response(502, "", b"")).await;
+                }
+                _ => {}
+            };
+        }
+        let mut path = String::new();
+        #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
+        let noted = |request: &Opening, answer: Opened| -> Result<Opened, ErrorResponse> {
+            path = request.uri().to_string();
+            Ok(answer)
+        };
+        let Ok(mut client) = tokio_tungstenite::accept_hdr_async(stream, noted).await else {
+            return;
+        };
+        let address = format!("ws://{}{path}", self.upstream);
+        let Ok((mut platform, _)) = tokio_tungstenite::connect_async(address).await else {
+            return;
+        };
+        let _receiving = self.faults.begin();
+        let mut held = None;
+        loop {
+            tokio::select! {
+                how = self.faults.broken() => {
+                    let raw = client.get_mut();
+                    match how {
+                        Break::Hang | Break::HalfOpen => closed(raw).await,
+                        // The head of a frame of 256 bytes, and the first of them.
+                        Break::CloseMidBody => {
+                            let _ = raw.write_all(&[0x81, 0x7e, 0x01, 0x00, b'{']).await;
+                        }
+                        _ => {}
+                    }
+                    return;
+                }
+                message = client.next() => {
+                    let Some(Ok(message)) = message else { return };
+                    self.faults.beat();
+                    let is_talk = message.is_text() || message.is_binary();
+                    if is_talk && platform.send(message).await.is_err() {
+                        return;
+                    }
+                }
+                message = platform.next() => {
+                    let Some(Ok(message)) = message else { return };
+                    for message in self.frames(message, &mut held) {
+                        if client.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+        }
     }
 
-    /// Ends when receiving is broken in a way that ends what waits.
-    async fn broken(&self, receives: bool) -> Break {
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let ends = |how: &Break| !matches!(how, Break::Duplicate | Break::Reorder);
-            let receiving = self.receiving().filter(|how| receives && ends(how));
-            if let Some(how) = receiving {
-                return how;
+    /// What becomes of a frame of the platform.
+    fn frames(&self, message: Message, held: &mut Option<Message>) -> Vec<Message> {
+        let Message::Text(text) = message else {
+            return vec![message];
+        };
+        let text = self.as_ours(text.to_string());
+        let brings = serde_json::from_str(&text).is_ok_and(|frame| (self.shape.brings)(&frame));
+        let message = Message::text(text);
+        match self.faults.receiving().filter(|_| brings) {
+            Some(Break::Duplicate) => {
+                self.faults.meet();
+                vec![message.clone(), message]
             }
-            changed.await;
+            Some(Break::Reorder) => {
+                self.faults.meet();
+                if let Some(before) = held.take() {
+                    return vec![message, before];
+                }
+                *held = Some(message);
+                Vec::new()
+            }
+            _ => held.take().into_iter().chain([message]).collect(),
         }
     }
 
@@ -279,35 +302,43 @@ impl Proxy {
         let head = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let text = String::from_utf8_lossy(&answer[..head]).to_lowercase();
         let code = text.split_whitespace().nth(1)?.parse().ok()?;
-        let body = answer.split_off(head);
+        let mut body = answer.split_off(head);
         if text.contains("transfer-encoding: chunked") {
-            return Some((code, unchunked(&body)?));
+            body = unchunked(&body)?;
         }
-        Some((code, body))
+        match String::from_utf8(body) {
+            Ok(text) => Some((code, self.as_ours(text).into_bytes())),
+            Err(bytes) => Some((code, bytes.into_bytes())),
+        }
+    }
+
+    /// What the platform says, with our address in place of its own.
+    fn as_ours(&self, mut text: String) -> String {
+        let own = self.root.trim_start_matches("http://");
+        for name in &self.names {
+            text = text.replace(name, own);
+        }
+        text
     }
 }
 
-/// A connection on which messages are being received.
-struct Receiving<'a>(&'a Proxy);
-
-impl<'a> Receiving<'a> {
-    fn begin(proxy: &'a Proxy) -> Self {
-        proxy.with(|state| {
-            state.open += 1;
-            state.most_open = state.most_open.max(state.open);
-        });
-        Self(proxy)
-    }
-}
-
-impl Drop for Receiving<'_> {
-    fn drop(&mut self) {
-        self.0.with(|state| state.open -= 1);
+/// Whether a WebSocket is asked for; nothing is read yet.
+async fn is_upgrade(stream: &TcpStream) -> bool {
+    let mut head = vec![0; 8 * 1024];
+    loop {
+        let Ok(read @ 1..) = stream.peek(&mut head).await else {
+            return false;
+        };
+        let text = String::from_utf8_lossy(&head[..read]).to_lowercase();
+        if text.contains("\r\n\r\n") || read == head.len() {
+            return text.contains("upgrade: websocket");
+        }
+        tokio::task::yield_now().await;
     }
 }
 
 /// Waits until the other side closes.
-async fn closed(stream: &mut TcpStream) {
+pub(crate) async fn closed(stream: &mut TcpStream) {
     let mut rest = [0; 64];
     while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
 }

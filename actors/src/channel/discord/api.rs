@@ -12,8 +12,6 @@ use tokio::time::Instant;
 
 use crate::channel::{ChannelError, SendFailure};
 
-/// How long a request may take.
-const LIMIT: Duration = Duration::from_secs(20);
 /// Largest answer, bytes.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Where the platform wants to be left alone and does not say for how long.
@@ -44,6 +42,8 @@ pub(super) struct Api {
     http: reqwest::Client,
     root: String,
     token: SecretString,
+    /// How long a request may take.
+    limit: Duration,
     /// Paths that may not be asked before then; the empty one is all of them.
     limits: Rc<RefCell<BTreeMap<String, Instant>>>,
 }
@@ -67,11 +67,17 @@ pub(super) enum ApiError {
 }
 
 impl Api {
-    pub(super) fn new(http: reqwest::Client, root: &str, token: &SecretString) -> Self {
+    pub(super) fn new(
+        http: reqwest::Client,
+        root: &str,
+        token: &SecretString,
+        limit: Duration,
+    ) -> Self {
         Self {
             http,
             root: format!("{}/v10", root.trim_end_matches('/')),
             token: token.clone(),
+            limit,
             limits: Rc::default(),
         }
     }
@@ -79,6 +85,11 @@ impl Api {
     /// The token, for the gateway.
     pub(super) const fn token(&self) -> &SecretString {
         &self.token
+    }
+
+    /// How long a request may take.
+    pub(super) const fn limit(&self) -> Duration {
+        self.limit
     }
 
     pub(super) async fn call(
@@ -107,7 +118,7 @@ impl Api {
                 format!("Bot {}", self.token.expose_secret()),
             )
             .header("user-agent", "DiscordBot (openclaw, 1)")
-            .timeout(LIMIT);
+            .timeout(self.limit);
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         self.note(path, response.headers());
@@ -147,7 +158,7 @@ impl Api {
             ApiError::NotSent(why) | ApiError::Lost(why) => why,
             ApiError::Limited(_) | ApiError::Answered { .. } => "Discord refused it".to_owned(),
         };
-        let response = self.http.get(url).timeout(LIMIT).send().await;
+        let response = self.http.get(url).timeout(self.limit).send().await;
         let response = response.map_err(lost).map_err(words)?;
         if !response.status().is_success() {
             return Err(format!(

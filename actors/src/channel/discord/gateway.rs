@@ -19,7 +19,7 @@ use super::translate;
 use crate::channel::provider::link::Refused;
 use crate::channel::{ChannelError, Inbound, Link};
 
-/// How long a connection may take to be opened, and one frame to be written.
+/// How long one frame may take to be written.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Largest event, bytes; a server with many members is one.
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -72,7 +72,7 @@ async fn connect(discord: &Discord, link: &Link) -> Result<std::convert::Infalli
         .max_frame_size(Some(LARGEST));
     let resumes = resume.is_some();
     let opened = timeout(
-        LIMIT,
+        api.limit(),
         connect_async_with_config(address(&url), Some(config), true),
     )
     .await;

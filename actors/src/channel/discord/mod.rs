@@ -16,6 +16,7 @@ mod translate;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -39,6 +40,8 @@ pub const FACTS: Facts = Facts {
 };
 /// Where the API is; the version is added.
 pub const API_ROOT: &str = "https://discord.com/api";
+/// How long one request may take, unless it is said otherwise.
+pub const LIMIT: Duration = Duration::from_secs(20);
 /// Most direct chats whose place is remembered.
 const MAX_DIRECT: usize = 1_000;
 
@@ -51,6 +54,8 @@ pub struct DiscordSetup {
     pub api_root: String,
     /// Whether answers are shown while they are written.
     pub drafts: bool,
+    /// How long one request may take.
+    pub limit: Duration,
 }
 
 impl ChannelSetup for DiscordSetup {
@@ -73,7 +78,7 @@ impl ChannelSetup for DiscordSetup {
             Err(problem) => return Err(ChannelError::Transient(problem.clone())),
         };
         Ok(Rc::new(Discord {
-            api: Api::new(http, &self.api_root, &self.token),
+            api: Api::new(http, &self.api_root, &self.token, self.limit),
             direct: RefCell::default(),
             places: RefCell::default(),
             resume: RefCell::default(),

@@ -303,6 +303,7 @@ fn places_are_read_as_people_write_them() {
         token: token(),
         api_root: API_ROOT.into(),
         drafts: false,
+        limit: LIMIT,
     };
     let read = |text: &str| setup.target(text).map(|target| target.chat);
     assert_eq!(read("channel:20").as_deref(), Ok("20"));

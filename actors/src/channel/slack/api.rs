@@ -7,8 +7,6 @@ use serde_json::Value;
 
 use crate::channel::{Attached, ChannelError, SendFailure};
 
-/// How long a request may take.
-const LIMIT: Duration = Duration::from_secs(20);
 /// Largest answer, bytes.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Where the platform wants to be left alone and does not say for how long.
@@ -40,6 +38,8 @@ const UNSURE: &[&str] = &[
 pub(super) struct Api {
     http: reqwest::Client,
     root: String,
+    /// How long a request may take.
+    limit: Duration,
 }
 
 /// Why a request gave nothing. No text of it holds a token.
@@ -56,10 +56,11 @@ pub(super) enum ApiError {
 }
 
 impl Api {
-    pub(super) fn new(http: reqwest::Client, root: &str) -> Self {
+    pub(super) fn new(http: reqwest::Client, root: &str, limit: Duration) -> Self {
         Self {
             http,
             root: root.trim_end_matches('/').to_owned(),
+            limit,
         }
     }
 
@@ -75,7 +76,7 @@ impl Api {
             .bearer_auth(token.expose_secret())
             .header("content-type", "application/json; charset=utf-8")
             .body(body.to_string())
-            .timeout(LIMIT);
+            .timeout(self.limit);
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         if status == 429 {
@@ -118,7 +119,7 @@ impl Api {
             ApiError::Limited(_) => "Slack wants fewer requests".to_owned(),
         };
         let request = self.http.get(&file.id).bearer_auth(token.expose_secret());
-        let response = request.timeout(LIMIT).send().await;
+        let response = request.timeout(self.limit).send().await;
         let response = response.map_err(lost).map_err(words)?;
         let status = response.status();
         let kind = response.headers().get("content-type");

@@ -87,6 +87,8 @@ pub struct Timing {
     pub answer: Duration,
     /// How long a connection has to have lived, to be exchanged without a pause.
     pub lived: Duration,
+    /// How long one request may take.
+    pub limit: Duration,
 }
 
 impl Default for Timing {
@@ -95,6 +97,7 @@ impl Default for Timing {
             quiet: Duration::from_secs(30),
             answer: Duration::from_secs(15),
             lived: Duration::from_secs(10),
+            limit: Duration::from_secs(20),
         }
     }
 }
@@ -134,7 +137,7 @@ impl ChannelSetup for SlackSetup {
             Err(problem) => return Err(ChannelError::Transient(problem.clone())),
         };
         Ok(Rc::new(Slack {
-            api: Api::new(http, &self.api_root),
+            api: Api::new(http, &self.api_root, self.timing.limit),
             bot_token: self.bot_token.clone(),
             way: self.way.clone(),
             timing: self.timing,

@@ -20,7 +20,7 @@ use super::translate::{self, Me};
 use crate::channel::provider::link::Refused;
 use crate::channel::{ChannelError, Inbound, Link};
 
-/// How long a connection may take to be opened, and one frame to be written.
+/// How long one frame may take to be written.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Largest envelope, bytes.
 const LARGEST: usize = 4 * 1024 * 1024;
@@ -76,7 +76,8 @@ async fn connect(
     let config = WebSocketConfig::default()
         .max_message_size(Some(LARGEST))
         .max_frame_size(Some(LARGEST));
-    let socket = timeout(LIMIT, connect_async_with_config(url, Some(config), true)).await;
+    let limit = slack.timing.limit;
+    let socket = timeout(limit, connect_async_with_config(url, Some(config), true)).await;
     let why = match socket {
         Ok(Ok((socket, _))) => {
             let now = Instant::now();
@@ -129,7 +130,8 @@ impl Wire<'_> {
                     Ok(ids)
                 }));
             }
-            let wait = if self.asked {
+            // Who is connected is greeted at once.
+            let wait = if self.asked || !self.greeted {
                 self.slack.timing.answer
             } else {
                 self.slack.timing.quiet

@@ -1,0 +1,96 @@
+//! Slack: crabline behind our Socket Mode.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_actors::channel::ChannelSetup;
+use openclaw_actors::channel::slack::{SlackSetup, Timing, Way};
+use serde_json::json;
+
+use super::Peer;
+use super::telegram::texts;
+use crate::harness::faults::{Break, Faults};
+use crate::harness::proxy::{Proxy, Shape};
+use crate::harness::slack::{APP_TOKEN, Slack};
+
+/// Who writes, and where.
+const ANN: &str = "U0000000001";
+const DIRECT: &str = "D0000000001";
+
+pub(crate) struct Platform {
+    slack: Slack,
+    proxy: Proxy,
+}
+
+const SHAPE: Shape = Shape {
+    receives: &["/auth.test", "/apps.connections.open"],
+    sends: "/chat.postMessage",
+    too_many: |seconds| {
+        let body = json!({ "ok": false, "error": "ratelimited" });
+        (format!("retry-after: {seconds}\r\n"), body)
+    },
+    revoked: || (200, json!({ "ok": false, "error": "token_revoked" })),
+    batch: |_| None,
+    brings: |frame| frame["type"] == "events_api",
+};
+
+impl Peer for Platform {
+    const CHANNEL: &'static str = "slack";
+    const ENDS: &'static [Break] = super::telegram::Platform::ENDS;
+    const BEARS: &'static [Break] = &[Break::Duplicate, Break::Reorder];
+    const SENDS: &'static [Break] = super::telegram::Platform::SENDS;
+    /// Pings of a quiet day.
+    const QUIET: usize = 2_880;
+
+    async fn start() -> Self {
+        let slack = Slack::start().await;
+        let proxy = Proxy::start(slack.address, SHAPE).await;
+        Self { slack, proxy }
+    }
+
+    fn setup(&self, quiet: bool) -> Arc<dyn ChannelSetup> {
+        let token = self.slack.web.manifest["botToken"].as_str();
+        let second = Duration::from_secs(1);
+        let own = if quiet {
+            Duration::from_millis(1)
+        } else {
+            second / 2
+        };
+        Arc::new(SlackSetup {
+            bot_token: token.expect("a token").to_owned().into(),
+            way: Way::Socket {
+                app_token: APP_TOKEN.to_owned().into(),
+            },
+            api_root: format!("{}/api", self.proxy.root),
+            timing: Timing {
+                quiet: own,
+                answer: if quiet { second * 10 } else { second },
+                limit: second,
+                ..Timing::default()
+            },
+        })
+    }
+
+    fn people(&self) -> &'static [&'static str] {
+        &[ANN]
+    }
+
+    fn recipient(&self) -> String {
+        format!("channel:{DIRECT}")
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.proxy.faults
+    }
+
+    async fn write(&self, texts: &[&str]) {
+        for text in texts {
+            let message = json!({ "channel": DIRECT, "user": ANN, "text": text });
+            self.slack.write(&message).await;
+        }
+    }
+
+    fn arrived(&self) -> Vec<String> {
+        texts(self.slack.web.calls("chat.postMessage"), "text")
+    }
+}
