@@ -40,7 +40,7 @@ impl Peer for Platform {
     const QUIET: usize = 30;
 
     async fn start() -> Self {
-        let server = Ngircd::start().await;
+        let server = Ngircd::patient().await;
         let revoked = ":irc.test 464 * :Invalid password\r\nERROR :Bad password\r\n";
         let proxy = LineProxy::start(server.port, "PRIVMSG ", revoked).await;
         let ann = Listener::come(server.port, "ann").await;

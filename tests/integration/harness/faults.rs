@@ -43,7 +43,9 @@ impl Break {
 #[derive(Default)]
 struct State {
     receiving: Option<Break>,
-    sending: VecDeque<Break>,
+    /// What becomes of the next ones that are sent.
+    sending: VecDeque<Option<Break>>,
+    held: usize,
     hits: usize,
     refused: usize,
     beats: usize,
@@ -80,7 +82,31 @@ impl Faults {
 
     /// The next sending is broken.
     pub(crate) fn break_next_send(&self, how: Break) {
-        self.with(|state| state.sending.push_back(how));
+        self.break_send_after(how, 0);
+    }
+
+    /// One sending is broken, after so many others.
+    pub(crate) fn break_send_after(&self, how: Break, others: usize) {
+        self.with(|state| {
+            state.sending.extend(std::iter::repeat_n(None, others));
+            state.sending.push_back(Some(how));
+        });
+    }
+
+    /// How many sendings were broken.
+    pub(crate) fn held(&self) -> usize {
+        self.lock().held
+    }
+
+    /// Waits until more sendings than these were broken.
+    pub(crate) async fn held_more(&self, than: usize) {
+        self.until("a message on its way", |state| state.held > than)
+            .await;
+    }
+
+    /// Signs of life so far.
+    pub(crate) fn beaten(&self) -> usize {
+        self.lock().beats
     }
 
     /// Nothing is broken any more.
@@ -109,9 +135,9 @@ impl Faults {
 
     /// Waits until so many more signs of life came by.
     pub(crate) async fn beats(&self, count: usize) {
-        let from = self.lock().beats;
+        let from = self.beaten();
         loop {
-            let before = self.lock().beats;
+            let before = self.beaten();
             if before >= from + count {
                 return;
             }
@@ -154,7 +180,12 @@ impl Faults {
 
     /// How the sending that is about to happen is broken.
     pub(crate) fn next_send(&self) -> Option<Break> {
-        self.with(|state| state.sending.pop_front())
+        self.with(|state| state.sending.pop_front().flatten())
+    }
+
+    /// A sending is broken, and its connection with it.
+    pub(crate) fn hold(&self) {
+        self.with(|state| state.held += 1);
     }
 
     /// A sign of life came by.

@@ -92,7 +92,7 @@ impl LineProxy {
                     let line = std::mem::take(&mut up);
                     let how = line.starts_with(self.sends.as_bytes()).then(|| self.faults.next_send());
                     if let Some(how) = how.flatten() {
-                        return broken_send(how, &line, (read, write), (from, to)).await;
+                        return self.broken_send(how, &line, (read, write), (from, to)).await;
                     }
                     if to.write_all(&line).await.is_err() {
                         return;
@@ -115,33 +115,35 @@ impl LineProxy {
             }
         }
     }
-}
 
-/// A line that is sent meets a fault, and so does the connection.
-async fn broken_send(
-    how: Break,
-    line: &[u8],
-    (read, mut client): (BufReader<OwnedReadHalf>, OwnedWriteHalf),
-    (mut from, mut to): Server,
-) {
-    if matches!(how, Break::HalfOpen | Break::CloseMidBody) {
-        let _ = to.write_all(line).await;
-        // What the server has when it answers a ping, it has read.
-        let _ = to.write_all(b"PING :passed-on\r\n").await;
-        let mut answer = Vec::new();
-        while matches!(from.read_until(b'\n', &mut answer).await, Ok(1..)) {
-            if answer.ends_with(b"passed-on\r\n") {
-                break;
+    /// A line that is sent meets a fault, and so does the connection.
+    async fn broken_send(
+        &self,
+        how: Break,
+        line: &[u8],
+        (read, mut client): (BufReader<OwnedReadHalf>, OwnedWriteHalf),
+        (mut from, mut to): Server,
+    ) {
+        if matches!(how, Break::HalfOpen | Break::CloseMidBody) {
+            let _ = to.write_all(line).await;
+            // What the server has when it answers a ping, it has read.
+            let _ = to.write_all(b"PING :passed-on\r\n").await;
+            let mut answer = Vec::new();
+            while matches!(from.read_until(b'\n', &mut answer).await, Ok(1..)) {
+                if answer.ends_with(b"passed-on\r\n") {
+                    break;
+                }
+                answer.clear();
             }
-            answer.clear();
         }
-    }
-    match how {
-        Break::Hang | Break::HalfOpen => until_closed(read).await,
-        Break::CloseMidBody => {
-            let _ = client.write_all(b":irc.test PON").await;
+        self.faults.hold();
+        match how {
+            Break::Hang | Break::HalfOpen => until_closed(read).await,
+            Break::CloseMidBody => {
+                let _ = client.write_all(b":irc.test PON").await;
+            }
+            _ => {}
         }
-        _ => {}
     }
 }
 

@@ -35,6 +35,11 @@ impl Ngircd {
         Self::with("", None).await
     }
 
+    /// One that makes nobody wait.
+    pub(crate) async fn patient() -> Self {
+        Self::with("[Limits]\nMaxPenaltyTime = 0", None).await
+    }
+
     /// One with these lines in `[Global]`, and with this certificate and key.
     pub(crate) async fn with(global: &str, tls: Option<(&Path, &Path)>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the test");
