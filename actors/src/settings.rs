@@ -26,6 +26,7 @@ use crate::media::Limits;
 use crate::node::policy::CommandPolicy;
 use crate::pairing::reach::Reach;
 use crate::sessions::freshness::ResetRules;
+use crate::sessions::passing::Passing;
 use crate::sessions::route::RouteSettings;
 use crate::usage::Price;
 
@@ -52,6 +53,8 @@ pub struct Settings {
     pub queue: QueueSettings,
     /// The mode of messages from a channel, where it has its own.
     pub queue_modes: BTreeMap<String, QueueMode>,
+    /// [`QueueSettings::debounce`] of channels that have their own.
+    pub queue_rests: BTreeMap<String, Duration>,
     /// Messages that begin a session anew, besides the commands for it, in small letters.
     pub reset_triggers: Vec<String>,
     /// Longest time of a run.
@@ -82,6 +85,8 @@ pub struct Settings {
     pub attachments: Limits,
     /// The MCP servers whose tools agents may call, by name.
     pub mcp: BTreeMap<String, ServerSettings>,
+    /// How long conversations stay that programs began.
+    pub passing: Passing,
     /// The accounts on channels.
     pub channels: Arc<ChannelsSettings>,
     /// The canvas.
@@ -216,6 +221,15 @@ pub struct ResolvedModel {
 }
 
 impl Settings {
+    /// How long nothing must come to a session before those that waited in it get their run, the next of
+    /// them from this channel.
+    pub fn queue_rest(&self, channel: &str) -> Duration {
+        self.queue_rests
+            .get(channel)
+            .copied()
+            .unwrap_or(self.queue.debounce)
+    }
+
     /// What becomes of a message from a channel during a run, where neither it nor its session says.
     pub fn queue_mode(&self, channel: &str) -> QueueMode {
         self.queue_modes
@@ -333,6 +347,7 @@ pub mod testing {
                 debounce: Duration::ZERO,
             },
             queue_modes: BTreeMap::new(),
+            queue_rests: BTreeMap::new(),
             reset_triggers: Vec::new(),
             hooks: None,
             http_tools_denied: Vec::new(),
@@ -343,6 +358,7 @@ pub mod testing {
             retention: Retention::default(),
             nodes: CommandPolicy::default(),
             cron: super::CronSettings::default(),
+            passing: super::Passing::FOR_EVER,
             log_file: None,
             reach: crate::pairing::reach::Reach::default(),
             http: super::HttpEndpoints::default(),

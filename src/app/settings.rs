@@ -16,10 +16,11 @@ use openclaw_actors::node::policy::CommandPolicy;
 use openclaw_actors::pairing::reach::{Listens, Reach};
 use openclaw_actors::session::peer::{Proxies, ProxyRules};
 use openclaw_actors::sessions::freshness::{ResetRule, ResetRules};
+use openclaw_actors::sessions::passing::Passing;
 use openclaw_actors::sessions::route::RouteSettings;
 use openclaw_actors::settings::{
-    AgentSettings, CronSettings, HttpEndpoints, ModelPlan, QueueMode, QueueSettings, ResolvedModel,
-    Retention, Settings,
+    AgentSettings, CronSettings, HttpEndpoints, ModelPlan, QueueSettings, ResolvedModel, Retention,
+    Settings,
 };
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
 use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
@@ -30,13 +31,13 @@ use crate::config::auth::ResolvedAuth;
 use crate::config::bindings;
 use crate::config::channels;
 use crate::config::gateway::{AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TrustedProxy};
-use crate::config::messages::{Drop, Queue};
+use crate::config::messages::Drop;
 use crate::config::models::{
     AuthProfiles, Input, ModelSources, ResolvedModel as Found, choice, is_unconfigured, resolve,
 };
 use crate::config::redact::ConfigSnapshot;
-use crate::config::session::{Reset, ResetMode, Session, SessionScope};
-use crate::config::{Environment, Loaded};
+use crate::config::session::{Age, MaintenanceMode, Reset, ResetMode, Session, SessionScope};
+use crate::config::{Config, Environment, Loaded};
 
 /// Most runs that wait, over all sessions.
 const MAX_QUEUED: usize = 1_000;
@@ -71,7 +72,10 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         },
         hooks: config.hooks.settings().map(Arc::new),
         http_tools_denied: config.gateway.tools.denied(),
-        queue_modes: modes(&config.messages.queue),
+        queue_modes: by_channel(&config.messages.queue.by_channel, Into::into),
+        queue_rests: by_channel(&config.messages.queue.debounce_ms_by_channel, |ms| {
+            Duration::from_millis(ms.0.into())
+        }),
         reset_triggers: triggers(&config.session),
         run_timeout: Duration::from_secs(if defaults.timeout_seconds == 0 {
             u64::from(u32::MAX)
@@ -98,6 +102,7 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
             enabled: config.cron.enabled,
             keep: u64::from(config.store.retention.cron_runs_per_job),
         },
+        passing: passing(config),
         log_file: Some(crate::telemetry::log_file(loaded)),
         reach: reach(&config.gateway),
         http: HttpEndpoints {
@@ -124,11 +129,25 @@ fn canvas(loaded: &Loaded) -> CanvasSettings {
     }
 }
 
-/// The modes of channels that have their own.
-fn modes(queue: &Queue) -> BTreeMap<String, QueueMode> {
-    let modes = queue.by_channel.iter();
-    modes
-        .map(|(channel, mode)| (channel.trim().to_lowercase(), (*mode).into()))
+/// How long conversations stay that programs began.
+fn passing(config: &Config) -> Passing {
+    let maintenance = &config.session.maintenance;
+    if maintenance.mode == MaintenanceMode::Warn {
+        return Passing::FOR_EVER;
+    }
+    // What cannot be read was refused before.
+    let age = |age: &Age| age.duration().unwrap_or_default();
+    Passing {
+        requests: age(&maintenance.prune_after),
+        most: usize::try_from(maintenance.max_entries).unwrap_or(usize::MAX),
+        jobs: age(&config.cron.session_retention),
+    }
+}
+
+/// What channels have for themselves.
+fn by_channel<T: Copy, U>(own: &BTreeMap<String, T>, of: impl Fn(T) -> U) -> BTreeMap<String, U> {
+    own.iter()
+        .map(|(channel, value)| (channel.trim().to_lowercase(), of(*value)))
         .collect()
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::error::Issue;
 use super::gateway::{AuthMode, Bind, Gateway, SshVerify};
 use super::place::{push_index, push_key};
-use super::{Config, bindings, heartbeat};
+use super::{Config, bindings, heartbeat, session};
 
 /// Every rule that `config` breaks.
 pub(crate) fn check(config: &Config) -> Vec<Issue> {
@@ -14,6 +14,7 @@ pub(crate) fn check(config: &Config) -> Vec<Issue> {
     check_gateway(&config.gateway, &mut issues);
     check_agents(config, &mut issues);
     heartbeat::check(&config.agents, &mut issues);
+    session::check(&config.session, &config.cron, &mut issues);
     bindings::check(&config.bindings, &config.agents, &mut issues);
     check_providers(config, &mut issues);
     config.hooks.check(&mut issues);

@@ -163,7 +163,7 @@ impl ActiveHours {
 }
 
 /// Reads `30m`, `1h30m`, `90s`; a bare number is minutes.
-fn interval(text: &str) -> Option<Duration> {
+pub(super) fn interval(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Ok(minutes) = text.parse::<u32>() {
         return Some(Duration::from_mins(u64::from(minutes)));

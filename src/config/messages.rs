@@ -26,6 +26,8 @@ pub struct Queue {
     /// theirs, milliseconds.
     #[schemars(range(max = 60_000))]
     pub debounce_ms: u32,
+    /// The same for messages from a channel.
+    pub debounce_ms_by_channel: BTreeMap<String, Rest>,
     /// Most messages of one session that wait.
     #[schemars(range(min = 1, max = 1_000))]
     pub cap: u16,
@@ -39,11 +41,17 @@ impl Default for Queue {
             mode: Mode::Steer,
             by_channel: BTreeMap::new(),
             debounce_ms: 0,
+            debounce_ms_by_channel: BTreeMap::new(),
             cap: 20,
             drop: Drop::New,
         }
     }
 }
+
+/// How long nothing must come, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Rest(#[schemars(range(max = 60_000))] pub u32);
 
 /// `messages.queue.mode`, with its older names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

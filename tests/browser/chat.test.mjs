@@ -107,6 +107,13 @@ describe('a first start without configuration', () => {
     it(`comes back by itself after ${signal}, and delivers once what was written meanwhile`, async () => {
       const text = `written while the gateway was away (${signal})`;
       const before = await first.chat.questions.count();
+      const asked = [];
+      first.page.on('websocket', (socket) => {
+        socket.on('framesent', ({ payload }) => {
+          const frame = JSON.parse(payload);
+          if (frame.method === 'chat.history') asked.push(frame.params);
+        });
+      });
       await daemon.stop(signal);
       await first.chat.disconnected();
       await first.page.getByTestId('outage').waitFor();
@@ -116,6 +123,7 @@ describe('a first start without configuration', () => {
       await daemon.start();
       await first.chat.connected(30_000);
       await first.chat.answered();
+      assert.ok(asked.length > 0 && asked.every(({ cursor, limit }) => cursor !== undefined && limit === undefined), `asked only for what came since: ${JSON.stringify(asked)}`);
       await first.page.reload();
       await first.chat.connected();
       await first.chat.questions.nth(before).waitFor();

@@ -486,7 +486,8 @@ impl Handler<RunDone> for AgentRunner {
     type Result = ();
 
     fn handle(&mut self, msg: RunDone, ctx: &mut Self::Context) {
-        let quiet = self.deps.views.settings.load().queue.debounce;
+        let settings = self.deps.views.settings.load();
+        let quiet = |channel: &str| settings.queue_rest(channel);
         let now = self.deps.now_ms();
         let (turns, wait) = self.deps.state.with(|state| {
             if !state.finished(msg.serial, msg.finished) {
@@ -526,7 +527,8 @@ impl Handler<GoOn> for AgentRunner {
     type Result = ();
 
     fn handle(&mut self, msg: GoOn, ctx: &mut Self::Context) {
-        let quiet = self.deps.views.settings.load().queue.debounce;
+        let settings = self.deps.views.settings.load();
+        let quiet = |channel: &str| settings.queue_rest(channel);
         let now = self.deps.now_ms();
         let (turns, wait) = self.deps.state.with(|state| {
             let wait = state.unrest(&msg.key, quiet, now);

@@ -99,6 +99,14 @@ pub struct Turn {
     pub stop: watch::Receiver<Option<StopCause>>,
 }
 
+impl Turn {
+    /// The channel that its message came from.
+    pub fn channel(&self) -> &str {
+        let delivery = self.delivery.as_deref();
+        delivery.map_or("webchat", |delivery| delivery.channel())
+    }
+}
+
 /// A message that another run answers, and ends with.
 pub struct Joined {
     /// Identity of its own run inside this process.

@@ -179,11 +179,17 @@ impl RunnerState {
     }
 
     /// How much longer a lane whose run ended waits for more, where messages wait in it: until nothing
-    /// came for `quiet`. One that interrupts waits for nobody, nor does one that is waited for.
-    pub fn unrest(&self, key: &str, quiet: Duration, now_ms: u64) -> Option<Duration> {
-        let next = self.lanes.next(key).filter(|_| !quiet.is_zero())?;
+    /// came for what `quiet` says of its channel. One that interrupts waits for nobody, nor does one that is waited for.
+    pub fn unrest(
+        &self,
+        key: &str,
+        quiet: impl FnOnce(&str) -> Duration,
+        now_ms: u64,
+    ) -> Option<Duration> {
+        let next = self.lanes.next(key)?;
+        let quiet = quiet(next.channel());
         let at_once = next.queue_mode == QueueMode::Interrupt || next.reply.is_some();
-        if at_once {
+        if quiet.is_zero() || at_once {
             return None;
         }
         let waiting = self

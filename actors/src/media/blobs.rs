@@ -5,10 +5,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::clock::Millis;
 use crate::store::make_private_folder;
@@ -94,6 +96,54 @@ pub struct Blobs {
     /// Held from the decision about one file until it is done: a file that is named again while it
     /// is swept would be gone under its new reference.
     deciding: Arc<Mutex<()>>,
+    readers: Readers,
+}
+
+/// Who reads whole files for clients: few at a time, because each holds its file several times over in
+/// memory until it is written into an outbox; a bounded number waits, and one more is refused.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    turns: Arc<Semaphore>,
+    admitted: Arc<AtomicUsize>,
+}
+
+impl Readers {
+    /// Most files that are read at one time.
+    const AT_ONCE: usize = 4;
+    /// Most readers, with those that wait.
+    pub const MOST: usize = 64;
+
+    fn new() -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(Self::AT_ONCE)),
+            admitted: Arc::default(),
+        }
+    }
+
+    /// Lets one more in, who then waits for a turn; `None` where there are [`Self::MOST`].
+    pub fn admit(&self) -> Option<Reader> {
+        let reader = Reader(self.clone());
+        let others = self.admitted.fetch_add(1, Ordering::Relaxed);
+        // One that is not let in leaves again as it is dropped.
+        (others < Self::MOST).then_some(reader)
+    }
+}
+
+/// A reader that was let in, until it is dropped.
+#[derive(Debug)]
+pub struct Reader(Readers);
+
+impl Reader {
+    /// Waits for the turn to read, which ends as this is dropped.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.turns.acquire().await.ok()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.admitted.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Blobs {
@@ -102,7 +152,13 @@ impl Blobs {
         Self {
             folder: folder.into(),
             deciding: Arc::default(),
+            readers: Readers::new(),
         }
+    }
+
+    /// Who reads whole files for clients.
+    pub const fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// Keeps bytes; they are on the disk when this returns, and stay there for as long as a sweep

@@ -9,7 +9,7 @@ mod files;
 mod reference;
 mod types;
 
-pub use blobs::{BlobId, Blobs, MediaError};
+pub use blobs::{BlobId, Blobs, MediaError, Reader, Readers};
 pub use files::{IncomingFile, Limits, read};
 pub use reference::{MediaRow, Reference, live, references, rows_of};
 pub use types::Kind;

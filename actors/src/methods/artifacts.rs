@@ -14,7 +14,7 @@ use openclaw_protocol::{ErrorShape, Method};
 use serde_json::json;
 
 use crate::call::{Call, Reply};
-use crate::media::{BlobId, Blobs, Kind, MediaRow};
+use crate::media::{BlobId, Blobs, Kind, MediaRow, Reader, Readers};
 use crate::methods::store_error;
 use crate::sessions::record::Record;
 use crate::sessions::{Sessions, keys as session_keys};
@@ -54,6 +54,7 @@ impl Sessions {
         &self,
         params: &ArtifactParams,
         reply: Reply<M>,
+        turn: Option<Reader>,
         finish: impl FnOnce(&Blobs, Found) -> Result<M::Result, ErrorShape> + Send + 'static,
     ) {
         let place = self.place(params.session_key.as_deref(), params.agent_id.as_deref());
@@ -63,8 +64,7 @@ impl Sessions {
         };
         let wanted = params.artifact_id.clone();
         let reader = place.reader.clone();
-        // Nobody waits for it: a reply that is dropped on the way answers for itself.
-        drop(reader.offload(move |_| {
+        let look = move |_: &StoreReader| {
             let found = match place.find(&wanted) {
                 Ok(Some(found)) => finish(&place.media, found),
                 Ok(None) => Err(unknown(&wanted)),
@@ -72,8 +72,24 @@ impl Sessions {
             };
             reply.settle(found);
             Ok(())
-        }));
+        };
+        // Nobody waits for it: a reply that is dropped on the way answers for itself.
+        let Some(turn) = turn else {
+            return drop(reader.offload(look));
+        };
+        actix_rt::spawn(async move {
+            let _turn = turn.turn().await;
+            let _ = reader.offload(look).await;
+        });
     }
+}
+
+fn too_many() -> ErrorShape {
+    ErrorShape::unavailable(format!(
+        "{} downloads of files are under way, which is the limit of this gateway; ask for this one again when others have come",
+        Readers::MOST
+    ))
+    .retry_after(1_000)
 }
 
 fn unknown(id: &str) -> ErrorShape {
@@ -172,7 +188,7 @@ impl Handler<Call<ArtifactsGet>> for Sessions {
 
     fn handle(&mut self, call: Call<ArtifactsGet>, _: &mut Self::Context) {
         let Call { params, reply, .. } = call;
-        self.one(&params, reply, |_, found| {
+        self.one(&params, reply, None, |_, found| {
             let artifact = found.artifact;
             Ok(ArtifactsGetResult { artifact })
         });
@@ -184,7 +200,10 @@ impl Handler<Call<ArtifactsDownload>> for Sessions {
 
     fn handle(&mut self, call: Call<ArtifactsDownload>, _: &mut Self::Context) {
         let Call { params, reply, .. } = call;
-        self.one(&params, reply, |media, found| {
+        let Some(reader) = self.deps.media.readers().admit() else {
+            return reply.error(too_many());
+        };
+        self.one(&params, reply, Some(reader), |media, found| {
             let bytes = media.get(&found.id).map_err(|error| {
                 tracing::warn!(%error, "a file of a conversation cannot be read");
                 ErrorShape::unavailable(

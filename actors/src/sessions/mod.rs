@@ -10,6 +10,7 @@ pub mod freshness;
 pub mod history;
 pub mod keys;
 pub mod list;
+pub mod passing;
 pub mod record;
 pub mod route;
 pub mod search;
@@ -18,7 +19,7 @@ pub mod state;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use actix::{Actor, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use openclaw_protocol::events::{
     SESSION_MESSAGE, SESSIONS_CHANGED, SessionMessageEvent, SessionsChangedEvent,
 };
@@ -98,8 +99,9 @@ supervised!(Sessions);
 impl Actor for Sessions {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, ctx: &mut Self::Context) {
         self.deps.publish();
+        ctx.run_interval(passing::INTERVAL, |_, ctx| ctx.notify(passing::Look));
     }
 }
 

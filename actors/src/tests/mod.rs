@@ -7,6 +7,7 @@ mod cron;
 mod exact;
 mod heartbeat;
 mod limits;
+mod passing;
 mod peer;
 mod poison;
 mod runs;

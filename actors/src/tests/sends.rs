@@ -126,7 +126,9 @@ fn messages_that_waited_get_their_run_once_nothing_came_for_a_while() {
     paused(async {
         let mut setup = Setup::here(ModelPlan::Scripted(slow));
         setup.settings.queue.mode = QueueMode::Collect;
-        setup.settings.queue.debounce = Duration::from_secs(5);
+        setup.settings.queue.debounce = Duration::from_mins(1);
+        // What the channel has for itself counts; clients are the channel `webchat`.
+        setup.settings.queue_rests = [("webchat".to_owned(), Duration::from_secs(5))].into();
         let world = setup.start().await;
         let mut peer = admin(&world).await;
         say(&mut peer, "main", "one", "k1").await;

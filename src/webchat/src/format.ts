@@ -78,3 +78,16 @@ export function bytes(value: number): string {
 export function cost(value: number): string {
   return `$${value < 0.01 ? value.toFixed(4) : value.toFixed(2)}`;
 }
+
+/** Markdown as one line of words: for places that are too small for more. */
+export function plain(markdown: string): string {
+  const marks = markdown
+    .replace(/```[\w+-]*/g, ' ')
+    .replace(/!?\[([^\]]*)\]\([^)]*\)?/g, '$1')
+    .replace(/[*_~]{2,3}|`/g, '')
+    .replace(/^\s*(?:#{1,6}|>)\s+/gm, '');
+  // A line of dashes between bars makes it a table; elsewhere a bar is a bar.
+  const rule = /\|?(?:\s*:?-+:?\s*\|)+/g;
+  const words = rule.test(marks) ? marks.replace(rule, ' ').replaceAll('|', ' ') : marks;
+  return words.replace(/\s+/g, ' ').trim();
+}

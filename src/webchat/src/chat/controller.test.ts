@@ -128,6 +128,33 @@ describe('ChatController', () => {
     expect(controller.view).toMatchObject({ clients: 2, unhealthy: 'disk full' });
   });
 
+  it('asks only for what came since, after a gap and after a reconnect, and for all where that leads nowhere', async () => {
+    await online();
+    controller.reload();
+    socket().answer('chat.history', { messages: [asked('k1', 'one')], deltaCursor: 'c1' });
+    await settle();
+    event('tick', {}, 5);
+    event('tick', {}, 9);
+    await settle(200);
+    expect(socket().params('chat.history')).toEqual({ sessionKey: 'main', cursor: 'c1' });
+    socket().answer('chat.history', { kind: 'delta', messages: [{ message: asked('k2', 'two') }], deltaCursor: 'c2' });
+    await settle();
+    expect(texts()).toEqual(['user:one', 'user:two']);
+    socket().lose();
+    await settle(500);
+    socket().challenge();
+    await settle();
+    socket().answer('connect', HELLO);
+    await settle();
+    expect(socket().params('chat.history')).toEqual({ sessionKey: 'main', cursor: 'c2' });
+    socket().answer('chat.history', { kind: 'reset' });
+    await settle();
+    expect(socket().params('chat.history')).toEqual({ sessionKey: 'main', limit: 200 });
+    socket().answer('chat.history', { messages: [asked('k3', 'anew')], deltaCursor: 'c3' });
+    await settle();
+    expect(texts()).toEqual(['user:anew']);
+  });
+
   it('takes events of the main session under its canonical key, and no others', async () => {
     await online();
     const delta = (sessionKey: string, runId: string) =>

@@ -1,6 +1,6 @@
 /**
  * Keeps one conversation in step with the gateway: loads history, sends with idempotency keys, feeds events into the
- * reducer, and after a gap or a reconnect asks for everything again. The view only reads {@link View} and calls methods.
+ * reducer, and after a gap or a reconnect asks for what came since. The view only reads {@link View} and calls methods.
  */
 import { GatewayClient, GatewayError, type ClientOptions, type Connection } from '../gateway/client';
 import { asList, asObject, asText, type Json } from '../gateway/frames';
@@ -303,9 +303,9 @@ export class ChatController {
     const { sessionKey } = this.#view.chat;
     if (this.#view.chat.rows.length === 0) this.#dispatch({ type: 'loading' });
     try {
-      const payload = await this.client.request('chat.history', { sessionKey, limit: PAGE });
+      const payload = await this.#history(this.#view.chat);
       if (this.#view.chat.sessionKey !== sessionKey) return false;
-      this.#dispatch({ type: 'loaded', payload: asObject(payload), reconnected });
+      this.#dispatch({ type: 'loaded', payload, reconnected });
       return true;
     } catch (error) {
       if (!(error instanceof GatewayError && error.code === 'DISCONNECTED')) {
@@ -313,6 +313,16 @@ export class ChatController {
       }
       return false;
     }
+  }
+
+  /** What came since the conversation was last asked for; the newest page where that cannot be told. */
+  async #history({ sessionKey, cursor }: ChatState): Promise<Json> {
+    if (cursor !== null) {
+      const told = asObject(await this.client.request('chat.history', { sessionKey, cursor }));
+      // Several may have asked; only the first one's answer continues what is shown.
+      if (told['kind'] === 'delta' && this.#view.chat.cursor === cursor) return told;
+    }
+    return asObject(await this.client.request('chat.history', { sessionKey, limit: PAGE }));
   }
 
   /** Sends one message until the gateway has answered; at most once at a time per key. */

@@ -36,10 +36,10 @@ function summaryParts(summary: string): Part[] {
   return summary === '' ? [said] : [said, { type: 'thinking', text: summary }];
 }
 
-/** The rows of a page of messages; `from` tells apart rows without an id. */
-export function rowsOf(messages: unknown, from = 0): Row[] {
-  const seen = new Set<string>();
-  const rows: Row[] = [];
+/** The rows of a page of messages that follows the rows `before`; `from` tells apart rows without an id. */
+export function rowsOf(messages: unknown, from = 0, before: readonly Row[] = []): Row[] {
+  const seen = new Set(before.map((row) => row.key));
+  const rows: Row[] = [...before];
   (Array.isArray(messages) ? (messages as unknown[]) : []).forEach((message, index) => {
     const facts = readMessage(message);
     if (facts.role === 'toolResult') {
@@ -118,6 +118,6 @@ export function keepKeys(stored: readonly Row[], shown: readonly Row[]): Row[] {
     const known = keys.get(`id ${row.messageId ?? ''}`) ?? keys.get(`${row.role} ${row.runId ?? ''}`) ?? row.key;
     const key = used.has(known) ? row.key : known;
     used.add(key);
-    return { ...row, key };
+    return key === row.key ? row : { ...row, key };
   });
 }

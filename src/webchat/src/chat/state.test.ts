@@ -275,3 +275,51 @@ describe('a conversation that is open for weeks', () => {
     expect(state.olderOffset).toBe(22);
   });
 });
+
+describe('what came since', () => {
+  const call = (id: string, name: string) => ({ type: 'toolCall', id, name, arguments: {} });
+  const transcript: Json[] = [
+    stored('user', 'first', 'm1', 'r1'),
+    stored('assistant', 'one', 'm2', 'r1'),
+    stored('user', 'look it up', 'm3', 'r2'),
+    { role: 'assistant', content: [call('t1', 'read')], timestamp: 5, __openclaw: { id: 'm4', runId: 'r2' } },
+    { role: 'toolResult', toolCallId: 't1', toolName: 'read', content: [{ type: 'text', text: 'found' }], __openclaw: { id: 'm5', runId: 'r2' } },
+    stored('assistant', 'two', 'm6', 'r2'),
+    stored('user', 'last', 'm7', 'r3'),
+    stored('assistant', 'three', 'm8', 'r3'),
+  ];
+  const since = (messages: Json[], more: Json = {}): Action => ({
+    type: 'loaded',
+    reconnected: true,
+    payload: { kind: 'delta', deltaCursor: 'later', messages: messages.map((told) => ({ sessionKey: 'main', message: told })), ...more },
+  });
+  const shown = (state: ChatState) => state.rows.map(({ role, parts, messageId, live }) => ({ role, parts, messageId, live }));
+
+  it('comes to the same as all of it, wherever it begins', () => {
+    const whole = shown(play([loaded(transcript)]));
+    for (let at = 0; at <= transcript.length; at += 1) {
+      const state = play([loaded(transcript.slice(0, at), { deltaCursor: 'then' }), since(transcript.slice(at))]);
+      expect(shown(state), `from ${at}`).toEqual(whole);
+      expect(state.cursor).toBe('later');
+    }
+  });
+
+  it('takes the place of what was shown meanwhile, and leaves alone what was there', () => {
+    const before = play([loaded(transcript.slice(0, 2), { deltaCursor: 'then' })]);
+    const live = play([send('r2', 'look it up'), acknowledged('r2'), delta('r2', 1, 'tw')], before);
+    const state = play([since(transcript.slice(2, 6))], live);
+    expect(view(state)).toEqual(['user:first', 'assistant:one', 'user:look it up', 'assistant:two']);
+    expect(row(state, 0)).toBe(row(before, 0));
+    expect(row(state, 3).key).toBe(row(live, 3).key);
+  });
+
+  it('keeps its place in what is older, also where older pages were read or let go', () => {
+    const page = play([loaded(transcript.slice(2, 4), { deltaCursor: 'then', hasMore: true, nextOffset: 2 })]);
+    expect(play([since(transcript.slice(4))], page).olderOffset).toBe(6);
+    const all = play([{ type: 'older', payload: { messages: transcript.slice(0, 2), hasMore: false } }, since(transcript.slice(4))], page);
+    expect(shown(all)).toEqual(shown(play([loaded(transcript)])));
+    expect(all.olderOffset).toBeNull();
+    const few = play([{ type: 'trim', keep: 2 }, since(transcript.slice(4))], page);
+    expect(view(few).at(-1)).toBe('assistant:three');
+  });
+});

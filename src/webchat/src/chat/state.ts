@@ -5,7 +5,7 @@
  * as the run streams; the final text takes its place without moving anything. History, when it is loaded again after a
  * gap or a reconnect, is the truth: rows stay only while the gateway does not know them yet.
  */
-import { asNumber, asObject, asText, type Json } from '../gateway/frames';
+import { asList, asNumber, asObject, asText, type Json } from '../gateway/frames';
 import type { Attachment } from './attachments';
 import { pretty, readMessage, readUsage, textOf, toolOutput, toolPart, withText, withTool } from './content';
 import { keepKeys, pendingRows, rowOf, rowsOf } from './history';
@@ -21,6 +21,10 @@ export interface ChatState {
   /** Where the next older page starts; `null`: all is shown. */
   readonly olderOffset: number | null;
   readonly rows: readonly Row[];
+  /** Of {@link rows}, what the gateway has told as history; what came since is asked for with the cursor. */
+  readonly stored: readonly Row[];
+  /** Where the gateway goes on telling; `null`: the newest page is asked for. */
+  readonly cursor: string | null;
   /** Runs that ended: later frames of theirs (duplicates, stragglers) change nothing. Bounded. */
   readonly ended: readonly string[];
   /** The last `seq` of each live run, so that a frame that arrives twice counts once. */
@@ -46,7 +50,7 @@ export type Action =
 const ENDED_KEPT = 64;
 
 export function initialState(sessionKey: string): ChatState {
-  return { sessionKey, history: 'loading', historyProblem: null, olderOffset: null, rows: [], ended: [], seqs: {} };
+  return { sessionKey, history: 'loading', historyProblem: null, olderOffset: null, rows: [], stored: [], cursor: null, ended: [], seqs: {} };
 }
 
 /** Messages that the gateway has not acknowledged, in the order in which they were written. */
@@ -109,7 +113,7 @@ function trimmed(state: ChatState, keep: number): ChatState {
   // What the gateway does not have yet is nowhere else.
   const rows = state.rows.filter((row, index) => index >= from || row.delivery !== 'sent' || row.live !== null);
   // Each row is at least one stored message, so the next older page begins too early rather than too late.
-  return { ...state, rows, olderOffset: rows.filter((row) => row.messageId !== null).length };
+  return { ...state, rows, stored: state.stored.slice(-keep), olderOffset: rows.filter((row) => row.messageId !== null).length };
 }
 
 function change(state: ChatState, runId: string, edit: (row: Row) => Row): ChatState {
@@ -291,8 +295,18 @@ function enrichError(state: ChatState, runId: string, payload: Json): ChatState 
   );
 }
 
+/** A page of history, or what came since the last one: then `messages` are events that tell of one each. */
+function transcriptOf(state: ChatState, payload: Json): Pick<ChatState, 'stored' | 'olderOffset'> {
+  if (payload['kind'] !== 'delta') {
+    return { stored: rowsOf(payload['messages']), olderOffset: payload['hasMore'] === true ? asNumber(payload['nextOffset']) : null };
+  }
+  const told = asList(payload['messages']).map((event) => asObject(event)['message']);
+  const stored = rowsOf(told, state.stored.length, state.stored);
+  return { stored, olderOffset: state.olderOffset === null ? null : state.olderOffset + told.length };
+}
+
 function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatState {
-  const transcript = rowsOf(payload['messages']);
+  const { stored: transcript, olderOffset } = transcriptOf(state, payload);
   const known = new Set(transcript.map((row) => row.key));
   const stored = [...transcript, ...pendingRows(payload).filter((row) => !known.has(row.key))];
   const asked = new Set(stored.filter((row) => row.role === 'user').map((row) => row.runId));
@@ -311,7 +325,8 @@ function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatStat
     return (waits && !asked.has(row.runId)) || row.runId === running || (!reconnected && !state.ended.includes(row.runId));
   });
 
-  let rows = keepKeys(stored, state.rows);
+  const told = keepKeys(stored, state.rows);
+  let rows = told;
   for (const row of kept) {
     const question = rows.findIndex((other) => other.role === 'user' && other.runId === row.runId);
     rows = row.role === 'user' || question < 0 ? [...rows, row] : [...rows.slice(0, question + 1), row, ...rows.slice(question + 1)];
@@ -321,7 +336,9 @@ function loaded(state: ChatState, payload: Json, reconnected: boolean): ChatStat
     rows,
     history: 'ready',
     historyProblem: null,
-    olderOffset: payload['hasMore'] === true ? asNumber(payload['nextOffset']) : null,
+    stored: told.slice(0, transcript.length),
+    cursor: asText(payload['deltaCursor']),
+    olderOffset,
   };
   if (running !== null && !answered.has(running) && !state.ended.includes(running)) {
     next = withAnswer(next, running);
@@ -344,6 +361,7 @@ function older(state: ChatState, payload: Json): ChatState {
   return {
     ...state,
     rows: [...rows, ...state.rows],
+    stored: [...rows, ...state.stored],
     olderOffset: payload['hasMore'] === true ? asNumber(payload['nextOffset']) : null,
   };
 }

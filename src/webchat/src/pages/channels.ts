@@ -6,9 +6,11 @@ import { strings } from '../strings';
 import { ask } from '../ui/dialog';
 import { linkByQr } from './channel-login';
 import { stateOf } from './channel-state';
-import { PageElement } from './page';
+import { PageElement, handed } from './page';
 import './telegram-form';
 
+/** Some that people ask for. */
+const OTHERS = ['Discord', 'Slack', 'IRC', 'WhatsApp'];
 /** How often it is asked how the accounts are. */
 const LOOK_MS = 3_000;
 
@@ -111,9 +113,17 @@ export class ChannelsPage extends PageElement {
 
   /** What can be connected from here; everything else is in the settings. */
   #more(order: readonly string[]) {
-    if (order.includes('telegram') || !this.gateway.has('config.patch') || !this.gateway.may('operator.admin')) return nothing;
-    return html`<oc-telegram-form .gateway=${this.gateway} @connected=${() => void this.reload()}></oc-telegram-form>
-      <p class="sub">${strings.channels.others} <button class="link" @click=${() => this.go('config')}>${strings.pages.config}</button></p>`;
+    if (!this.gateway.has('config.patch') || !this.gateway.may('operator.admin')) return nothing;
+    const words = strings.channels;
+    const settings = () => {
+      handed.search = 'channels.';
+      this.go('config');
+    };
+    return html`<section>
+      ${order.length === 0 ? nothing : html`<h2>${words.add}</h2>`}
+      ${order.includes('telegram') ? nothing : html`<oc-telegram-form .gateway=${this.gateway} @connected=${() => void this.reload()}></oc-telegram-form>`}
+      <p class="sub">${words.others(OTHERS.filter((name) => !order.includes(name.toLowerCase())).join(', '))} <button class="link" @click=${settings}>${strings.pages.config}</button></p>
+    </section>`;
   }
 
   #request(row: Json): TemplateResult {

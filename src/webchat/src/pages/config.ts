@@ -3,7 +3,7 @@ import { asList, asObject, asText, type Json } from '../gateway/frames';
 import { strings } from '../strings';
 import { ask } from '../ui/dialog';
 import { REDACTED, found, patchOf, readField, sectionsOf, shown, valueAt, type Field, type Read, type Section } from './config-form';
-import { PageElement } from './page';
+import { PageElement, handed } from './page';
 
 /** `<oc-page-config>`: every setting as a field; what changes is shown before it is written. */
 export class ConfigPage extends PageElement {
@@ -21,7 +21,8 @@ export class ConfigPage extends PageElement {
     this.config = {};
     this.sections = [];
     this.edits = new Map();
-    this.text = '';
+    this.text = handed.search;
+    handed.search = '';
     this.done = null;
   }
 

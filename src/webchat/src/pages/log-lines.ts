@@ -36,7 +36,12 @@ export function readLine(line: string, id: number): LogLine {
   return made(id, Number.isFinite(at) ? at : null, asText(value['level']) ?? 'info', text, fields);
 }
 
-function made(id: number, at: number | null, level: string, text: string, fields: string): LogLine {
+/** A message, and the facts that were written behind it. */
+const BEHIND = /^(.*?)((?: [a-z_][\w.]*=(?:"(?:[^"\\]|\\.)*"|[^\s"]*))+)$/s;
+
+function made(id: number, at: number | null, level: string, whole: string, more: string): LogLine {
+  const [, text = whole, behind = ''] = BEHIND.exec(whole) ?? [];
+  const fields = `${behind} ${more}`.trim();
   const lower = level.toLowerCase();
   const known = lower === 'trace' ? 'debug' : lower.startsWith('warn') ? 'warn' : (LEVELS.find((name) => name === lower) ?? 'info');
   return { id, at, level: known, text, fields, searched: `${text} ${fields}`.toLowerCase() };

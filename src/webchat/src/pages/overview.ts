@@ -35,7 +35,7 @@ export class OverviewPage extends PageElement {
   static override styles = PageElement.pageStyles(css`
     .tiles {
       display: grid;
-      grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr));
+      grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr));
       gap: 0.8rem;
     }
 

@@ -7,6 +7,9 @@ import type { PageName } from '../shell/routes';
 import { shared } from '../styles/shared';
 import { strings } from '../strings';
 
+/** What a page hands to the one that it leads to. */
+export const handed = { search: '' };
+
 /** What control pages look like alike: a column, cards, rows, tables. */
 const pageStyles = css`
   :host {

@@ -1,7 +1,7 @@
 import { css, html, nothing, type TemplateResult } from 'lit';
 import { sessionRow, type SessionRow } from '../chat/sessions';
-import { ago, count } from '../format';
-import { asList, asNumber, asObject } from '../gateway/frames';
+import { ago, count, plain } from '../format';
+import { asList, asNumber, asObject, asText } from '../gateway/frames';
 import { icons } from '../shell/icons';
 import { addressOf } from '../shell/routes';
 import { strings } from '../strings';
@@ -10,15 +10,25 @@ import { openMenu, type MenuItem } from '../ui/menu';
 import { PageElement } from './page';
 
 const PAGE = 50;
+/** Messages that are found. */
+const HITS = 20;
 type Which = 'live' | 'archived';
+
+interface Hit {
+  key: string;
+  at: number | null;
+  mine: boolean;
+  text: string;
+}
 
 /** `<oc-page-sessions>`: every conversation, also the archived ones. */
 export class SessionsPage extends PageElement {
-  static override properties = { rows: { state: true }, which: { state: true }, text: { state: true }, total: { state: true } };
+  static override properties = { rows: { state: true }, which: { state: true }, text: { state: true }, total: { state: true }, hits: { state: true } };
   declare rows: readonly SessionRow[];
   declare which: Which;
   declare text: string;
   declare total: number;
+  declare hits: readonly Hit[];
   #limit = PAGE;
 
   constructor() {
@@ -27,6 +37,7 @@ export class SessionsPage extends PageElement {
     this.which = 'live';
     this.text = '';
     this.total = 0;
+    this.hits = [];
   }
 
   static override styles = PageElement.pageStyles(css`
@@ -81,8 +92,35 @@ export class SessionsPage extends PageElement {
     const search = this.text === '' ? {} : { search: this.text };
     const params = { limit: this.#limit, includeDerivedTitles: true, includeLastMessage: true, archived: this.which === 'archived', ...search };
     const answer = asObject(await this.ask('sessions.list', params));
-    this.rows = asList(answer['sessions']).map(asObject).map(sessionRow);
+    this.rows = asList(answer['sessions']).map(asObject).map(sessionRow).map((row) => this.#named(row));
     this.total = asNumber(answer['totalCount']) ?? this.rows.length;
+    this.hits = await this.#inMessages();
+  }
+
+  /** As the list beside the page calls it. */
+  #named(row: SessionRow): SessionRow {
+    return row.key === this.gateway.hello?.mainSessionKey && row.label === null ? { ...row, title: strings.mainSession } : row;
+  }
+
+  /** Messages that hold every word, also of conversations whose names do not. */
+  async #inMessages(): Promise<readonly Hit[]> {
+    const query = this.text;
+    if (query.length < 2 || !this.gateway.has('sessions.search')) return [];
+    const results = asList(asObject(await this.ask('sessions.search', { query, limit: HITS }))['results']).map(asObject);
+    return results.map((hit) => ({ key: asText(hit['sessionKey']) ?? '', at: asNumber(hit['timestamp']), mine: hit['role'] === 'user', text: plain(asText(hit['snippet']) ?? '') }));
+  }
+
+  #hit(hit: Hit): TemplateResult {
+    const known = this.rows.find((row) => row.key === hit.key);
+    const main = hit.key === this.gateway.hello?.mainSessionKey;
+    const facts = [hit.mine ? strings.you : strings.sessionsPage.agent, hit.at === null ? null : ago(hit.at)];
+    return html`<li>
+      <div class="main">
+        <h3><a href=${addressOf({ page: 'chat', session: hit.key })}>${known?.title ?? (main ? strings.mainSession : hit.key)}</a></h3>
+        <p class="sub preview">${hit.text}</p>
+        <p class="sub">${facts.filter((fact) => fact !== null).join(' · ')}</p>
+      </div>
+    </li>`;
   }
 
   protected override content() {
@@ -108,6 +146,14 @@ export class SessionsPage extends PageElement {
         : html`<ul class="list" data-testid="sessions">
             ${this.rows.map((row) => this.#row(row))}
           </ul>`}
+      ${this.hits.length === 0
+        ? nothing
+        : html`<section>
+            <h2>${words.inMessages}</h2>
+            <ul class="list" data-testid="hits">
+              ${this.hits.map((hit) => this.#hit(hit))}
+            </ul>
+          </section>`}
       ${this.total > this.rows.length ? html`<button class="button" @click=${this.#more}>${words.older(count(this.total - this.rows.length))}</button>` : nothing}
     `;
   }
@@ -128,7 +174,7 @@ export class SessionsPage extends PageElement {
     return html`<li>
       <div class="main">
         <h3><a href=${addressOf({ page: 'chat', session: row.key })}>${row.title}</a> ${row.pinned ? html`<span class="tag">${strings.pinned}</span>` : nothing}</h3>
-        ${row.preview ? html`<p class="sub preview">${row.preview}</p>` : nothing}
+        ${row.preview ? html`<p class="sub preview">${plain(row.preview)}</p>` : nothing}
         <p class="sub">${facts.filter((fact) => fact !== null).join(' · ')}</p>
       </div>
       <button

@@ -8,7 +8,7 @@ import { PROVIDERS, patchOf, problemsOf, providerId, type ModelForm } from './pr
 
 /** `<oc-page-setup>`: the three things that a new gateway lacks, and how to give them to it. */
 export class SetupPage extends PageElement {
-  static override properties = { model: { state: true }, models: { state: true }, devices: { state: true }, channels: { state: true }, form: { state: true }, tried: { state: true }, outcome: { state: true }, hash: { state: true }, path: { state: true } };
+  static override properties = { model: { state: true }, models: { state: true }, devices: { state: true }, channels: { state: true }, form: { state: true }, tried: { state: true }, outcome: { state: true }, changing: { state: true }, hash: { state: true }, path: { state: true } };
   /** The model that answers now; `null` while an echo does. */
   declare model: string | null;
   declare models: readonly ModelChoice[];
@@ -19,6 +19,8 @@ export class SetupPage extends PageElement {
   /** The form was sent, so what is wrong in it is shown. */
   declare tried: boolean;
   declare outcome: { ok: boolean; text: string } | null;
+  /** The form is open although a model answers. */
+  declare changing: boolean;
   declare hash: string | null;
   declare path: string;
 
@@ -32,6 +34,7 @@ export class SetupPage extends PageElement {
     this.form = { provider, address: '', key: '', model: provider.example };
     this.tried = false;
     this.outcome = null;
+    this.changing = false;
     this.hash = null;
     this.path = '';
   }
@@ -78,7 +81,12 @@ export class SetupPage extends PageElement {
       display: grid;
       grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr));
       gap: 0.8rem;
-      align-items: end;
+      align-items: start;
+    }
+
+    .note {
+      color: var(--muted);
+      font-size: 0.82rem;
     }
 
     form .actions {
@@ -99,8 +107,16 @@ export class SetupPage extends PageElement {
 
     @media (max-width: 40rem) {
       .step {
-        grid-template-columns: minmax(0, 1fr);
-        gap: 0.5rem;
+        align-items: center;
+        gap: 0.7rem;
+      }
+
+      .body {
+        display: contents;
+      }
+
+      .body > :not(h2) {
+        grid-column: 1 / -1;
       }
     }
   `);
@@ -165,9 +181,27 @@ export class SetupPage extends PageElement {
     const may = this.gateway.has('config.patch') && this.gateway.may('operator.admin');
     return html`
       <p class="sub">${this.model === null ? words.echo : words.answers(this.model)}</p>
-      ${may ? this.#form() : html`<p class="sub">${words.byHand(this.path)}</p><pre tabindex="0">${JSON.stringify(patchOf(this.form), null, 2)}</pre>`}
+      ${may ? (this.#settled ? this.#chosen() : this.#form()) : html`<p class="sub">${words.byHand(this.path)}</p><pre tabindex="0">${JSON.stringify(patchOf(this.form), null, 2)}</pre>`}
     `;
   }
+
+  /** A model answers, and nobody wants another one. */
+  get #settled(): boolean {
+    return this.model !== null && this.outcome === null && !this.changing;
+  }
+
+  #chosen(): TemplateResult {
+    return html`<div class="actions">
+      <button class="button primary" data-testid="setup-chat" @click=${() => this.go('chat')}>${strings.setup.chat}</button>
+      <button class="button" data-testid="setup-another" @click=${this.#another}>${strings.setup.another}</button>
+    </div>`;
+  }
+
+  #another = async (): Promise<void> => {
+    this.changing = true;
+    await this.updateComplete;
+    this.renderRoot.querySelector<HTMLElement>('[data-testid=setup-provider]')?.focus();
+  };
 
   #form(): TemplateResult {
     const words = strings.setup;
@@ -183,6 +217,7 @@ export class SetupPage extends PageElement {
       spellcheck="false"
       autocapitalize="off"
       aria-invalid=${wrong.includes(field) ? 'true' : 'false'}
+      aria-describedby=${wrong.includes(field) ? `wrong-${field}` : nothing}
       .value=${form[field]}
       @input=${(event: Event) => this.#set({ [field]: (event.target as HTMLInputElement).value })}
     />`;
@@ -196,14 +231,15 @@ export class SetupPage extends PageElement {
       <label>${words.modelName}${input('model', 'text')}${note('model')}</label>
       ${form.provider.address === null ? nothing : html`<label>${words.address}${input('address', 'url')}${note('address')}</label>`}
       <label>
-        ${form.provider.needsKey ? words.key(form.provider.keys ?? '') : words.keyOptional}${input('key', 'password')}${note('key')}
+        ${form.provider.needsKey ? words.key : words.keyOptional}${input('key', 'password')}${note('key')}
+        ${form.provider.keys === null || wrong.includes('key') ? nothing : html`<span class="note">${words.keyFrom(form.provider.keys)}</span>`}
       </label>
       <div class="actions">
-        <button class="button primary" data-testid="setup-save" ?disabled=${this.busy !== null}>${this.busy === null ? words.save : words.trying}</button>
+        <button class=${this.outcome?.ok ? 'button' : 'button primary'} data-testid="setup-save" ?disabled=${this.busy !== null}>${this.busy === null ? words.save : words.trying}</button>
         ${this.outcome === null
           ? nothing
           : html`<span class=${this.outcome.ok ? 'done' : 'bad'} role="status" data-testid="setup-outcome" data-ok=${this.outcome.ok ? 'yes' : 'no'}>${this.outcome.text}</span>`}
-        ${this.outcome?.ok || this.model !== null ? html`<button type="button" class="button" data-testid="setup-chat" @click=${() => this.go('chat')}>${words.chat}</button>` : nothing}
+        ${this.outcome?.ok || this.model !== null ? html`<button type="button" class=${this.outcome?.ok ? 'button primary' : 'button'} data-testid="setup-chat" @click=${() => this.go('chat')}>${words.chat}</button>` : nothing}
       </div>
     </form>`;
   }

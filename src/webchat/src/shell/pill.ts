@@ -48,6 +48,21 @@ export class PillElement extends LitElement {
         background: var(--danger);
       }
 
+      /* Beside a name there is no room for words that say that all is well. */
+      @media (max-width: 30rem) {
+        [data-phase='online'] {
+          padding: 0.45rem;
+        }
+
+        [data-phase='online'] span {
+          position: absolute;
+          width: 1px;
+          height: 1px;
+          overflow: hidden;
+          clip-path: inset(50%);
+        }
+      }
+
       @keyframes blink {
         50% {
           opacity: 0.25;
@@ -58,7 +73,7 @@ export class PillElement extends LitElement {
 
   protected override render() {
     const { connection } = this;
-    return html`<span class="pill" role="status" data-testid="connection" data-phase=${connection.phase}><i></i>${label(connection)}</span>`;
+    return html`<span class="pill" role="status" data-testid="connection" data-phase=${connection.phase}><i></i><span>${label(connection)}</span></span>`;
   }
 }
 
