@@ -7,6 +7,7 @@ pub mod config;
 pub mod doctor;
 pub mod http;
 pub mod lock;
+pub mod node;
 pub mod notify;
 pub mod service;
 pub mod state_dir;

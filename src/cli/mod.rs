@@ -101,6 +101,11 @@ pub fn main() -> ExitCode {
         Command::System(args) => {
             block_on(commands::system::run(&args.command, &environment, &output))
         }
+        Command::Node(args) => block_on(commands::node_host::run(
+            &args.command,
+            &environment,
+            &output,
+        )),
         Command::Nodes(args) => {
             block_on(commands::nodes::run(&args.command, &environment, &output))
         }

@@ -39,6 +39,7 @@ mod models;
 mod modes;
 mod namespaces;
 mod node_commands;
+mod node_host;
 mod node_invoke;
 mod node_side;
 mod nodes;

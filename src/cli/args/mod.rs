@@ -13,6 +13,7 @@ mod config;
 mod cron;
 mod devices;
 mod doctor;
+mod node_host;
 mod node_use;
 mod nodes;
 mod protocol;
@@ -29,6 +30,7 @@ pub use config::*;
 pub use cron::*;
 pub use devices::*;
 pub use doctor::*;
+pub use node_host::*;
 pub use node_use::*;
 pub use nodes::*;
 pub use protocol::*;
@@ -90,6 +92,8 @@ pub enum Command {
     Cron(CronArgs),
     /// Tell agents what happened; show and stop their heartbeats.
     System(SystemArgs),
+    /// Be a node: let a gateway use this machine's programs, screen, cameras and place.
+    Node(NodeHostArgs),
     /// List nodes, and decide which of their commands may be used.
     Nodes(NodesArgs),
     /// Show the accounts on channels; start, stop and try them.

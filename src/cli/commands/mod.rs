@@ -18,6 +18,7 @@ pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod message;
 pub(crate) mod models;
+pub(crate) mod node_host;
 mod node_use;
 mod node_yes;
 pub(crate) mod nodes;

@@ -5,6 +5,8 @@
 //! events were missed ([`Event::Gap`]), because the gateway never replays one. The connection closes
 //! when both halves are dropped. [`Reconnecting`] keeps one alive over restarts of the gateway.
 //!
+//! A program that offers commands to a gateway is a [`node`].
+//!
 //! A device is a [`DeviceIdentity`] in a file of its own; the token that a gateway gives it is in
 //! `hello.auth` and is kept in a [`DeviceTokenStore`]. `examples/follow.rs` has all of it together.
 //!
@@ -44,6 +46,7 @@ mod error;
 mod handshake;
 mod identity;
 mod inbound;
+pub mod node;
 mod options;
 mod private_file;
 mod reconnect;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use openclaw_protocol::a2ui;
 use openclaw_protocol::methods::node::NodeRow;
 use serde::Deserialize;
@@ -167,6 +168,24 @@ async fn write(cx: &ToolContext<'_>, asked: Arguments) -> Result<ToolOutput, Too
     let missing = |name: &str| ToolError::new(format!("`{name}` is missing"));
     let path = asked.path.ok_or_else(|| missing("path"))?;
     let content = asked.content.ok_or_else(|| missing("content"))?;
+    let bytes = content.len();
+    let address = put(cx, path, content.into()).await?;
+    Ok(ToolOutput::text(format!(
+        "wrote {bytes} bytes; it is at {address}"
+    )))
+}
+
+/// Puts a file onto the canvas; gives its address.
+pub(super) async fn put(
+    cx: &ToolContext<'_>,
+    path: String,
+    content: Bytes,
+) -> Result<String, ToolError> {
+    if !cx.deps.views.settings.load().canvas.enabled {
+        return Err(ToolError::new(
+            "the owner switched the canvas off (canvasHost.enabled)",
+        ));
+    }
     if path.split('/').any(|part| part.starts_with('.')) {
         return Err(ToolError::new(
             "hidden files and \"..\" are not served by the canvas",
@@ -174,12 +193,8 @@ async fn write(cx: &ToolContext<'_>, asked: Arguments) -> Result<ToolOutput, Too
     }
     let root = files::root(&cx.deps.views);
     let work = move || {
-        workspace::write(&root, &path, content.as_bytes())?;
-        Ok(ToolOutput::text(format!(
-            "wrote {} bytes; it is at {}",
-            content.len(),
-            address(&path)
-        )))
+        workspace::write(&root, &path, &content)?;
+        Ok(address(&path))
     };
     tokio::task::spawn_blocking(work)
         .await

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::canvas::put;
 use super::{
     Descriptor, Group, Risk, Running, Tool, ToolContext, ToolError, ToolOutput, arguments,
 };
@@ -43,6 +44,8 @@ struct Arguments {
     params: Option<Value>,
     /// Seconds.
     timeout: Option<u64>,
+    /// Where on the canvas the file that it gives is put.
+    save: Option<String>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -58,7 +61,7 @@ impl Tool for Nodes {
         Descriptor {
             name: "nodes".into(),
             label: "Nodes",
-            description: "Uses the owner's paired devices. `list` shows them with their commands, `describe` one of them, `invoke` has one carry out a command: camera.snap {facing: front|back}, location.get {}, system.notify {title, body}, system.run {command: [program, ...arguments]}, canvas.present {url}, canvas.snapshot {format: png}, device.info {}, and whatever else it lists. `node` is a name or an id. Pictures are shown to you. The owner may have to approve programs first; a refusal is final. `timeout` is in seconds.".into(),
+            description: "Uses the owner's paired devices. `list` shows them with their commands, `describe` one of them, `invoke` has one carry out a command: camera.snap {facing: front|back}, location.get {}, system.notify {title, body}, system.run {command: [program, ...arguments]}, canvas.present {url}, canvas.snapshot {format: png}, device.info {}, and whatever else it lists. `node` is a name or an id. Pictures are shown to you; `save` also puts the file that it gives (a photo, a clip) onto the canvas under that path, for pages to show. The owner may have to approve programs first; a refusal is final. `timeout` is in seconds.".into(),
             group: Group::Nodes,
             parameters: json!({
                 "type": "object",
@@ -68,6 +71,7 @@ impl Tool for Nodes {
                     "command": {"type": "string"},
                     "params": {"type": "object"},
                     "timeout": {"type": "integer", "minimum": 1, "maximum": LONGEST.as_secs()},
+                    "save": {"type": "string", "description": "Path on the canvas, such as photo.jpg"},
                 },
                 "required": ["action"],
                 "additionalProperties": false,
@@ -98,7 +102,11 @@ impl Tool for Nodes {
                         .command
                         .ok_or_else(|| ToolError::new("`command` is missing"))?;
                     let time = asked.timeout.map_or(DEFAULT, Duration::from_secs);
-                    ask(cx, node, &command, asked.params, time).await
+                    let given = carry_out(cx, node, &command, asked.params, time).await?;
+                    match asked.save {
+                        Some(path) => keep(cx, given, path).await,
+                        None => Ok(output(given)),
+                    }
                 }
             }
         })
@@ -157,7 +165,7 @@ pub(super) fn find_among<'a>(
     }))
 }
 
-/// Has a node carry out a command on behalf of whoever began the run.
+/// Has a node carry out a command, and shows what it gave.
 pub(super) async fn ask(
     cx: &ToolContext<'_>,
     node: &NodeRow,
@@ -165,6 +173,41 @@ pub(super) async fn ask(
     params: Option<Value>,
     time: Duration,
 ) -> Result<ToolOutput, ToolError> {
+    let given = carry_out(cx, node, command, params, time).await?;
+    Ok(output(given))
+}
+
+/// Puts the file that a node gave onto the canvas, and shows it too.
+async fn keep(cx: &ToolContext<'_>, given: Given, path: String) -> Result<ToolOutput, ToolError> {
+    let value = decoded(given).unwrap_or_default();
+    let data = value["base64"]
+        .as_str()
+        .and_then(|data| base64::engine::general_purpose::STANDARD.decode(data).ok())
+        .ok_or_else(|| {
+            ToolError::new("the command gave no file; it was carried out, and nothing was saved")
+        })?;
+    let address = put(cx, path, data.into()).await?;
+    let mut shown = output(Given::Value(value));
+    shown.text = format!("{}\nsaved as {address}", shown.text);
+    Ok(shown)
+}
+
+/// What a node gave, as JSON.
+fn decoded(given: Given) -> Option<Value> {
+    match given {
+        Given::Value(value) => Some(value),
+        Given::Text(text) => serde_json::from_str(&text).ok(),
+    }
+}
+
+/// Has a node carry out a command on behalf of whoever began the run.
+async fn carry_out(
+    cx: &ToolContext<'_>,
+    node: &NodeRow,
+    command: &str,
+    params: Option<Value>,
+    time: Duration,
+) -> Result<Given, ToolError> {
     let deps = &cx.deps.nodes;
     let by = By {
         scopes: cx.origin.scopes,
@@ -202,7 +245,7 @@ pub(super) async fn ask(
         }
     };
     match answer {
-        Ok(Answer::Done(given)) => Ok(output(given)),
+        Ok(Answer::Done(given)) => Ok(given),
         Ok(Answer::Failed { code, message }) => {
             let mut text = code.unwrap_or_default();
             if let Some(message) = message {

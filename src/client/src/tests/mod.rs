@@ -4,5 +4,6 @@
 mod connections;
 mod fake;
 mod handshakes;
+mod nodes;
 mod reconnects;
 mod requests;
