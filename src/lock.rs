@@ -7,14 +7,18 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 /// The name of the lock of a folder.
 pub const LOCK_FILE: &str = "gateway.lock";
+
+/// Longest wait for a holder that has no name.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who holds a lock, for the one who does not get it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,9 @@ pub struct Holder {
     /// The port it listens on, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// The command that has it for a while, where it is no gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 impl Holder {
@@ -39,7 +46,15 @@ impl Holder {
             started_at_ms,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             port,
+            command: None,
         }
+    }
+
+    /// The holder as a command that ends by itself.
+    #[must_use]
+    pub fn running(mut self, command: &str) -> Self {
+        self.command = Some(command.to_owned());
+        self
     }
 }
 
@@ -124,6 +139,12 @@ pub enum LockPlace {
 
 fn held(path: &Path, holder: Option<&Holder>, place: LockPlace) -> String {
     let path = path.display();
+    if let Some(command) = holder.and_then(|holder| holder.command.as_deref()) {
+        let pid = holder.map_or(0, |holder| holder.pid);
+        return format!(
+            "`{command}` (pid {pid}) is at work in this state directory (lock `{path}`); try again when it has ended"
+        );
+    }
     let (who, stop) = holder.map_or_else(
         || (String::new(), "stop it first".to_owned()),
         |holder| {
@@ -151,11 +172,12 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock at `path`, in a folder that exists, and writes down its holder.
+    /// Takes the lock at `path`, in a folder that exists, and writes down its holder. Blocks for up to 2 s
+    /// while somebody has it who does not say who they are: a command that only looks has it for a moment.
     ///
     /// # Errors
     ///
-    /// [`LockError::Held`] at once when somebody has it, [`LockError::Io`].
+    /// [`LockError::Held`], at once when its holder is known, [`LockError::Io`].
     pub fn acquire(path: &Path, place: LockPlace, holder: &Holder) -> Result<Self, LockError> {
         let mut file = OpenOptions::new()
             .read(true)
@@ -165,16 +187,20 @@ impl Lock {
             .mode(0o600)
             .open(path)
             .map_err(at("open", path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
+        let began = Instant::now();
+        while let Err(error) = file.try_lock() {
+            if let TryLockError::Error(source) = error {
+                return Err(at("lock", path)(source));
+            }
+            let holder = read_holder(&mut file);
+            if holder.is_some() || began.elapsed() > PATIENCE {
                 return Err(LockError::Held {
                     path: path.to_owned(),
-                    holder: read_holder(&mut file),
+                    holder,
                     place,
                 });
             }
-            Err(TryLockError::Error(source)) => return Err(at("lock", path)(source)),
+            pause();
         }
         let mut lock = Self {
             file,
@@ -182,6 +208,32 @@ impl Lock {
         };
         lock.describe(holder)?;
         Ok(lock)
+    }
+
+    /// Who has the lock at `path`; none when nobody has. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Io`].
+    pub fn holder(path: &Path) -> Result<Option<Holder>, LockError> {
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(at("open", path))?,
+        };
+        let began = Instant::now();
+        loop {
+            match file.try_lock_shared() {
+                Ok(()) => return Ok(None),
+                Err(TryLockError::Error(source)) => return Err(at("lock", path)(source)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            // Between taking it and writing its name a holder has none.
+            let holder = read_holder(&mut file);
+            if holder.is_some() || began.elapsed() > PATIENCE {
+                return Ok(holder);
+            }
+            pause();
+        }
     }
 
     /// Writes down a holder anew, when its port became known.
@@ -212,11 +264,20 @@ impl Drop for Lock {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "locks are taken before an arbiter runs, and looked at by commands only"
+)]
+fn pause() {
+    std::thread::sleep(PATIENCE / 100);
+}
+
 /// The holder in a file, if it is complete and its process lives: between taking a lock and
 /// writing its name, a file still names whoever had it before.
 fn read_holder(file: &mut File) -> Option<Holder> {
     const MOST: u64 = 4096;
     let mut text = Vec::new();
+    file.rewind().ok()?;
     file.take(MOST).read_to_end(&mut text).ok()?;
     let holder: Holder = serde_json::from_slice(&text).ok()?;
     let pid = rustix::process::Pid::from_raw(holder.pid.try_into().ok()?)?;
@@ -361,6 +422,28 @@ mod tests {
         fn acquire(&self, state: usize, allow_multi: bool) -> Result<GatewayLocks, LockError> {
             GatewayLocks::acquire(&self.states[state], &self.runtime, allow_multi, &me())
         }
+    }
+
+    #[test]
+    fn one_who_only_looks_keeps_nobody_out_and_a_command_is_named() {
+        let host = host();
+        let path = host.states[0].join(LOCK_FILE);
+        assert_eq!(Lock::holder(&path).unwrap(), None);
+        std::fs::write(&path, "").unwrap();
+        let looks = File::open(&path).unwrap();
+        looks.try_lock_shared().unwrap();
+        let gateway = std::thread::scope(|scope| {
+            let gateway = scope.spawn(|| host.acquire(0, true));
+            std::thread::yield_now();
+            drop(looks);
+            gateway.join().unwrap()
+        });
+        assert_eq!(Lock::holder(&path).unwrap(), Some(me()));
+        drop(gateway.unwrap());
+        assert_eq!(Lock::holder(&path).unwrap(), None);
+        let _lock = Lock::acquire(&path, LockPlace::StateDir, &me().running("openclaw backup"));
+        let error = host.acquire(0, true).unwrap_err().to_string();
+        assert!(error.contains("`openclaw backup` (pid "), "{error}");
     }
 
     #[test]

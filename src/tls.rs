@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -123,12 +123,20 @@ impl Files {
     fn stamp(&self) -> Stamp {
         [&self.certificate, &self.key].map(|path| {
             let found = fs::metadata(path).ok()?;
-            Some((found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+            // The change time too: a key that becomes readable has the same content as before.
+            Some([
+                i64::try_from(found.ino()).unwrap_or(0),
+                i64::try_from(found.len()).unwrap_or(0),
+                found.mtime(),
+                found.mtime_nsec(),
+                found.ctime(),
+                found.ctime_nsec(),
+            ])
         })
     }
 }
 
-type Stamp = [Option<(u64, u64, i64, i64)>; 2];
+type Stamp = [Option<[i64; 6]>; 2];
 
 struct Identity {
     config: Arc<ServerConfig>,
@@ -140,7 +148,14 @@ struct Identity {
 pub struct Certificates {
     files: Files,
     identity: ArcSwap<Identity>,
-    seen: ArcSwap<Stamp>,
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    /// The files that are in use.
+    used: Stamp,
+    /// The files that were found to be of no use, and told of.
+    refused: Option<Stamp>,
 }
 
 impl Certificates {
@@ -161,27 +176,45 @@ impl Certificates {
         let identity = files.load()?;
         Ok(Self {
             identity: ArcSwap::from_pointee(identity),
-            seen: ArcSwap::from_pointee(seen),
+            seen: Mutex::new(Seen {
+                used: seen,
+                refused: None,
+            }),
             files,
         })
     }
 
     /// What the next handshake is made with.
     pub fn current(&self) -> Arc<ServerConfig> {
-        let stamp = self.files.stamp();
-        if **self.seen.load() != stamp {
-            self.seen.store(Arc::new(stamp));
-            match self.files.load() {
-                Ok(identity) => {
-                    tracing::info!(fingerprint = %identity.fingerprint, "a new certificate is in use");
-                    self.identity.store(Arc::new(identity));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the new certificate cannot be used; the one before stays in use");
-                }
-            }
+        // One at a time; who comes meanwhile gets the one before.
+        if let Ok(mut seen) = self.seen.try_lock() {
+            self.look(&mut seen);
         }
         Arc::clone(&self.identity.load().config)
+    }
+
+    fn look(&self, seen: &mut Seen) {
+        let stamp = self.files.stamp();
+        if seen.used == stamp {
+            return;
+        }
+        match self.files.load() {
+            Ok(identity) => {
+                tracing::info!(fingerprint = %identity.fingerprint, "a new certificate is in use");
+                self.identity.store(Arc::new(identity));
+                *seen = Seen {
+                    used: stamp,
+                    refused: None,
+                };
+            }
+            Err(error) => {
+                // It may become readable without another change; it is told of once.
+                if seen.refused != Some(stamp) {
+                    tracing::warn!(%error, "the new certificate cannot be used; the one before stays in use");
+                }
+                seen.refused = Some(stamp);
+            }
+        }
     }
 
     /// SHA-256 of the certificate in use.

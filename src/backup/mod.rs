@@ -6,7 +6,6 @@
 
 mod create;
 mod restore;
-mod tar;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -85,6 +84,14 @@ pub enum BackupError {
         /// What is wrong.
         reason: String,
     },
+    /// It was put back in part, and that could not be undone.
+    #[error("{source}; what was there is in `{}`", before.display())]
+    Torn {
+        /// What was there before.
+        before: PathBuf,
+        /// What came in the way.
+        source: Box<BackupError>,
+    },
     /// The database cannot be copied.
     #[error(transparent)]
     Store(#[from] openclaw_actors::store::StoreError),
@@ -111,6 +118,8 @@ pub fn verify(archive: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
         reason,
     };
     let store = scratch.join(format!("verify-{}.redb", std::process::id()));
+    // An earlier one that was killed.
+    let _ = std::fs::remove_file(&store);
     let read = walk(archive, |entry, content| {
         if entry.name == STORE {
             let mut file = private(&store)?;
@@ -139,42 +148,71 @@ pub fn verify(archive: &Path, scratch: &Path) -> Result<Manifest, BackupError> {
     checked
 }
 
+/// A file of an archive, as its header tells it.
+struct Entry {
+    name: String,
+    size: u64,
+    /// Its permissions.
+    mode: u32,
+}
+
+impl Entry {
+    fn of<R: Read>(found: &tar::Entry<'_, R>) -> io::Result<Self> {
+        let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        if !found.header().entry_type().is_file() {
+            return Err(bad("something other than a plain file"));
+        }
+        let name = found.path_bytes();
+        let name = std::str::from_utf8(&name).map_err(|_| bad("a name that is not text"))?;
+        let safe = |part: &str| !matches!(part, "" | "." | "..");
+        if name.contains('\0') || !name.split('/').all(safe) {
+            return Err(bad("a name that leads out of the archive"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            size: found.size(),
+            mode: found.header().mode()?,
+        })
+    }
+}
+
 /// Shows every file of an archive to `take`, then compares all with the list.
 fn walk(
     archive: &Path,
-    mut take: impl FnMut(&tar::Entry, &mut dyn Read) -> io::Result<()>,
+    mut take: impl FnMut(&Entry, &mut dyn Read) -> io::Result<()>,
 ) -> Result<Manifest, BackupError> {
     let bad = |reason: String| BackupError::Bad {
         path: archive.to_owned(),
         reason,
     };
     let file = File::open(archive).map_err(at("open", archive))?;
-    let mut from = io::BufReader::with_capacity(256 * 1024, file);
-    let mut found: Vec<Item> = Vec::new();
-    let broken = |error: io::Error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => bad("it ends too early".to_owned()),
-        io::ErrorKind::InvalidData => bad(error.to_string()),
+    let broken = |error: io::Error| match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::UnexpectedEof, _) => bad("it ends too early".to_owned()),
+        // Not the disk's word: what stands there is not what was written.
+        (io::ErrorKind::InvalidData | io::ErrorKind::Other, None) => bad(error.to_string()),
         _ => at("read", archive)(error),
     };
-    let manifest: Manifest = loop {
-        let entry = tar::read_header(&mut from).map_err(broken)?;
-        let Some(entry) = entry else {
-            return Err(bad("it has no list of its files".to_owned()));
-        };
+    let mut from = tar::Archive::new(io::BufReader::with_capacity(256 * 1024, file));
+    let mut found: Vec<Item> = Vec::new();
+    let mut manifest: Option<Manifest> = None;
+    for read in from.entries().map_err(broken)? {
+        let read = read.map_err(broken)?;
+        let entry = Entry::of(&read).map_err(broken)?;
         if entry.name == MANIFEST {
             if entry.size > MAX_MANIFEST {
                 return Err(bad("its list is too long".to_owned()));
             }
             let mut text = Vec::new();
-            (&mut from)
-                .take(entry.size)
+            read.take(entry.size)
                 .read_to_end(&mut text)
                 .map_err(broken)?;
-            break serde_json::from_slice(&text)
+            let list = serde_json::from_slice(&text)
                 .map_err(|error| bad(format!("its list cannot be read: {error}")))?;
+            manifest = Some(list);
+            break;
         }
         let mut content = Hashing {
-            from: (&mut from).take(entry.size),
+            from: read.take(entry.size),
             digest: Sha256::new(),
         };
         take(&entry, &mut content).map_err(broken)?;
@@ -184,13 +222,13 @@ fn walk(
             return Err(bad("it ends too early".to_owned()));
         }
         let sha256 = hex(&content.digest.finalize());
-        tar::skip_padding(&mut from, entry.size).map_err(broken)?;
         found.push(Item {
             name: entry.name,
             size: entry.size,
             sha256,
         });
-    };
+    }
+    let manifest = manifest.ok_or_else(|| bad("it has no list of its files".to_owned()))?;
     if manifest.form > FORM {
         return Err(bad(format!(
             "it was written by version {}; use that version or newer",
@@ -231,13 +269,12 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// A new file of this user alone.
+/// A new file of this user alone; what is there already, a link too, is never written to.
 fn private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     std::fs::OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .mode(0o600)
         .open(path)
 }

@@ -125,6 +125,56 @@ fn what_was_there_is_moved_aside_and_comes_back() {
 }
 
 #[test]
+fn any_name_of_a_file_comes_back_and_the_archive_is_not_in_itself() {
+    let home = tempfile::tempdir().unwrap();
+    let (paths, copy) = state(home.path());
+    let long = format!("workspace/{}.txt", "\u{540d}".repeat(80));
+    for name in [long.as_str(), "workspace/a\\b.txt", "manifest.json"] {
+        write(&home.path().join(name), name);
+    }
+    let archive = home.path().join("b.tar");
+    // What an earlier one left, and a link to what is not ours.
+    let target = home.path().join("gateway/other");
+    write(&target, "not ours");
+    std::os::unix::fs::symlink(&target, home.path().join("b.tar.partial")).unwrap();
+    let created = create(&Place {
+        paths: &paths,
+        store: Some(&copy),
+        archive: &archive,
+        now_ms: 1,
+    });
+    let manifest = created.unwrap().manifest;
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "not ours");
+    let has = |name: &str| manifest.files.iter().any(|item| item.name == name);
+    assert!(has(&long) && has("workspace/a\\b.txt"), "{manifest:?}");
+    assert!(!has("b.tar") && !has("b.tar.partial"), "{manifest:?}");
+    assert!(
+        manifest.left_out[0].starts_with("manifest.json: "),
+        "{manifest:?}"
+    );
+    let there = state_paths(&home.path().join("elsewhere"));
+    restore(&archive, &there, 1).unwrap();
+    let read = |name: &str| std::fs::read_to_string(there.state_dir.join(name)).unwrap();
+    assert_eq!(read(&long), long);
+    assert_eq!(read("workspace/a\\b.txt"), "workspace/a\\b.txt");
+}
+
+#[test]
+fn the_lock_and_the_backups_stay_where_they_are() {
+    let home = tempfile::tempdir().unwrap();
+    let (paths, archive, _) = made(home.path());
+    let inode = |name: &str| {
+        use std::os::unix::fs::MetadataExt as _;
+        home.path().join(name).metadata().unwrap().ino()
+    };
+    write(&home.path().join("gateway/backups/older.tar"), "older");
+    let lock = inode("gateway/gateway.lock");
+    restore(&archive, &paths, 7).unwrap();
+    assert_eq!(inode("gateway/gateway.lock"), lock);
+    assert!(home.path().join("gateway/backups/older.tar").exists());
+}
+
+#[test]
 fn a_damaged_archive_is_refused_and_changes_nothing() {
     let home = tempfile::tempdir().unwrap();
     let (paths, archive, _) = made(home.path());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, Mend, word};
 use crate::config::{Loaded, auth};
-use crate::lock::Holder;
+use crate::lock::{Holder, LOCK_FILE, Lock};
 use crate::service::{Manager, Surroundings, unit_file};
 use crate::state_dir::StatePaths;
 
@@ -171,6 +171,8 @@ fn database(place: &Place<'_>) -> Vec<Finding> {
             "database",
             format!("{} rows, all readable", found.rows),
         )),
+        // A gateway started meanwhile and writes.
+        Err(_) if has_holder(place.paths) => {}
         Err(error) => {
             let latest = newest_backup(place.paths);
             let fix = latest.map_or_else(
@@ -186,6 +188,11 @@ fn database(place: &Place<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn has_holder(paths: &StatePaths) -> bool {
+    let holder = Lock::holder(&paths.gateway_dir.join(LOCK_FILE));
+    holder.is_ok_and(|holder| holder.is_some())
 }
 
 fn damaged_beside(store: &Path) -> Vec<PathBuf> {

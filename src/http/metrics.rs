@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use actix_web::{HttpRequest, HttpResponse, web};
 use openclaw_actors::session::peer::Peer;
 
+use super::canvas::asks_by_loopback;
 use super::{HttpState, auth, ws};
 
 /// The media type of the text form.
@@ -73,9 +74,10 @@ async fn metrics(request: HttpRequest, state: web::Data<HttpState>) -> HttpRespo
         .body(text(&state.measured.figures()))
 }
 
-/// A direct connection of this host that no web page made.
+/// A direct connection of this host that no web page made, not even one whose name was pointed here: such a page
+/// sends no origin, but its own name.
 fn is_program_here(peer: &Peer) -> bool {
-    peer.local && peer.origin.is_none()
+    peer.origin.is_none() && asks_by_loopback(peer)
 }
 
 /// The text form.

@@ -14,6 +14,8 @@ const USER_UNIT: &str = include_str!("../../deploy/systemd/openclaw-gateway.serv
 const SYSTEM_UNIT: &str = include_str!("../../deploy/systemd/system/openclaw-gateway.service");
 const SOCKET_UNIT: &str = include_str!("../../deploy/systemd/openclaw-gateway.socket");
 const AGENT: &str = include_str!("../../deploy/launchd/ai.openclaw.gateway.plist");
+/// The state directory of the host's service.
+pub const SYSTEM_STATE_DIR: &str = "/var/lib/openclaw";
 /// What stands in the templates where the program's path goes.
 const PROGRAM: &str = "@OPENCLAW@";
 /// Variables that a service keeps from whoever installs it.
@@ -68,6 +70,13 @@ pub struct Surroundings {
     pub variables: Vec<(String, String)>,
     /// The port that systemd keeps.
     pub port: u16,
+}
+
+impl Surroundings {
+    /// Whether systemd was told to keep the port.
+    fn keeps_port(&self, manager: Manager) -> bool {
+        unit_file(manager, self).with_file_name(SOCKET).exists()
+    }
 }
 
 /// One thing to do.
@@ -143,7 +152,10 @@ fn systemd(manager: Manager, wish: Wish, around: &Surroundings) -> Vec<Step> {
             Step::Remove(socket),
             call(&["daemon-reload"]),
         ],
+        Wish::Start if around.keeps_port(manager) => vec![call(&["start", SOCKET, UNIT])],
         Wish::Start => vec![call(&["start", UNIT])],
+        // With its socket up, the next connection would start it again.
+        Wish::Stop if around.keeps_port(manager) => vec![call(&["stop", SOCKET, UNIT])],
         Wish::Stop => vec![call(&["stop", UNIT])],
         Wish::Restart => vec![call(&["restart", UNIT])],
     }
@@ -307,6 +319,24 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_systemd_keeps_stops_and_starts_with_the_gateway() {
+        let home = tempfile::tempdir().unwrap();
+        let around = Surroundings {
+            home: home.path().into(),
+            ..around()
+        };
+        let stop = || lines(&steps(Manager::User, Wish::Stop, &around));
+        assert_eq!(stop(), ["systemctl --user stop openclaw-gateway.service"]);
+        let socket = unit_file(Manager::User, &around).with_file_name(SOCKET);
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        std::fs::write(socket, "").unwrap();
+        assert_eq!(
+            stop(),
+            ["systemctl --user stop openclaw-gateway.socket openclaw-gateway.service"]
+        );
+    }
+
+    #[test]
     fn a_host_has_its_own_place_and_state() {
         let around = around();
         assert_eq!(
@@ -320,6 +350,8 @@ mod tests {
             ]
         );
         assert!(!unit_text(Manager::System, &around).contains("/srv/a"));
+        let folder = format!("OPENCLAW_STATE_DIR={SYSTEM_STATE_DIR} ");
+        assert!(unit_text(Manager::System, &around).contains(&folder));
         assert!(unit_text(Manager::System, &around).contains("DynamicUser=yes"));
     }
 

@@ -91,7 +91,11 @@ impl LogSink {
             } else {
                 format!("{stem}-{}.{next}{kind}", self.day)
             };
-            std::fs::rename(&self.path, self.path.with_file_name(name))?;
+            match std::fs::rename(&self.path, self.path.with_file_name(name)) {
+                // Somebody removed it: what was in it is gone, and a new one begins.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => renamed?,
+            }
         }
         self.file = append(&self.path)?;
         self.size = 0;
@@ -233,6 +237,19 @@ mod tests {
         let left = names(folder);
         assert_eq!(left.len(), 2, "its own day is over as well: {left:?}");
         assert!(left.contains(&"gateway-notes.log".to_owned()));
+    }
+
+    #[test]
+    fn a_file_that_somebody_removed_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gateway.log");
+        let clock = Arc::new(TestClock::frozen());
+        let mut sink = sink(&path, &clock, 100, 3);
+        sink.write_all(&[b'a'; 90]).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        sink.write_all(b"the next\n").unwrap();
+        sink.write_all(&[b'b'; 99]).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [b'b'; 99]);
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext as _, Context, Handler, Message, SpawnHandle};
+use actix::{
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, SpawnHandle,
+    WrapFuture as _,
+};
 
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
@@ -16,6 +19,9 @@ use crate::views::Views;
 const SETTLE: Duration = Duration::from_millis(80);
 /// How often it looks whether anybody still wants to know.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// Most looks between two tries to watch a folder that cannot be watched.
+const MOST_PATIENCE: u32 = 20;
 
 /// Watches a folder and all below it for as long as what it gives is kept.
 pub trait WatchFolder: Send + Sync + 'static {
@@ -44,6 +50,12 @@ pub struct HostDeps {
 pub struct CanvasHost {
     deps: HostDeps,
     watching: Option<(PathBuf, Box<dyn Send>)>,
+    /// Whether a folder is about to be watched.
+    opening: bool,
+    /// How often in a row that failed, up to [`MOST_PATIENCE`].
+    failures: u32,
+    /// How many looks go by before it is tried again.
+    patience: u32,
     settling: Option<SpawnHandle>,
 }
 
@@ -57,6 +69,9 @@ impl Rebuild for CanvasHost {
         Self {
             deps,
             watching: None,
+            opening: false,
+            failures: 0,
+            patience: 0,
             settling: None,
         }
     }
@@ -126,10 +141,11 @@ impl CanvasHost {
             return;
         }
         self.watching = None;
-        if let Err(error) = std::fs::create_dir_all(&root) {
-            tracing::warn!(%error, root = %root.display(), "canvasHost.root cannot be made; pages do not follow changes");
+        if self.opening || self.patience > 0 {
+            self.patience = self.patience.saturating_sub(1);
             return;
         }
+        self.opening = true;
         let host = ctx.address().downgrade();
         let changed = move || {
             if let Some(host) = host.upgrade() {
@@ -137,11 +153,27 @@ impl CanvasHost {
                 let _ = host.try_send(Changed);
             }
         };
-        match self.deps.watcher.watch(&root, Box::new(changed)) {
-            Ok(watching) => self.watching = Some((root, watching)),
-            Err(error) => {
-                tracing::warn!(%error, root = %root.display(), "canvasHost.root cannot be watched; pages do not follow changes");
+        // A large tree or a slow disk takes its time.
+        let (watcher, folder) = (Arc::clone(&self.deps.watcher), root.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| format!("it cannot be made: {error}"))
+                .and_then(|()| watcher.watch(&folder, Box::new(changed)))
+        });
+        let opened = opening.into_actor(self).map(move |opened, host, _| {
+            host.opening = false;
+            match opened.unwrap_or_else(|error| Err(error.to_string())) {
+                Ok(watching) => {
+                    host.failures = 0;
+                    host.watching = Some((root, watching));
+                }
+                Err(error) => {
+                    host.failures = (host.failures + 1).min(MOST_PATIENCE);
+                    host.patience = host.failures;
+                    tracing::warn!(%error, root = %root.display(), "canvasHost.root cannot be watched; pages do not follow changes");
+                }
             }
-        }
+        });
+        ctx.spawn(opened);
     }
 }

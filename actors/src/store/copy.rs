@@ -110,7 +110,7 @@ fn copy_table(
     }
 }
 
-/// Reads a whole file that nobody has open: its structure, its checksums, and every row.
+/// Reads a whole file that nobody writes: its structure, its checksums, and every row.
 ///
 /// # Errors
 ///
@@ -124,7 +124,7 @@ pub fn verify(path: &Path) -> Result<Copied, StoreError> {
     if !path.exists() {
         return Err(StoreError::Unavailable(format!("`{name}` is not there")));
     }
-    let medium = FileMedium::open(path)?;
+    let medium = FileMedium::look(path)?;
     let database = salvage::checked(&medium).map_err(|trouble| match trouble {
         Trouble::Damaged(reason) => corrupt(reason),
         Trouble::Else(reason) => StoreError::Unavailable(format!("cannot read `{name}`: {reason}")),

@@ -21,7 +21,7 @@ use super::config::StoreConfig;
 use super::error::StoreError;
 use super::medium::{Boxed, Medium, remedy};
 use super::overlay::Overlay;
-use super::salvage::{self, Salvaged};
+use super::salvage;
 use super::schema;
 use super::status::StoreStatus;
 use super::table::{Op, Table};
@@ -250,12 +250,6 @@ impl Shared {
     fn publish_note(&self) {
         let note = salvage::remembered(self).map(|salvaged| salvaged.to_string());
         self.status.send_modify(|status| status.note = note);
-    }
-
-    /// Shows what became of a damaged file that was just set aside.
-    pub(super) fn note(&self, salvaged: &Salvaged) {
-        let note = salvaged.to_string();
-        self.status.send_modify(|status| status.note = Some(note));
     }
 
     fn publish_ok(&self) {

@@ -21,6 +21,7 @@ use super::error::StoreError;
 use super::medium::{Boxed, FileMedium, Medium};
 use super::overlay::Overlay;
 use super::rows;
+use super::schema;
 use super::table::{Op, Table};
 use crate::clock::SharedClock;
 
@@ -29,8 +30,11 @@ use crate::clock::SharedClock;
 pub(super) const CHECKED: u64 = 16 * 1024 * 1024;
 /// Where the row about it is, in [`Table::Meta`].
 const KEY: &[u8] = b"salvaged";
-/// Rows that are written at once.
+/// Rows that are written at once, and their bytes.
 const BATCH: usize = 1_000;
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// What the name of the new file ends with until all that can be saved is in it.
+const UNFINISHED: &str = ".salvaging";
 /// Memory for the damaged file's pages, bytes.
 const CACHE: usize = 4 * 1024 * 1024;
 
@@ -151,38 +155,59 @@ fn damage(path: &Path) -> Result<Option<String>, StoreError> {
     }
 }
 
-/// Sets the damaged file at `path` aside and opens a new one with what could be read of it.
+/// Opens a new file with what could be read of the damaged one at `path`, which is set aside.
+///
+/// The new file is whole, with the row about all this in it, before it has its name: a full disk or a
+/// kill on the way leaves the damaged file where it is, and the next start begins again.
 fn salvage(
     config: &StoreConfig,
     path: &Path,
     reason: String,
     clock: SharedClock,
 ) -> Result<(Shared, Salvaged), StoreError> {
+    let unfinished = beside(path, UNFINISHED);
     let kept = aside(path, clock.now().get());
-    std::fs::rename(path, &kept).map_err(|error| {
+    let salvaged = Salvaged {
+        reason,
+        kept,
+        rows: 0,
+        unreadable: 0,
+        incomplete: Vec::new(),
+    };
+    let salvaged = fill(path, &unfinished, salvaged, SharedClock::clone(&clock))?;
+    exchange(path, &salvaged.kept, &unfinished).map_err(|error| {
         StoreError::Unavailable(format!(
-            "`{}` is damaged ({reason}) and cannot be set aside: {error}",
-            path.display()
+            "`{}` is damaged ({}) and cannot be set aside: {error}",
+            path.display(),
+            salvaged.reason
         ))
     })?;
     let shared = Shared::open(config, clock)?;
+    tracing::error!("{salvaged}");
+    Ok((shared, salvaged))
+}
+
+/// Writes what can be read of `damaged` into a new file, and last the row about it.
+fn fill(
+    damaged: &Path,
+    new: &Path,
+    salvaged: Salvaged,
+    clock: SharedClock,
+) -> Result<Salvaged, StoreError> {
+    remove_stale(new)?;
+    let shared = Shared::open(&StoreConfig::file(new), clock)?;
     let mut found = Found {
         shared: &shared,
         batch: Vec::new(),
-        salvaged: Salvaged {
-            reason,
-            kept: kept.clone(),
-            rows: 0,
-            unreadable: 0,
-            incomplete: Vec::new(),
-        },
+        batch_bytes: 0,
+        salvaged,
     };
-    let damaged = FileMedium::open(&kept).map_err(|error| Trouble::Else(error.to_string()));
-    match damaged.and_then(|medium| open_in_memory(&medium)) {
+    let medium = FileMedium::open(damaged).map_err(|error| Trouble::Else(error.to_string()));
+    match medium.and_then(|medium| open_in_memory(&medium)) {
         Ok(database) => {
             // A cycle in a damaged tree must have an end.
-            let bytes = kept.metadata().map_or(0, |meta| meta.len());
-            for table in Table::ALL.into_iter().filter(|table| *table != Table::Meta) {
+            let bytes = damaged.metadata().map_or(0, |meta| meta.len());
+            for table in Table::ALL {
                 found.table(&database, table, bytes)?;
             }
             // Whatever it would write is in memory only, and it may not be fit for being closed.
@@ -190,16 +215,37 @@ fn salvage(
         }
         Err(Trouble::Damaged(reason) | Trouble::Else(reason)) => {
             tracing::error!(reason, "nothing of the damaged database can be read");
-            let all = Table::ALL.into_iter().filter(|table| *table != Table::Meta);
-            found.salvaged.incomplete = all.map(|table| table.name().to_owned()).collect();
+            found.salvaged.incomplete = Table::ALL.map(|table| table.name().to_owned()).into();
         }
     }
-    let mut salvaged = found.finish()?;
-    salvaged.kept = kept;
+    let salvaged = found.finish()?;
     shared.commit([vec![Op::put_json(Table::Meta, KEY, &salvaged)?].as_slice()].into_iter())?;
-    shared.note(&salvaged);
-    tracing::error!("{salvaged}");
-    Ok((shared, salvaged))
+    shared.close();
+    Ok(salvaged)
+}
+
+/// What a start that was killed had not finished says nothing.
+fn remove_stale(unfinished: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Unavailable(
+            format!("cannot remove `{}`: {error}", unfinished.display()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The damaged file gets another name, the new one its own.
+fn exchange(path: &Path, kept: &Path, new: &Path) -> io::Result<()> {
+    // A second name first, so that there is a file at `path` at every moment; some file systems know
+    // one name only.
+    if std::fs::hard_link(path, kept).is_err() {
+        std::fs::rename(path, kept)?;
+    }
+    std::fs::rename(new, path)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Opens a file, or what can be saved of it.
@@ -210,6 +256,7 @@ pub(super) fn open(
     let Some(path) = config.path() else {
         return Shared::open(config, clock).map(|shared| (shared, None));
     };
+    remove_stale(&beside(path, UNFINISHED))?;
     let found = if path.exists() { damage(path)? } else { None };
     let reason = match found {
         Some(reason) => reason,
@@ -230,18 +277,19 @@ pub(super) fn remembered(shared: &Shared) -> Option<Salvaged> {
     salvaged.kept.exists().then_some(salvaged)
 }
 
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 fn aside(path: &Path, now: i64) -> PathBuf {
-    let named = |suffix: String| {
-        let mut name = path.to_owned().into_os_string();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let first = named(format!(".damaged-{now}"));
+    let first = beside(path, &format!(".damaged-{now}"));
     if !first.exists() {
         return first;
     }
     (1..1_000)
-        .map(|number: u32| named(format!(".damaged-{now}-{number}")))
+        .map(|number: u32| beside(path, &format!(".damaged-{now}-{number}")))
         .find(|name| !name.exists())
         .unwrap_or(first)
 }
@@ -249,58 +297,64 @@ fn aside(path: &Path, now: i64) -> PathBuf {
 struct Found<'a> {
     shared: &'a Shared,
     batch: Vec<Op>,
+    batch_bytes: usize,
     salvaged: Salvaged,
 }
 
-/// A row, and whether it can be decoded.
-type Take<'a> = dyn FnMut(&[u8], &[u8]) + 'a;
+/// Takes a row; an error is one of the new file.
+type Take<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'a;
+
+/// How a walk through a table ended.
+enum Walk {
+    /// All of it was read, and it has as many rows as it says.
+    Whole,
+    /// It cannot be read further.
+    Broken,
+    /// The new file does not take it.
+    Stopped(StoreError),
+}
 
 impl Found<'_> {
     /// Reads a table from its beginning, and where that ends early, from its end.
     fn table(&mut self, database: &Database, table: Table, bytes: u64) -> Result<(), StoreError> {
-        let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        let mut unreadable = 0;
-        let mut take = |key: &[u8], value: &[u8]| {
-            if rows::decode::<IgnoredAny>(table, value).is_ok() {
-                rows.push((key.to_vec(), value.to_vec()));
-            } else {
-                unreadable += 1;
-            }
-        };
-        let (mut last, mut first) = (None, None);
-        let whole = read(
-            database,
-            table,
-            bytes,
-            Direction::Forward,
-            &mut last,
-            &mut take,
-        );
-        if !whole {
-            first.clone_from(&last);
-            read(
-                database,
-                table,
-                bytes,
-                Direction::Back,
-                &mut first,
-                &mut take,
-            );
-            self.salvaged.incomplete.push(table.name().to_owned());
+        let mut last = None;
+        let mut take = |key: &[u8], value: &[u8]| self.take(table, key, value);
+        let ahead = Direction::Forward;
+        match read(database, table, bytes, ahead, &mut last, &mut take) {
+            Walk::Whole => return Ok(()),
+            Walk::Broken => {}
+            Walk::Stopped(error) => return Err(error),
         }
-        self.salvaged.unreadable += unreadable;
-        self.salvaged.rows += rows.len() as u64;
-        for (key, value) in rows {
-            self.batch.push(Op::put(table, key, value));
-            if self.batch.len() >= BATCH {
-                self.flush()?;
-            }
+        let back = Direction::Back;
+        let walk = read(database, table, bytes, back, &mut last, &mut take);
+        self.salvaged.incomplete.push(table.name().to_owned());
+        match walk {
+            Walk::Whole | Walk::Broken => Ok(()),
+            Walk::Stopped(error) => Err(error),
+        }
+    }
+
+    fn take(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        // The new file has its own stamp, and its own word on what was lost.
+        if table == Table::Meta && (schema::is_own(key) || key == KEY) {
+            return Ok(());
+        }
+        if rows::decode::<IgnoredAny>(table, value).is_err() {
+            self.salvaged.unreadable += 1;
+            return Ok(());
+        }
+        self.salvaged.rows += 1;
+        self.batch_bytes += key.len() + value.len();
+        self.batch.push(Op::put(table, key, value));
+        if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
+            self.flush()?;
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
         let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
         if batch.is_empty() {
             return Ok(());
         }
@@ -320,8 +374,7 @@ enum Direction {
 }
 
 /// Shows rows until the table ends, fails, or its order is broken. Forward, `edge` becomes the last key
-/// that was seen; back, rows at and before `edge` are not shown again. True when the whole table was
-/// read and has as many rows as it says.
+/// that was seen; back, rows at and before `edge` are not shown again.
 fn read(
     database: &Database,
     table: Table,
@@ -329,8 +382,9 @@ fn read(
     direction: Direction,
     edge: &mut Option<Vec<u8>>,
     take: &mut Take<'_>,
-) -> bool {
+) -> Walk {
     let known = edge.clone();
+    let mut refused = None;
     let walk = || -> Result<bool, redb::Error> {
         let transaction = database.begin_read()?;
         let open = match transaction.open_table(table.definition()) {
@@ -358,7 +412,10 @@ fn read(
             if direction == Direction::Back && known.as_deref().is_some_and(|known| key <= known) {
                 return Ok(true);
             }
-            take(key, value);
+            if let Err(error) = take(key, value) {
+                refused = Some(error);
+                return Ok(false);
+            }
             seen += 1;
             previous = Some(key.to_vec());
             if direction == Direction::Forward {
@@ -367,5 +424,10 @@ fn read(
         }
         Ok(open.len()? == seen)
     };
-    matches!(catch_unwind(AssertUnwindSafe(walk)), Ok(Ok(true)))
+    let whole = matches!(catch_unwind(AssertUnwindSafe(walk)), Ok(Ok(true)));
+    match refused {
+        Some(error) => Walk::Stopped(error),
+        None if whole => Walk::Whole,
+        None => Walk::Broken,
+    }
 }

@@ -60,6 +60,11 @@ pub(super) fn check_and_stamp(database: &Database, medium: &dyn Medium) -> Resul
     }
 }
 
+/// Whether a row is of the file itself, not of anybody who keeps rows in it.
+pub(super) fn is_own(key: &[u8]) -> bool {
+    key == KEY || key == PROBE_KEY
+}
+
 fn stamp(database: &Database, ours: &SchemaVersion, name: &str) -> Result<(), StoreError> {
     let value = rows::encode(Table::Meta, ours)?;
     put(database, KEY, &value)

@@ -205,12 +205,15 @@ impl<'a> Comparison<'a> {
                 if ours.words.is_none() && theirs.words.is_none() {
                     self.bounds(place, " characters", ours.bounds, theirs.bounds);
                     if ours.pattern != theirs.pattern {
-                        self.either(
-                            place,
-                            Kind::Bound,
-                            (ours.pattern.is_none(), theirs.pattern.is_none()),
-                            "texts of another form",
-                        );
+                        let form = "texts of another form";
+                        let free = (ours.pattern.is_none(), theirs.pattern.is_none());
+                        self.either(place, Kind::Bound, free, form);
+                        // Which of two forms takes more is not known: each may refuse what the other takes.
+                        if free == (false, false) {
+                            for direction in [Direction::Narrower, Direction::Wider] {
+                                self.note(place, Kind::Bound, direction, form.to_owned());
+                            }
+                        }
                     }
                 }
             }

@@ -60,7 +60,7 @@ impl Cx<'_> {
         }
         let now_ms = Environment::now_ms();
         let archive = match &args.out {
-            Some(out) => out.clone(),
+            Some(out) => std::path::absolute(out).unwrap_or_else(|_| out.clone()),
             None => self.usual_place(now_ms)?,
         };
         if archive.exists() {
@@ -138,7 +138,8 @@ impl Cx<'_> {
 
     /// The lock of the state directory; `None` while a gateway has it.
     fn lock(&self) -> Result<Option<Lock>, Failure> {
-        let holder = Holder::this_process(i64::try_from(Environment::now_ms()).unwrap_or(0), None);
+        let holder = Holder::this_process(i64::try_from(Environment::now_ms()).unwrap_or(0), None)
+            .running("openclaw backup");
         match Lock::acquire(
             &self.paths.gateway_dir.join(LOCK_FILE),
             LockPlace::StateDir,
@@ -217,6 +218,7 @@ fn failed(error: &BackupError) -> Failure {
         BackupError::Bad { .. } => {
             "take an older one: openclaw backup verify FILE says whether it is good"
         }
+        BackupError::Torn { .. } => "put both together by hand before the gateway starts",
         BackupError::Io { .. } | BackupError::Store(_) => "openclaw doctor says more",
     };
     Failure::failed(error.to_string(), Some(remedy.into()))

@@ -18,7 +18,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::render::text::short;
 use crate::doctor::{Finding, Level, Place, local, render, word};
-use crate::lock::{Holder, LOCK_FILE, Lock, LockError, LockPlace};
+use crate::lock::{Holder, LOCK_FILE, Lock};
 use crate::service::Surroundings;
 use crate::state_dir::StatePaths;
 
@@ -81,15 +81,11 @@ fn look(environment: &Environment, paths: &StatePaths) -> Vec<Finding> {
 
 /// The gateway that has the state directory.
 fn holder(paths: &StatePaths) -> Option<Holder> {
-    let path = paths.gateway_dir.join(LOCK_FILE);
-    if !path.exists() {
-        return None;
-    }
-    let now = i64::try_from(Environment::now_ms()).unwrap_or(0);
-    match Lock::acquire(&path, LockPlace::StateDir, &Holder::this_process(now, None)) {
-        Err(LockError::Held { holder, .. }) => holder,
-        _ => None,
-    }
+    let holder = Lock::holder(&paths.gateway_dir.join(LOCK_FILE));
+    holder
+        .ok()
+        .flatten()
+        .filter(|holder| holder.command.is_none())
 }
 
 /// What the gateway says of itself.

@@ -27,17 +27,21 @@ pub(super) struct Yes<'a> {
 }
 
 impl Yes<'_> {
-    /// Answers what the gateway asks about the program; ends only when that fails.
+    /// Answers what the gateway asks about the program, once; ends only when that fails.
     pub(super) async fn watch(self, mut events: Events) -> Failure {
+        let mut answered = false;
         loop {
             match events.next().await {
                 Some(Event::Message(event)) if event.name == EXEC_APPROVAL_REQUESTED => {
                     let asked: Option<PendingExecApproval> =
                         serde_json::from_value(event.payload).ok();
-                    if let Some(asked) = asked.filter(|asked| self.is_own(&asked.request))
-                        && let Err(failure) = self.decide(&asked).await
-                    {
-                        return failure;
+                    let own =
+                        |asked: &PendingExecApproval| !answered && self.is_own(&asked.request);
+                    if let Some(asked) = asked.filter(own) {
+                        answered = true;
+                        if let Err(failure) = self.decide(&asked).await {
+                            return failure;
+                        }
                     }
                 }
                 Some(_) => {}
@@ -52,9 +56,17 @@ impl Yes<'_> {
     fn is_own(&self, request: &ExecRequest) -> bool {
         let no_agent = request.agent_id.is_none() && request.session_key.is_none();
         // The node says which file the first word is.
-        let words = |argv: &[String]| argv.iter().skip(1).eq(self.program.iter().skip(1));
-        let same = request.command_argv.len() == self.program.len() && words(&request.command_argv);
-        no_agent && same && request.node_id.as_deref() == Some(self.node)
+        let base = |word: &str| word.rsplit('/').next().map(str::to_owned);
+        let (first, asked) = (self.program.first(), request.command_argv.first());
+        let file = first.and_then(|word| base(word)) == asked.and_then(|word| base(word));
+        let words = request
+            .command_argv
+            .iter()
+            .skip(1)
+            .eq(self.program.iter().skip(1));
+        // This command names no folder and no variables.
+        let bare = request.cwd.is_none() && request.warning_text.is_none();
+        no_agent && file && words && bare && request.node_id.as_deref() == Some(self.node)
     }
 
     async fn decide(&self, asked: &PendingExecApproval) -> Result<(), Failure> {

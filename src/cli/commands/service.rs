@@ -11,8 +11,10 @@ use crate::cli::environment::Environment;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::cli::run_time::block_on;
-use crate::lock::{Holder, LOCK_FILE, Lock, LockError, LockPlace};
-use crate::service::{KEPT, Manager, Step, Surroundings, UNIT, Wish, steps, systemctl, unit_file};
+use crate::lock::{Holder, LOCK_FILE, Lock};
+use crate::service::{
+    KEPT, Manager, SYSTEM_STATE_DIR, Step, Surroundings, UNIT, Wish, steps, systemctl, unit_file,
+};
 
 pub(crate) fn run(
     command: &ServiceCommand,
@@ -204,19 +206,16 @@ impl<'a> Cx<'a> {
         (!word.is_empty()).then_some(word)
     }
 
-    /// Who has the state directory.
+    /// The gateway that has the state directory.
     fn holder(&self) -> Result<Option<Holder>, Failure> {
-        let paths = self.environment.paths()?;
-        let path = paths.gateway_dir.join(LOCK_FILE);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let now = i64::try_from(Environment::now_ms()).unwrap_or(0);
-        match Lock::acquire(&path, LockPlace::StateDir, &Holder::this_process(now, None)) {
-            Ok(_) => Ok(None),
-            Err(LockError::Held { holder, .. }) => Ok(holder),
-            Err(error) => Err(Failure::config(&error)),
-        }
+        let folder = match self.manager {
+            // The host's service has a state directory of its own.
+            Manager::System => Path::new(SYSTEM_STATE_DIR).join("gateway"),
+            Manager::User | Manager::Launchd => self.environment.paths()?.gateway_dir,
+        };
+        let holder =
+            Lock::holder(&folder.join(LOCK_FILE)).map_err(|error| Failure::config(&error))?;
+        Ok(holder.filter(|holder| holder.command.is_none()))
     }
 
     fn show(&self, steps: &[Step]) -> Result<(), Failure> {

@@ -349,6 +349,9 @@ fn find_fingerprint(
         return Ok(configured.local_fingerprint);
     }
     match &configured.remote_fingerprint {
+        Some(_) if is(&configured.remote_url) && url.starts_with("ws:") => Err(Failure::usage(
+            format!("gateway.remote.tlsFingerprint needs a wss:// address, not {url}"),
+        )),
         Some(text) if is(&configured.remote_url) => {
             let parsed = Fingerprint::parse(text);
             parsed

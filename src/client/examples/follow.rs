@@ -40,6 +40,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut tokens = DeviceTokenStore::open(Path::new(TOKENS))?;
     let known = tokens.get(&url, identity.id(), "operator").cloned();
     let device = identity.id().to_owned();
+    // A pin that cannot be read must not become no pin.
+    let tls_fingerprint = match pin.as_deref() {
+        Some(pin) => Some(Fingerprint::parse(pin).ok_or("the pin is not a SHA-256 fingerprint")?),
+        None => None,
+    };
     let options = Options {
         scopes: vec!["operator.read".into()],
         device_token: known.as_ref().map(|known| known.token.clone()),
@@ -48,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .ok()
             .filter(|_| known.is_none()),
         identity: Some(Arc::new(identity)),
-        tls_fingerprint: pin.as_deref().and_then(Fingerprint::parse),
+        tls_fingerprint,
         ..Options::new(client_info(
             ClientId::GatewayClient,
             ClientMode::Backend,

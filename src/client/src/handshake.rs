@@ -51,6 +51,9 @@ pub async fn connect(url: &str, options: &Options) -> Result<Connection, Error> 
     let trust = if request.uri().scheme_str() == Some("wss") {
         let trust = Trust::new(options.tls_fingerprint);
         Some(trust.map_err(|why| unreachable(std::io::Error::other(why).into()))?)
+    } else if options.tls_fingerprint.is_some() {
+        let why = "a certificate is pinned, but only a wss:// address has one";
+        return Err(unreachable(std::io::Error::other(why).into()));
     } else {
         None
     };

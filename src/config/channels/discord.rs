@@ -10,8 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::telegram::Streaming;
-use super::{Common, DmPolicy, Entry, GroupRule, World, enter, secret};
-use crate::config::place::push_key;
+use super::{Common, DmPolicy, Entry, GroupRule, World, enter, place_of, secret};
 use crate::config::secrets::SecretInput;
 
 /// The variable that holds the default account's token.
@@ -177,7 +176,7 @@ impl Discord {
         let own = self.own.token.iter_mut();
         let own = own.map(|input| ("channels.discord.token".to_owned(), input));
         let accounts = self.accounts.iter_mut().filter_map(|(name, account)| {
-            let place = push_key("channels.discord.accounts", name);
+            let place = place_of(FACTS.id, Some(name));
             Some((format!("{place}.token"), account.token.as_mut()?))
         });
         own.chain(accounts).collect()
@@ -197,32 +196,18 @@ impl Discord {
     }
 
     fn account(&self, named: Option<&Account>, name: &str, world: &World<'_>) -> AccountSettings {
-        let place = named.map_or_else(
-            || "channels.discord".to_owned(),
-            |_| push_key("channels.discord.accounts", name),
-        );
+        let place = place_of(FACTS.id, named.map(|_| name));
         let own = named.unwrap_or(&self.own);
         let (setup, source) = match self.setup(named, &place, world) {
             Ok((setup, source)) => (Ok(Arc::new(setup) as Arc<dyn ChannelSetup>), Some(source)),
             Err(lacking) => (Err(lacking), None),
         };
-        let channel_on = self.own.common.enabled != Some(false);
-        let enabled = channel_on && own.common.enabled != Some(false);
-        let mut common = match named {
-            Some(account) => account.common.over(&self.own.common),
-            None => self.own.common.clone(),
-        };
+        let (mut common, enabled) = self.own.common.with(named.map(|account| &account.common));
         if let Some(dm) = own.dm.clone().or_else(|| self.own.dm.clone()) {
             dm.into_common(&mut common);
         }
         if let Some(guilds) = own.guilds.as_ref().or(self.own.guilds.as_ref()) {
-            let people = [&common.allow_from, &common.group_allow_from];
-            let owners = people.into_iter().flatten().flatten();
-            // Everybody is no owner.
-            let owners: Vec<Entry> = owners
-                .filter(|own| own.to_string() != "*")
-                .cloned()
-                .collect();
+            let owners = common.owners();
             let rules = groups(guilds, &owners);
             common.groups.get_or_insert_default().extend(rules);
         }

@@ -10,8 +10,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Entry, World, enter, secret};
-use crate::config::place::push_key;
+use super::{Common, Entry, World, enter, place_of, secret};
 use crate::config::secrets::SecretInput;
 
 /// `channels.irc`.
@@ -133,9 +132,10 @@ impl Words<'_> {
 impl Irc {
     pub(super) fn secret_inputs(&mut self) -> Vec<(String, &mut SecretInput)> {
         let own = self.own.secret_inputs("channels.irc");
-        let accounts = self.accounts.iter_mut().flat_map(|(name, account)| {
-            account.secret_inputs(&push_key("channels.irc.accounts", name))
-        });
+        let accounts = self
+            .accounts
+            .iter_mut()
+            .flat_map(|(name, account)| account.secret_inputs(&place_of(FACTS.id, Some(name))));
         own.into_iter().chain(accounts).collect()
     }
 
@@ -154,20 +154,12 @@ impl Irc {
     }
 
     fn account(&self, named: Option<&Account>, name: &str, world: &World<'_>) -> AccountSettings {
-        let place = named.map_or_else(
-            || "channels.irc".to_owned(),
-            |_| push_key("channels.irc.accounts", name),
-        );
+        let place = place_of(FACTS.id, named.map(|_| name));
         let own = named.unwrap_or(&self.own);
         let setup = self
             .setup(named, &place, world)
             .map(|setup| Arc::new(setup) as Arc<dyn ChannelSetup>);
-        let channel_on = self.own.common.enabled != Some(false);
-        let enabled = channel_on && own.common.enabled != Some(false);
-        let mut common = match named {
-            Some(account) => account.common.over(&self.own.common),
-            None => self.own.common.clone(),
-        };
+        let (mut common, enabled) = self.own.common.with(named.map(|account| &account.common));
         let by_nick = own
             .dangerously_allow_name_matching
             .or(self.own.dangerously_allow_name_matching)

@@ -22,6 +22,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::place::push_key;
 use super::secrets::SecretInput;
 use super::{Environment, Loaded};
 use crate::state_dir::{StatePaths, read_bounded};
@@ -185,6 +186,25 @@ fn list(channel: &str, entries: &[Entry]) -> AllowList {
 }
 
 impl Common {
+    /// The settings of an account (of the default one, where the channel's own are meant) and whether it is on.
+    fn with(&self, account: Option<&Self>) -> (Self, bool) {
+        let is_on = |common: &Self| common.enabled != Some(false);
+        match account {
+            Some(account) => (account.over(self), is_on(self) && is_on(account)),
+            None => (self.clone(), is_on(self)),
+        }
+    }
+
+    /// Whoever is named as somebody who may write; everybody is nobody in particular.
+    fn owners(&self) -> Vec<Entry> {
+        let people = [&self.allow_from, &self.group_allow_from];
+        let people = people.into_iter().flatten().flatten();
+        people
+            .filter(|entry| entry.to_string() != "*")
+            .cloned()
+            .collect()
+    }
+
     /// These settings over those of the channel.
     fn over(&self, base: &Self) -> Self {
         let (own, base) = (self.clone(), base.clone());
@@ -327,6 +347,14 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>) -> ChannelsSettings {
         irc.enter(&world, &mut settings);
     }
     settings
+}
+
+/// The configuration path of an account; of the channel, whose own settings are its default account.
+fn place_of(channel: &str, account: Option<&str>) -> String {
+    match account {
+        None => format!("channels.{channel}"),
+        Some(name) => push_key(&format!("channels.{channel}.accounts"), name),
+    }
 }
 
 /// Adds a channel's accounts: each named one, and the channel's own settings as the default one where

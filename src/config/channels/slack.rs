@@ -11,8 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::discord::{Dm, Room};
-use super::{Common, Entry, World, enter, secret};
-use crate::config::place::push_key;
+use super::{Common, World, enter, place_of, secret};
 use crate::config::secrets::SecretInput;
 
 /// Where requests of the platform arrive, unless said otherwise.
@@ -95,9 +94,10 @@ impl Account {
 impl Slack {
     pub(super) fn secret_inputs(&mut self) -> Vec<(String, &mut SecretInput)> {
         let own = self.own.secret_inputs("channels.slack");
-        let accounts = self.accounts.iter_mut().flat_map(|(name, account)| {
-            account.secret_inputs(&push_key("channels.slack.accounts", name))
-        });
+        let accounts = self
+            .accounts
+            .iter_mut()
+            .flat_map(|(name, account)| account.secret_inputs(&place_of(FACTS.id, Some(name))));
         own.into_iter().chain(accounts).collect()
     }
 
@@ -115,33 +115,19 @@ impl Slack {
     }
 
     fn account(&self, named: Option<&Account>, name: &str, world: &World<'_>) -> AccountSettings {
-        let place = named.map_or_else(
-            || "channels.slack".to_owned(),
-            |_| push_key("channels.slack.accounts", name),
-        );
+        let place = place_of(FACTS.id, named.map(|_| name));
         let own = named.unwrap_or(&self.own);
         let (setup, source) = match self.setup(named, &place, world) {
             Ok((setup, source)) => (Ok(Arc::new(setup) as Arc<dyn ChannelSetup>), Some(source)),
             Err(lacking) => (Err(lacking), None),
         };
-        let channel_on = self.own.common.enabled != Some(false);
-        let enabled = channel_on && own.common.enabled != Some(false);
-        let mut common = match named {
-            Some(account) => account.common.over(&self.own.common),
-            None => self.own.common.clone(),
-        };
+        let (mut common, enabled) = self.own.common.with(named.map(|account| &account.common));
         if let Some(dm) = own.dm.clone().or_else(|| self.own.dm.clone()) {
             dm.into_common(&mut common);
         }
         let mention = own.require_mention.or(self.own.require_mention);
         if let Some(rooms) = own.channels.as_ref().or(self.own.channels.as_ref()) {
-            let people = [&common.allow_from, &common.group_allow_from];
-            let owners = people.into_iter().flatten().flatten();
-            // Everybody is no owner.
-            let owners: Vec<Entry> = owners
-                .filter(|own| own.to_string() != "*")
-                .cloned()
-                .collect();
+            let owners = common.owners();
             let rules = rooms
                 .iter()
                 .map(|(id, room)| (id.clone(), room.rule(None, mention, &owners)));

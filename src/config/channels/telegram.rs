@@ -9,8 +9,7 @@ use openclaw_actors::channel::telegram::{API_ROOT, FACTS, TelegramSetup};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Found, World, enter, secret};
-use crate::config::place::push_key;
+use super::{Common, Found, World, enter, place_of, secret};
 use crate::config::secrets::SecretInput;
 
 /// The variable that holds the default account's token.
@@ -107,7 +106,7 @@ impl Telegram {
         let own = self.own.bot_token.iter_mut();
         let own = own.map(|input| ("channels.telegram.botToken".to_owned(), input));
         let accounts = self.accounts.iter_mut().filter_map(|(name, account)| {
-            let place = push_key("channels.telegram.accounts", name);
+            let place = place_of(FACTS.id, Some(name));
             Some((format!("{place}.botToken"), account.bot_token.as_mut()?))
         });
         own.chain(accounts).collect()
@@ -127,10 +126,7 @@ impl Telegram {
     }
 
     fn account(&self, named: Option<&Account>, name: &str, world: &World<'_>) -> AccountSettings {
-        let place = named.map_or_else(
-            || "channels.telegram".to_owned(),
-            |_| push_key("channels.telegram.accounts", name),
-        );
+        let place = place_of(FACTS.id, named.map(|_| name));
         let own = named.unwrap_or(&self.own);
         // The channel's own token is the default account's; no other account borrows it.
         let token = Self::token(own, named.is_none(), &place, world);
@@ -160,12 +156,7 @@ impl Telegram {
                 (Ok(Arc::new(setup) as Arc<dyn ChannelSetup>), Some(source))
             }
         };
-        let channel_on = self.own.common.enabled != Some(false);
-        let enabled = channel_on && own.common.enabled != Some(false);
-        let common = match named {
-            Some(account) => account.common.over(&self.own.common),
-            None => self.own.common.clone(),
-        };
+        let (common, enabled) = self.own.common.with(named.map(|account| &account.common));
         common.account(&FACTS, enabled, setup, source)
     }
 

@@ -53,8 +53,9 @@ pub(super) fn loopback_is_open(views: &Views) -> bool {
     views.settings.load().canvas.allow_loopback_read || address::opens_loopback(views)
 }
 
-/// A name that others could point here is not enough, nor is a page of another site.
-fn asks_by_loopback(peer: &Peer) -> bool {
+/// A program of this host, or a page of it, that asks for this host by a name of this host. A name that others
+/// could point here is not enough, nor is a page of another site.
+pub(in crate::http) fn asks_by_loopback(peer: &Peer) -> bool {
     let is_name = |authority: &str| {
         let port = |rest: &str| {
             rest.is_empty()

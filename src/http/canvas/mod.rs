@@ -8,6 +8,7 @@
 mod access;
 mod target;
 
+pub(super) use access::asks_by_loopback;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;

@@ -22,6 +22,8 @@ fn good_file(path: &Path) -> Vec<u8> {
         let ops = vec![put(Table::Sessions), put(Table::Transcript)];
         deps.write_now(&ops).unwrap();
     }
+    deps.write_now(&[Op::put_json(Table::Meta, "identity", "of this gateway").unwrap()])
+        .unwrap();
     drop(deps);
     std::fs::read(path).unwrap()
 }
@@ -46,6 +48,11 @@ fn open(path: &Path) -> (u64, Option<Salvaged>) {
         }
     };
     let found = rows_of(&deps, Table::Sessions) + rows_of(&deps, Table::Transcript);
+    let identity: Option<String> = deps.reader().get_json(Table::Meta, b"identity").unwrap();
+    let told = salvaged.as_ref().is_some_and(|salvaged| {
+        salvaged.unreadable > 0 || salvaged.incomplete.contains(&"meta".to_owned())
+    });
+    assert!(identity.is_some() || told, "silently lost: {salvaged:?}");
     deps.write_now(&[Op::put_json(Table::Audit, "later", "works").unwrap()])
         .unwrap();
     if let Some(salvaged) = &salvaged {
@@ -66,6 +73,8 @@ fn a_file_that_was_overwritten_anywhere_opens_and_says_what_is_lost() {
     let good = good_file(&path);
     let (mut reported, mut recovered, mut whole) = (0, 0, 0);
     let step = (good.len() / 150).max(1);
+    // A start that was killed while it saved what it could says nothing to the next.
+    std::fs::write(path.with_added_extension("salvaging"), "half").unwrap();
     for (case, offset) in (0..good.len()).step_by(step).enumerate() {
         let mut bytes = good.clone();
         let end = (offset + 200).min(bytes.len());
@@ -154,8 +163,8 @@ fn a_copy_holds_what_was_committed_and_is_verified_row_by_row() {
     let deps = StoreDeps::open(&StoreConfig::file(&path), SystemClock::shared()).unwrap();
     let to = home.path().join("copy/store.redb");
     let copied = deps.reader().copy_to(&to).unwrap();
-    // Both tables, and the stamp.
-    assert_eq!(copied.rows, 2 * ROWS + 1);
+    // Both tables, the identity, and the stamp.
+    assert_eq!(copied.rows, 2 * ROWS + 2);
     deps.write_now(&[Op::put_json(Table::Sends, "late", "row").unwrap()])
         .unwrap();
     let found = verify(&to).unwrap();
