@@ -68,6 +68,7 @@ function teach(mock) {
 describe('a headless node', () => {
   let model;
   let daemon;
+  let again;
   let operator;
   let display;
   let desktop;
@@ -117,6 +118,7 @@ describe('a headless node', () => {
   after(async () => {
     await operator?.close();
     await node?.end();
+    await again?.stop();
     await daemon?.end();
     await Promise.all([model?.stop(), desktop?.stop(), gps?.stop()]);
     await display?.stop();
@@ -215,15 +217,14 @@ describe('a headless node', () => {
     });
     assert.ok(said);
     // A page of somebody else has the same bridge, and reaches nobody.
-    const before = (await operator.request('chat.history', { sessionKey: 'main' })).messages.length;
+    const heard = async () => (await operator.request('chat.history', { sessionKey: 'main' })).messages.filter((row) => row.role === 'user');
+    const before = await heard();
     await invoke('canvas.navigate', { url: 'data:text/html,<p>other' });
     const forged = JSON.stringify({ userAction: { id: 'x', name: 'forged', surfaceId: 's', sourceComponentId: 'b', context: {} } });
     await invoke('canvas.eval', { javaScript: `window.openclawCanvasA2UIAction.postMessage(${JSON.stringify(forged)}) ?? 'told'` });
     await cli('nodes', 'canvas', 'a2ui', 'push', 'Attic', '--text', 'hello');
     await cli('nodes', 'canvas', 'a2ui', 'reset', 'Attic');
-    const { messages } = await operator.request('chat.history', { sessionKey: 'main' });
-    assert.equal(messages.length, before, JSON.stringify(messages.slice(before)));
-    assert.doesNotMatch(JSON.stringify(messages), /forged/);
+    assert.deepEqual(await heard(), before);
   });
 
   it('a canvas in a window is what the screen shows', async () => {
@@ -286,6 +287,25 @@ describe('a headless node', () => {
       const found = await invoke('canvas.eval', { javaScript: 'document.getElementById("x")?.textContent' }).catch(() => null);
       return found?.result === 'here';
     });
+  });
+
+  it('after a restart of the gateway its page is opened again', async () => {
+    await page('fields.html', FIELDS);
+    await invoke('canvas.present', { url: 'fields.html' });
+    const address = async () => (await invoke('canvas.eval', { javaScript: 'location.href' })).result;
+    const before = await address();
+    assert.match(before, /\/__openclaw__\/cap\/[^/]+\/__openclaw__\/canvas\/fields\.html$/);
+    const { state, log, gatewayPort, tap } = daemon;
+    await daemon.stop();
+    again = await startDaemon({ state, log, port: gatewayPort, tap });
+    operator = new RawClient(again.url);
+    await operator.connect({ token: again.token });
+    // The capability of the address ended with the old gateway.
+    await eventually('the page under its new address', async () => {
+      const now = await address().catch(() => before);
+      return now !== before && now.endsWith('/canvas/fields.html');
+    });
+    assert.equal((await invoke('canvas.eval', { javaScript: 'fields' })).result, '4');
   });
 
   it('every frame of the node is as the official validators want it', (t) => reportFrames(t, daemon.log));
