@@ -296,8 +296,8 @@ impl ConfigSource for FileSource {
     fn schema(&self) -> ConfigSchemaResult {
         let schema = Loaded::schema();
         ConfigSchemaResult {
-            ui_hints: serde_json::from_value(config::hints::of(schema)).unwrap_or_default(),
-            schema: schema.clone(),
+            ui_hints: serde_json::from_value(config::hints::of(&schema)).unwrap_or_default(),
+            schema,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             generated_at: self.started.to_string(),
         }

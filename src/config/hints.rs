@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn places_have_names_help_and_say_what_is_secret() {
-        let hints = of(Loaded::schema());
+        let hints = of(&Loaded::schema());
         assert_eq!(hints["models.providers.*.baseUrl"]["label"], "Base URL");
         assert_eq!(hints["models.providers.*.apiKey"]["sensitive"], true);
         assert_eq!(hints["gateway.auth.token"]["sensitive"], true);

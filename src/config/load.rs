@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::environment::Environment;
 use super::error::{ConfigError, Issue};
 use super::place::is_within;
+use super::schema::ConfigSchema;
 use super::substitute::{Missing, substitute};
 use super::{
-    Config, LoadRequest, Loaded, SCHEMA, Switches, checks, hash, include, known, layers, parse,
-    refused,
+    Config, LoadRequest, Loaded, Switches, checks, hash, include, known, layers, parse, refused,
 };
 use crate::state_dir::{StatePaths, read_bounded};
 
@@ -63,9 +63,10 @@ fn load_from(request: &LoadRequest<'_>, text: Option<&str>) -> Result<Loaded, Co
     };
     let value = merge(value)?;
     let display = merge(display)?;
-    let (fatal, harmless) = sort_missing(missing, &SCHEMA.unknown_keys(&value, &[]));
+    let schema = ConfigSchema::of_config();
+    let (fatal, harmless) = sort_missing(missing, &schema.unknown_keys(&value, &[]));
     warnings.extend(harmless);
-    issues.extend(wrong_values(&value, &display, &fatal, &env));
+    issues.extend(wrong_values(&schema, &value, &display, &fatal, &env));
     issues.extend(fatal);
     if !issues.is_empty() {
         return Err(invalid(&paths, issues));
@@ -77,7 +78,7 @@ fn load_from(request: &LoadRequest<'_>, text: Option<&str>) -> Result<Loaded, Co
         return Err(invalid(&paths, issues));
     }
     warnings.extend(settle_secrets(&mut config, &env, &paths));
-    warnings.extend(unknown_warning(&value));
+    warnings.extend(unknown_warning(&schema, &value));
     warnings.extend(refused::warnings(&config, &value));
     Ok(Loaded {
         config,
@@ -254,13 +255,14 @@ fn sort_missing(missing: Vec<Missing>, unused_places: &[String]) -> (Vec<Issue>,
 
 /// Values that the schema does not allow; one that comes from a variable names it.
 fn wrong_values(
+    schema: &ConfigSchema,
     value: &Value,
     written: &Value,
     missing: &[Issue],
     env: &Environment<'_>,
 ) -> Vec<Issue> {
     let unset = |issue: &Issue| missing.iter().any(|other| other.path == issue.path);
-    let mut issues = SCHEMA.issues(value, written);
+    let mut issues = schema.issues(value, written);
     issues.retain(|issue| !unset(issue));
     for issue in &mut issues {
         if let Some(variable) = layers::variable_for(&issue.path, env) {
@@ -274,8 +276,8 @@ fn wrong_values(
     issues
 }
 
-fn unknown_warning(value: &Value) -> Option<String> {
-    let unknown = SCHEMA.unknown_keys(value, known::KNOWN_UNUSED);
+fn unknown_warning(schema: &ConfigSchema, value: &Value) -> Option<String> {
+    let unknown = schema.unknown_keys(value, known::KNOWN_UNUSED);
     (!unknown.is_empty()).then(|| {
         format!(
             "unknown settings, kept and not used: {}",

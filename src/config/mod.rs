@@ -47,7 +47,6 @@ pub mod tools;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
@@ -63,8 +62,6 @@ pub use load::{load, load_text};
 use crate::state_dir::{EnvLookup, StatePaths};
 use schema::ConfigSchema;
 use secrets::SecretInput;
-
-static SCHEMA: LazyLock<ConfigSchema> = LazyLock::new(ConfigSchema::of::<Config>);
 
 /// The settings that this daemon uses.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -194,8 +191,8 @@ impl Loaded {
     }
 
     /// The settings as JSON Schema, for `config.schema`.
-    pub fn schema() -> &'static Value {
-        SCHEMA.document()
+    pub fn schema() -> Value {
+        ConfigSchema::of_config().document().clone()
     }
 }
 

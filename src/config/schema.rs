@@ -3,12 +3,15 @@
 //! Unknown keys are no error (an upgrade must not stop a gateway), so the schema never forbids
 //! them; [`unknown_keys`] finds them for one warning. `null` is no value here: a key is there or not.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
+use super::Config;
 use super::error::Issue;
 use super::place::{push_index, push_key};
 use super::redact::is_sensitive_key;
@@ -20,6 +23,22 @@ pub(crate) struct ConfigSchema {
 }
 
 impl ConfigSchema {
+    /// The schema of the configuration, for as long as somebody has it: compiled it is 3 MB, which a
+    /// gateway needs when it reads its configuration and at no other time.
+    pub(crate) fn of_config() -> Arc<Self> {
+        static IN_USE: Mutex<Weak<ConfigSchema>> = Mutex::new(Weak::new());
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(schema) = in_use.upgrade() {
+            return schema;
+        }
+        let schema = Arc::new(Self::of::<Config>());
+        *in_use = Arc::downgrade(&schema);
+        // Tests load thousands.
+        #[cfg(test)]
+        std::mem::forget(Arc::clone(&schema));
+        schema
+    }
+
     /// Makes the schema of `T`.
     pub(crate) fn of<T: JsonSchema>() -> Self {
         let settings =
