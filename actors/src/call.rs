@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+use crate::agent::tools::Chat;
 use crate::canvas::address::Address;
 use crate::event::targeted;
 use crate::gateway::GatewayPort;
@@ -56,6 +57,8 @@ pub struct Caller {
     pub device_id: Option<String>,
     /// The conversations whose calls of tools led to it, the earliest first; clients have none.
     pub chain: Vec<Arc<str>>,
+    /// The chat that the first of them was led by; its limits hold for all that follows.
+    pub chat: Option<Chat>,
     /// The peer's address, `None` for this machine.
     pub remote_ip: Option<String>,
     /// Under which of the gateway's secrets it came in ([`crate::views::AuthEpoch`]); `None` when it

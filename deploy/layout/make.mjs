@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Writes idle.txt: the functions that run between the start of a gateway and its first answered client.
 //
-//   deploy/layout/make.mjs [BINARY]     an unstripped `dist` binary; without one it is built here
+//   deploy/layout/make.mjs [BINARY]     an unstripped `dist` binary that is not laid out; without one it is built here
 //
 // `build.rs` has the linker put these functions side by side in the `dist` profile. The kernel maps a program in
 // windows of 16 pages: where what runs is scattered between what does not, an idle daemon holds nearly all of its
@@ -15,14 +15,15 @@ import { createReadStream, mkdtempSync, readdirSync, rmSync, writeFileSync } fro
 import { createInterface } from 'node:readline'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = resolve(here, '../..')
-/** A module is listed whole when this part of its bytes belongs to functions that ran. */
-const WHOLE = 0.85
-/** Bytes of a mangled name that are kept; the rest tells only instances of one generic function apart. */
-const NAME_LIMIT = 160
+/** Bytes of a mangled name that are kept; few names are longer, and what is behind them matters little. */
+const NAME_LIMIT = 240
+/** How long the gateway is watched when nobody asks it anything. */
+const IDLE_MS = 10_000
 const TOKEN = 'layout-0123456789abcdef0123456789abcdef'
 
 const run = (program, args, options = {}) =>
@@ -33,7 +34,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'openclaw-layout-'))
 try {
   const functions = symbols(binary)
   const ran = touched(functions, await trace(binary))
-  const lines = [...rust(functions, ran), ...runtime(functions, ran)]
+  const lines = [...new Set([...ran].map((index) => pattern(functions[index].name)))].sort()
   writeFileSync(join(here, 'idle.txt'), `${lines.join('\n')}\n`)
   const bytes = [...ran].reduce((sum, index) => sum + functions[index].size, 0)
   console.log(`${ran.size} functions ran (${(bytes / 1e6).toFixed(1)} MB); idle.txt has ${lines.length} patterns`)
@@ -42,7 +43,11 @@ try {
 }
 
 function build() {
-  run('cargo', ['rustc', '--locked', '--profile', 'dist', '--bin', 'openclaw', '--', '-C', 'strip=none'], { stdio: 'inherit' })
+  run('cargo', ['rustc', '--locked', '--profile', 'dist', '--bin', 'openclaw', '--', '-C', 'strip=none'], {
+    // Valgrind does not know whose functions those are that stand outside `.text`.
+    env: { ...process.env, OPENCLAW_LAYOUT: 'off', RUSTFLAGS: '-Csymbol-mangling-version=v0' },
+    stdio: 'inherit',
+  })
   return join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'dist/openclaw')
 }
 
@@ -85,6 +90,8 @@ async function trace(file) {
     valgrind.on('exit', () => lost(new Error(`the gateway ended before it served:\n${text}`)))
   })
   run(file, ['health', '--url', url, '--token', TOKEN], { env })
+  // What a gateway does by the clock counts too.
+  await sleep(IDLE_MS)
   // Counts are taken before the end, so that the way out is not among them.
   run('callgrind_control', ['--dump', String(valgrind.pid)])
   valgrind.kill('SIGTERM')
@@ -93,8 +100,7 @@ async function trace(file) {
   const ran = []
   let inside = false
   for await (const line of createInterface({ input: createReadStream(`${counts}.1`) })) {
-    // What stands outside `.text`, as the functions of an earlier list do, belongs to no object for valgrind.
-    if (line.startsWith('ob=')) inside = [file, '???'].includes(line.slice(3))
+    if (line.startsWith('ob=')) inside = line.slice(3) === file
     else if (inside && line.startsWith('0x')) ran.push(parseInt(line, 16))
   }
   return ran
@@ -112,62 +118,21 @@ function touched(functions, addresses) {
       else high = middle
     }
     const at = functions[low - 1]
-    if (at && address < at.start + at.size) found.add(low - 1)
+    if (!at || address >= at.start + at.size) continue
+    // Functions with the same code are one, under the name of any of them.
+    for (let index = low - 1; functions[index]?.start === at.start; index--) found.add(index)
   }
   return found
 }
 
-/** The segments of a legacy mangled path, without its hash; null for other names. */
-function path(name) {
-  const match = /^_ZN(.*)17h[0-9a-f]{16}E/.exec(name)
-  if (!match) return null
-  const segments = []
-  for (let rest = match[1]; rest; ) {
-    const digits = /^\d+/.exec(rest)[0]
-    const end = digits.length + Number(digits)
-    segments.push(rest.slice(0, end))
-    rest = rest.slice(end)
-  }
-  return segments
-}
-
-/** Patterns for our functions and those of libraries: whole modules where nearly all of one ran. */
-function rust(functions, ran) {
-  const names = new Set([...ran].map((index) => path(functions[index].name)?.join('')).filter(Boolean))
-  const node = () => ({ children: new Map(), bytes: 0, ran: 0 })
-  const top = node()
-  for (const { name, size } of functions) {
-    const segments = path(name)
-    if (!segments) continue
-    const share = names.has(segments.join('')) ? size : 0
-    let at = top
-    for (const segment of segments) {
-      if (!at.children.has(segment)) at.children.set(segment, node())
-      at = at.children.get(segment)
-      at.bytes += size
-      at.ran += share
-    }
-    at.own ||= share > 0
-  }
-  const patterns = new Set()
-  const walk = (at, prefix) => {
-    if (prefix && at.ran === 0) return
-    if (prefix && (at.ran >= WHOLE * at.bytes || at.children.size === 0)) {
-      patterns.add(`_ZN${prefix}${at.children.size ? '' : '17h'}`.slice(0, NAME_LIMIT))
-      return
-    }
-    if (at.own) patterns.add(`_ZN${prefix}17h`.slice(0, NAME_LIMIT))
-    for (const [segment, child] of at.children) walk(child, prefix + segment)
-  }
-  walk(top, '')
-  return [...patterns].sort()
-}
-
-/** Patterns for the standard library, whose names carry the compiler's hashes, and for C and assembly. */
-function runtime(functions, ran) {
-  const names = [...ran].map((index) => functions[index].name).filter((name) => !path(name))
-  const patterns = names.map((name) =>
-    name.replace(/\.llvm\.\d+$/, '').replace(/Cs[0-9A-Za-z]+_/g, 'Cs*_').slice(0, NAME_LIMIT),
-  )
-  return [...new Set(patterns)].sort()
+/**
+ * A pattern for a function's name. What depends on where and with what the crates were compiled is left open: their
+ * hashes, and the places in the name that later parts of it refer to.
+ */
+function pattern(name) {
+  return name
+    .replace(/\.llvm\.\d+$/, '')
+    .replace(/Cs[0-9A-Za-z]+_/g, 'Cs*_')
+    .replace(/B[0-9A-Za-z]{0,3}_/g, 'B*_')
+    .slice(0, NAME_LIMIT)
 }

@@ -6137,6 +6137,42 @@ export interface WakeParams {
   sessionKey?: string;
 }
 
+/** How far a login has come. */
+export interface WebLoginResult {
+  /** What a person is told. */
+  message: string;
+  /** Whether the account is linked and connected. */
+  connected?: boolean;
+  /** Whether the login came to nothing; the message says why. A field of this gateway's own. */
+  failed?: boolean;
+  /** The picture to scan, a PNG. */
+  qrDataUrl?: string;
+  /** What the picture says, for terminals. A field of this gateway's own. */
+  qrText?: string;
+}
+
+/** Parameters of `web.login.start`. */
+export interface WebLoginStartParams {
+  /** The account; the default one when left out. (at most 256 characters) */
+  accountId?: string;
+  /** Also where the account is linked: that device is forgotten first. */
+  force?: boolean;
+  /** How long the first picture is waited for, milliseconds; 30 s unless said, 2 min at most. (at most 9007199254740991) */
+  timeoutMs?: number;
+  /** Whether more is to be logged. */
+  verbose?: boolean;
+}
+
+/** Parameters of `web.login.wait`. */
+export interface WebLoginWaitParams {
+  /** The account; the default one when left out. (at most 256 characters) */
+  accountId?: string;
+  /** The picture that is shown: another one ends the wait. (at most 16384 characters; matches `^data:image/png;base64,`) */
+  currentQrDataUrl?: string;
+  /** How long something new is waited for, milliseconds; 2 min unless said, and at most. (at most 9007199254740991) */
+  timeoutMs?: number;
+}
+
 /** Every method: what it takes and gives, who may call it, whether it changes anything. */
 export interface Methods {
   /** Starts a run. The first response says that it was accepted, the second how it ended. */
@@ -6381,6 +6417,10 @@ export interface Methods {
   "voicewake.set": { params: VoicewakeSetParams; result: Voicewake; access: "operator.write"; effect: true };
   /** Tells an agent something: at once, or with its next heartbeat. */
   "wake": { params: WakeParams; result: OkResult; access: "operator.write"; effect: true };
+  /** Begins to link an account, and gives the first picture to scan. */
+  "web.login.start": { params: WebLoginStartParams; result: WebLoginResult; access: "operator.admin"; effect: true };
+  /** Waits for the next picture, or for the end. */
+  "web.login.wait": { params: WebLoginWaitParams; result: WebLoginResult; access: "operator.admin"; effect: true };
 }
 
 /** Every event and its payload. */

@@ -385,6 +385,8 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
                 world: World {
                     http,
                     hooks: Arc::clone(&hooks),
+                    logins: Arc::default(),
+                    started_at: clock.now(),
                 },
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),

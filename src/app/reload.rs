@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,6 +58,39 @@ pub struct FileSource {
     writing: Mutex<()>,
     started: jiff::Timestamp,
     levels: Levels,
+    first: First,
+}
+
+/// What the start read.
+struct First {
+    /// Seconds since the epoch, before anything was read.
+    began: i64,
+    /// The hash of the configuration's text.
+    hash: String,
+    /// The other files.
+    beside: Vec<PathBuf>,
+}
+
+impl First {
+    fn of(loaded: &Loaded, began: jiff::Timestamp) -> Self {
+        let mut beside = files(loaded);
+        beside.retain(|file| *file != loaded.paths.config_path);
+        Self {
+            began: began.as_second(),
+            hash: loaded.hash.clone(),
+            beside,
+        }
+    }
+
+    /// Whether a file beside the configuration is older than the start, or not there.
+    fn is_older(&self, file: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        match file.metadata() {
+            // Some file systems count whole or even seconds only.
+            Ok(meta) => meta.ctime().max(meta.mtime()) < self.began - 2,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
+    }
 }
 
 /// Why a configuration cannot be used.
@@ -86,8 +119,14 @@ impl std::fmt::Display for Unusable {
 }
 
 impl FileSource {
-    /// The source that `loaded` came from.
-    pub fn new(flags: Flags, loaded: &Loaded, first: &Settings, levels: Levels) -> Self {
+    /// The source that `loaded` came from, whose reading began at `began`.
+    pub fn new(
+        flags: Flags,
+        loaded: &Loaded,
+        began: jiff::Timestamp,
+        first: &Settings,
+        levels: Levels,
+    ) -> Self {
         Self {
             flags,
             log_file: first.log_file.clone(),
@@ -97,6 +136,7 @@ impl FileSource {
             writing: Mutex::default(),
             started: jiff::Timestamp::now(),
             levels,
+            first: First::of(loaded, began),
         }
     }
 
@@ -286,6 +326,20 @@ impl ConfigSource for FileSource {
             config_get: self.broken(&wrong),
             wrong: wrong.to_string(),
         })
+    }
+
+    fn is_as_started(&self) -> bool {
+        let Ok(paths) = self.paths() else {
+            return false;
+        };
+        let text = read_bounded(&paths.config_path, MAX_SIDE_FILE);
+        let same =
+            text.is_ok_and(|text| config::hash(&text.unwrap_or_default()) == self.first.hash);
+        same && self
+            .first
+            .beside
+            .iter()
+            .all(|file| self.first.is_older(file))
     }
 
     fn write(&self, base: Option<&str>, wish: &Wish) -> Result<Written, ErrorShape> {

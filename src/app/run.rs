@@ -86,6 +86,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
             .try_fill_bytes(bytes)
             .expect("the system has randomness");
     };
+    let began = jiff::Timestamp::now();
     let (loaded, first) =
         first_start::load_for_start(&request, &mut random).map_err(Failure::refused)?;
     let auth = config::auth::resolve(&loaded).map_err(Failure::refused)?;
@@ -144,6 +145,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
     let source = FileSource::new(
         options.flags.clone(),
         &loaded,
+        began,
         &first_settings,
         logging.levels.clone(),
     );

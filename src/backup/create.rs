@@ -15,7 +15,12 @@ use crate::lock::LOCK_FILE;
 use crate::state_dir::StatePaths;
 
 /// Folders of `gateway/` that are not part of a backup.
-const NOT: [&str; 3] = ["gateway/logs", "gateway/backups", "gateway/snapshots"];
+const NOT: [&str; 4] = [
+    "gateway/logs",
+    "gateway/backups",
+    "gateway/snapshots",
+    "gateway/whatsapp/node_modules",
+];
 
 /// Where an archive comes from and goes.
 #[derive(Debug, Clone)]

@@ -61,6 +61,8 @@ pub const COMMANDS: &[(&str, &str)] = &[
     ("system-presence", "system presence"),
     ("trust.audit.list", "audit list"),
     ("wake", "system event"),
+    ("web.login.start", "channels login"),
+    ("web.login.wait", "channels login"),
 ];
 
 /// Methods that are called with `gateway call` only, and why.

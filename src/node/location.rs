@@ -42,6 +42,16 @@ impl LocationSource {
     pub const GPSD: &'static str = "127.0.0.1:2947";
 }
 
+impl LocationSource {
+    /// As it is written on a command line.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Gpsd(address) => address.clone(),
+            Self::Fixed { lat, lon, accuracy } => format!("{lat},{lon},{accuracy}"),
+        }
+    }
+}
+
 impl fmt::Display for LocationSource {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -20,7 +20,11 @@ pub(super) const KEPT: usize = 200_000;
 /// How long an output is read on after its program ended: another program may hold it open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Variables that hold secrets of this node, and are given to no program.
-const OWN_SECRETS: [&str; 2] = ["OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD"];
+const OWN_SECRETS: [&str; 3] = [
+    "OPENCLAW_GATEWAY_TOKEN",
+    "OPENCLAW_GATEWAY_PASSWORD",
+    "OPENCLAW_SETUP_CODE",
+];
 
 /// Where programs are looked for.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,11 @@
 //! The gateway as a service of systemd or launchd: what is written where, and which commands are run.
 //! Pure; [`Step`]s are carried out by the command line.
 
+mod node;
+
 use std::path::{Path, PathBuf};
+
+pub use node::{NODE_UNIT, NodeService};
 
 /// The unit's name.
 pub const UNIT: &str = "openclaw-gateway.service";
@@ -84,6 +88,8 @@ impl Surroundings {
 pub enum Step {
     /// Write a file, and the folder that it is in.
     Write(PathBuf, String),
+    /// The same, for its user alone.
+    WriteSecret(PathBuf, String),
     /// Run a command, which has to go well.
     Run(Vec<String>),
     /// Run a command that may fail: what it ends may not run.
@@ -279,7 +285,9 @@ mod tests {
         steps
             .iter()
             .map(|step| match step {
-                Step::Write(path, _) => format!("write {}", path.display()),
+                Step::Write(path, _) | Step::WriteSecret(path, _) => {
+                    format!("write {}", path.display())
+                }
                 Step::Remove(path) => format!("remove {}", path.display()),
                 Step::Run(call) | Step::Try(call) => call.join(" "),
             })

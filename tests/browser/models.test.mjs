@@ -118,6 +118,8 @@ describe('models', () => {
       assert.match(await problem.innerText(), /models\.providers\.openai|OPENAI_API_KEY/);
       await chat.screenshot('run-error');
       await assertAccessible({ page });
+      await problem.getByTestId('failed-setup').click();
+      await page.getByTestId('step-1').getByText('openai/gpt-5').waitFor();
     }));
 
   it('spoke and heard only frames that the official validators accept', () => assertFrames());

@@ -85,7 +85,8 @@ describe('the control pages', () => {
 
   it('show where the keyboard is, wherever it goes', async () => {
     const { page } = desk;
-    for (const name of ['overview', 'cron', 'devices', 'config']) {
+    const names = await page.locator('[data-testid^=nav-]').evaluateAll((links) => links.map((link) => link.dataset.testid.slice(4)));
+    for (const name of names) {
       await open(desk, name);
       const places = new Set();
       for (let press = 0; press < 25; press += 1) {
@@ -238,6 +239,18 @@ describe('the control pages', () => {
       await page.getByTestId('setup-chat').click();
       await chat.send('Are you real?');
       assert.match(await chat.answered(), /I am real/);
+      // From now on the set-up is out of the way.
+      await open(desk, 'setup');
+      await page.getByTestId('setup-provider').waitFor({ state: 'detached' });
+      await page.getByTestId('setup-another').click();
+      await page.getByTestId('setup-provider').waitFor();
+      await assertAccessible(desk);
+      // And what was said is found by its words.
+      await open(desk, 'sessions');
+      await page.getByTestId('page').getByRole('searchbox').fill('real');
+      await page.getByTestId('hits').getByText('I am real.').waitFor();
+      await chat.screenshot('sessions-hits');
+      await assertAccessible(desk);
       assertFaultless(desk);
     } finally {
       await model.stop();

@@ -5,6 +5,7 @@ import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startSlackServer } from "@openclaw/crabline";
 import { SocketModeClient } from "@slack/socket-mode";
+import { WebClient } from "@slack/web-api";
 import { connect } from "./lib/client.mjs";
 import { freePort, nonce, startDaemon, tempFolder } from "./lib/daemon.mjs";
 import { eventually } from "./lib/eventually.mjs";
@@ -52,6 +53,27 @@ describe("our Socket Mode, as Slack's client sees it", () => {
       assert.deepEqual(heard, ["one", "two"]);
     } finally {
       await client.disconnect();
+      await socket.close();
+    }
+  });
+});
+
+describe("our files, edits and reactions, as Slack's client sees them", () => {
+  it("takes a file in three steps, and what is done with messages", async () => {
+    const socket = await startSlackSocket({ apiRoot: "http://127.0.0.1:9/api/", appToken: APP_TOKEN });
+    const web = new WebClient("xoxb-1", { slackApiUrl: socket.apiRoot, retryConfig: { retries: 0 }, logLevel: "error" });
+    try {
+      const done = await web.filesUploadV2({ channel_id: DIRECT, file: Buffer.from("hello"), filename: "a.txt", initial_comment: "look" });
+      assert.equal(done.ok, true);
+      const { body } = socket.journal.find(({ method }) => method === "files.completeUploadExternal");
+      assert.deepEqual(body.received, { name: "a.txt", size: 5, text: "look" });
+      await web.chat.update({ channel: DIRECT, ts: "1.2", text: "other" });
+      await web.reactions.add({ channel: DIRECT, timestamp: "1.2", name: "tada" });
+      const seen = await web.reactions.get({ channel: DIRECT, timestamp: "1.2", full: true });
+      assert.equal(seen.message.reactions[0].name, "tada");
+      await web.reactions.remove({ channel: DIRECT, timestamp: "1.2", name: "tada" });
+      await web.chat.delete({ channel: DIRECT, ts: "1.2" });
+    } finally {
       await socket.close();
     }
   });
@@ -142,6 +164,31 @@ describe("Slack by Socket Mode", () => {
     const { requests } = await client.request("channels.pairing.list", {});
     assert.equal(requests[0].senderId, BOB);
     assert.ok(told.text.includes(requests[0].metadata.code));
+  });
+
+  it("reacts, edits, deletes and pins", async () => {
+    const act = (action, params) =>
+      client.request("message.action", {
+        channel: "slack",
+        action,
+        params: { target: `channel:${DIRECT}`, messageId: "1700000000.000100", ...params },
+        idempotencyKey: nonce("key"),
+      });
+    await act("edit", { message: "**other** <!here>" });
+    await act("react", { emoji: "🎉" });
+    await act("react", { remove: true });
+    await act("pin", {});
+    await act("delete", {});
+    const done = socket.journal.map(({ method, body }) => [method, body.text ?? body.name]);
+    assert.deepEqual(done, [
+      ["chat.update", "*other* &lt;!here&gt;"],
+      ["reactions.add", "tada"],
+      ["reactions.get", undefined],
+      ["reactions.remove", "tada"],
+      ["pins.add", undefined],
+      ["chat.delete", undefined],
+    ]);
+    await assert.rejects(act("react", { emoji: "no emoji" }), /thumbsup/);
   });
 
   it("waits when it is told to, and never sends again what may have arrived", async () => {

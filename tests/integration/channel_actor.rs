@@ -93,6 +93,7 @@ fn hello(id: usize) -> Inbound {
             name: None,
             username: None,
         },
+        roles: Vec::new(),
         text: format!("hello {id}"),
         quote: None,
         files: Vec::new(),

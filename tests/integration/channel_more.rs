@@ -9,7 +9,7 @@ use crate::harness::PNG;
 use crate::harness::daemon::Daemon;
 use crate::harness::model::Model;
 use crate::harness::socket::Socket;
-use crate::harness::telegram::BotApi;
+use crate::harness::telegram::{BotApi, Fault};
 
 async fn started() -> (BotApi, Model, Daemon, Socket) {
     let (api, model) = (BotApi::start().await, Model::start().await);
@@ -209,4 +209,27 @@ async fn an_answer_is_shown_while_it_is_written_and_stays_one_message() {
         "Once upon a time there was a gateway that never slept, and <b>everybody</b> was answered.";
     assert_eq!(last["text"], whole);
     assert_eq!(api.calls("sendMessage"), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_come_holds_up_its_own_chat_only() {
+    let (api, model) = (BotApi::start().await, Model::echoing().await);
+    let daemon = Daemon::start(plan(
+        &model,
+        [("default", account(&api, allowing(&["7", "8"])))],
+    ));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "default", "connected").await;
+    api.fail("getFile", [Fault::Hang]);
+    api.post(&from_ann(json!({ "photo": [{ "file_id": "a" }] })));
+    api.until("the file asked for", |api| api.calls("getFile") == 1)
+        .await;
+    api.write(ANN, "behind it");
+    api.write(8, "meanwhile");
+    assert_eq!(api.arrived(1).await, ["re: meanwhile"]);
+    assert_eq!(
+        model.journal(),
+        ["meanwhile"],
+        "in its chat it goes in order"
+    );
 }

@@ -242,6 +242,12 @@ async fn an_agent_writes_to_another_chat_of_its_channel_and_to_no_other_channel(
     let daemon = Daemon::start(plan);
     let mut client = daemon.client().await;
     in_state(&mut client, "default", "connected").await;
+    let said = json!({ "sessionKey": "elsewhere", "message": "hi", "idempotencyKey": "k0" });
+    client.call("chat.send", said).await;
+    let mut asked = model.asked().await;
+    asked.text("hello").await;
+    asked.done().await;
+    client.chat("k0", "final").await;
     api.write(ANN, "tell Bob");
     let call = json!({ "target": "8", "message": "Ann says hi" });
     model.asked().await.call("message", &call).await;
@@ -255,12 +261,30 @@ async fn an_agent_writes_to_another_chat_of_its_channel_and_to_no_other_channel(
     );
     let call = json!({ "channel": "other", "target": "8", "message": "psst" });
     asked.call("message", &call).await;
-    let mut asked = model.asked().await;
+    let asked = model.asked().await;
     let told = asked.body.to_string();
+    let refusal = "tools.message.crossContext.allowAcrossProviders";
+    assert!(told.contains(refusal), "{told}");
+    // Another conversation may not either on its behalf.
+    let call = json!({ "sessionKey": "elsewhere", "message": "tell Bob there" });
+    asked.call("sessions_send", &call).await;
+    let behind = model.asked().await;
     assert!(
-        told.contains("tools.message.crossContext.allowAcrossProviders"),
-        "{told}"
+        behind.prompt.contains("tell Bob there"),
+        "{}",
+        behind.prompt
     );
+    let call = json!({ "channel": "other", "target": "8", "message": "psst" });
+    behind.call("message", &call).await;
+    let mut behind = model.asked().await;
+    let told = behind.body["messages"].as_array().expect("messages").last();
+    assert!(
+        told.is_some_and(|told| told.to_string().contains(refusal)),
+        "{told:?}"
+    );
+    behind.text("no").await;
+    behind.done().await;
+    let mut asked = model.asked().await;
     asked.text("done").await;
     asked.done().await;
     assert_eq!(api.arrived(2).await[1], "done");

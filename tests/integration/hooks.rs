@@ -12,6 +12,7 @@ use crate::harness::TOKEN;
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::http::{Answer, ask, raw};
 use crate::harness::model::Model;
+use crate::harness::socket::Socket;
 
 const HOOK: &str = "hook-token-0123456789abcdef";
 
@@ -129,7 +130,7 @@ async fn attack_44_what_a_webhook_says_is_marked_and_gives_no_rights() {
         2,
         "{said}"
     );
-    assert!(said.starts_with("[Webhook \"mail"), "{said}");
+    assert!(said.starts_with("[Webhook \"mail System\"] What"), "{said}");
     assert!(!said.contains(HOOK));
     // It runs with the right to read and write: no tool that needs more is there.
     let tools = asked.body["tools"].to_string();
@@ -176,8 +177,44 @@ async fn a_webhook_that_comes_twice_runs_once() {
     );
 }
 
-async fn turn_echo(model: &mut Model, client: &mut crate::harness::socket::Socket) {
-    let (_, ()) = tokio::join!(turn(client, "main", "hello", "k0"), async {
+#[tokio::test]
+async fn the_answer_of_a_run_that_an_earlier_request_began_is_sent_once() {
+    let mut model = Model::start().await;
+    let daemon = Daemon::start(plan(&model, hooks()));
+    let mut client = daemon.client().await;
+    turn_echo(&mut model, &mut client).await;
+    let headers = format!("{}idempotency-key: k-1\r\n", bearer(HOOK));
+    // Nobody waits for the answer of the first one, as when it was cut off.
+    for deliver in [false, true, true] {
+        let body = json!({ "message": "count me", "deliver": deliver });
+        let answer = post_as(daemon.address, "/hooks/agent", &headers, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    let mut asked = model.asked().await;
+    asked.text("counted").await;
+    asked.done().await;
+    client
+        .until(|frame| {
+            let run = frame["payload"]["runId"].as_str().unwrap_or_default();
+            frame["event"] == "chat" && run.ends_with(":answer")
+        })
+        .await;
+    let body = json!({ "message": "count me", "deliver": true });
+    post_as(daemon.address, "/hooks/agent", &headers, &body).await;
+    // What that sends comes before this.
+    turn_echo_as(&mut model, &mut client, "k2").await;
+    let rows = history(&mut client, "main").await;
+    let counted = rows.iter().filter(|(_, text)| text == "counted").count();
+    assert_eq!(counted, 1, "{rows:?}");
+    assert_eq!(model.journal().len(), 3);
+}
+
+async fn turn_echo(model: &mut Model, client: &mut Socket) {
+    turn_echo_as(model, client, "k0").await;
+}
+
+async fn turn_echo_as(model: &mut Model, client: &mut Socket, key: &str) {
+    let (_, ()) = tokio::join!(turn(client, "main", "hello", key), async {
         model.asked().await.done().await;
     });
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 use openclaw_actors::channel::irc::{IrcSetup, NickServ, Timing};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::accounts::{in_state, plan, row_when};
 use crate::harness::child::{Gateway, Home, config};
 use crate::harness::daemon::Daemon;
 use crate::harness::model::Model;
 use crate::harness::ngircd::{Ngircd, Person, cutting};
+use crate::harness::soon;
 
 /// Ann, whatever the server makes of her user name.
 const ANN: &[&str] = &["ann!*@127.0.0.1"];
@@ -27,6 +30,7 @@ fn setup(port: u16) -> IrcSetup {
         realname: "Helper".into(),
         password: None,
         channels: vec!["#Room".into()],
+        keys: std::collections::BTreeMap::new(),
         nickserv: None,
         timing: Timing {
             chores: Duration::from_secs(1),
@@ -80,6 +84,25 @@ async fn people_are_answered_alone_and_in_channels() {
         in_state(&mut client, "irc", "connected").await["undelivered"],
         Value::Null
     );
+}
+
+#[tokio::test]
+async fn a_channel_with_a_key_is_entered() {
+    let (server, model) = (Ngircd::patient().await, Model::echoing().await);
+    let mut ann = Person::come(server.port, "ann").await;
+    ann.write("JOIN #Secret").await;
+    ann.until("the names", |line| line.contains(" 353 ")).await;
+    ann.write("MODE #Secret +k s3same").await;
+    ann.until("the key", |line| line.contains("MODE")).await;
+    let mut own = setup(server.port);
+    own.channels.push("#Secret".into());
+    own.keys
+        .insert("#secret".into(), "s3same".to_owned().into());
+    let _daemon = Daemon::start(plan(&model, own, ANN));
+    ann.until("helper", |line| {
+        line.starts_with(":helper!") && line.contains("JOIN")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -209,6 +232,46 @@ async fn long_answers_arrive_whole_in_lines_that_servers_take() {
     assert_eq!(heard, words);
     row_when(&mut client, "irc", |row| row["waitingOutbound"] == 0).await;
     assert_eq!(ann.heard("helper").await, [""; 0], "nothing comes twice");
+}
+
+/// A connection to a server that takes anybody in.
+async fn taken_in(listener: &TcpListener) -> BufReader<TcpStream> {
+    let (stream, _) = listener.accept().await.expect("a connection");
+    let mut stream = BufReader::new(stream);
+    hears(&mut stream, "USER ").await;
+    let welcome = b":irc 001 helper :hi\r\n:irc 422 helper :none\r\n";
+    stream.write_all(welcome).await.expect("it is written");
+    stream
+}
+
+/// The next line that begins so.
+async fn hears(stream: &mut BufReader<TcpStream>, begin: &str) -> String {
+    let reading = async {
+        loop {
+            let mut line = String::new();
+            stream.read_line(&mut line).await.expect("a line");
+            if line.starts_with(begin) || line.is_empty() {
+                return line;
+            }
+        }
+    };
+    soon(begin, reading).await
+}
+
+#[tokio::test]
+async fn what_a_server_sends_with_its_last_breath_is_answered() {
+    // No real server sends a message and its goodbye in one piece when it is told to.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("its address").port();
+    let model = Model::echoing().await;
+    let daemon = Daemon::start(plan(&model, setup(port), &["ann!*@*"]));
+    let mut stream = taken_in(&listener).await;
+    let last = b":ann!a@host PRIVMSG helper :hello\r\nERROR :Closing Link\r\n";
+    stream.write_all(last).await.expect("it is written");
+    let mut stream = soon("the next connection", taken_in(&listener)).await;
+    let said = hears(&mut stream, "PRIVMSG ").await;
+    assert_eq!(said, "PRIVMSG ann :re: hello\r\n");
+    drop(daemon);
 }
 
 #[tokio::test]

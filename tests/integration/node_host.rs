@@ -199,14 +199,8 @@ async fn the_nodes_own_rules_come_first_and_can_be_changed_from_afar() {
     node.says("connected to ").await;
     let row = row_when(&mut owner, is_connected).await;
     approve(&mut owner).await;
-    let rules = gave(
-        &mut owner,
-        &row,
-        "system.execApprovals.get",
-        &json!({}),
-        "k1",
-    )
-    .await;
+    let empty = json!({});
+    let rules = gave(&mut owner, &row, "system.execApprovals.get", &empty, "k1").await;
     assert_eq!(rules["exists"], false);
     let deny = json!({ "file": { "version": 1, "defaults": { "security": "deny" } } });
     let set = gave(&mut owner, &row, "system.execApprovals.set", &deny, "k2").await;
@@ -401,4 +395,38 @@ async fn a_second_program_of_the_same_node_takes_over_and_the_first_says_so() {
         .await
         .unwrap();
     assert_eq!(ended.code(), Some(69), "{}", first.said);
+}
+
+#[tokio::test]
+async fn a_one_time_code_pairs_a_node_that_knows_no_secret() {
+    let home = Home::with(&json!({ "gateway": { "auth": { "mode": "token", "token": TOKEN } } }));
+    let gateway = Gateway::start(&home).await;
+    let mut owner = gateway.client().await;
+    let url = format!("ws://127.0.0.1:{}", gateway.port);
+    let args = [
+        "devices",
+        "setup-code",
+        "--access",
+        "node",
+        "--setup-code-only",
+        "--public-url",
+        &url,
+    ];
+    let args = [&args[..], &["--url", &url, "--token", TOKEN]].concat();
+    let (code, out, error) = home.run(&args).await;
+    assert_eq!(code, Some(0), "{error}");
+    let other = Home::new();
+    let mut command = other.command(&["node", "run", "--setup-code", out.trim(), "--no-programs"]);
+    let _node = command.spawn().expect("the program starts");
+    let row = row_when(&mut owner, is_connected).await;
+    approve(&mut owner).await;
+    gave(&mut owner, &row, "device.info", &json!({}), "k1").await;
+    let tokens = other.state().join("gateway/node/tokens.json");
+    let tokens = std::fs::read_to_string(tokens).unwrap();
+    assert!(!tokens.contains(out.trim()) && !tokens.contains(TOKEN));
+    let (code, _, error) = other
+        .run(&["node", "run", "--setup-code", "nonsense"])
+        .await;
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("openclaw qr"), "{error}");
 }

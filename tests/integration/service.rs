@@ -57,6 +57,55 @@ fn write_all(folder: &Path, files: &[(String, String)]) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn systemd_finds_nothing_wrong_with_the_unit_of_a_node_and_no_secret_in_it() {
+    let home = Home::with(&plain());
+    let flags = [
+        "--display-name",
+        "100% Attic",
+        "--camera=lavfi:testsrc",
+        "--location=1,2",
+    ];
+    let args = [&["node", "install", "--dry-run", "--json"][..], &flags].concat();
+    let (code, out, error) = home.run(&args).await;
+    assert_eq!(code, Some(0), "{error}");
+    assert!(!out.contains(TOKEN), "{out}");
+    let shown: Value = serde_json::from_str(&out).expect("it works in a test");
+    let steps = shown["steps"].as_array().expect("it works in a test");
+    let text = steps[0]["text"]
+        .as_str()
+        .expect("it works in a test")
+        .to_owned();
+    assert!(
+        text.contains("\"--display-name=100%% Attic\" --camera=lavfi:testsrc"),
+        "{text}"
+    );
+    let secrets = home.state().join("gateway/node/secrets");
+    assert_eq!(steps[1]["write"], secrets.display().to_string());
+    assert_eq!(
+        steps[3]["run"],
+        json!(["systemctl", "--user", "enable", "openclaw-node.service"])
+    );
+    let folder = tempfile::tempdir().expect("it works in a test");
+    let unit = ("openclaw-node.service".to_owned(), text);
+    let files = write_all(folder.path(), &[unit]);
+    let args = [
+        "--user",
+        "verify",
+        "--man=no",
+        "--recursive-errors=no",
+        &files[0],
+    ];
+    let (good, said) = run("systemd-analyze", &args);
+    assert!(good && !said.contains("openclaw"), "{said}");
+    let (code, out, error) = home.run(&["node", "uninstall", "--dry-run"]).await;
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        out.contains(&format!("rm -f {}", secrets.display())),
+        "{out}"
+    );
+}
+
+#[tokio::test]
 async fn systemd_finds_nothing_wrong_with_the_units_and_little_exposed() {
     let home = Home::with(&plain());
     for flags in [&["--socket"][..], &["--system", "--socket"][..]] {

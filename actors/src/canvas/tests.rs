@@ -46,6 +46,7 @@ fn operator(scopes: &[Scope]) -> Arc<Caller> {
         auth_epoch: Some(0),
         hub: Arc::default(),
         chain: Vec::new(),
+        chat: None,
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
         subscriptions: crate::call::Subscriptions::default(),

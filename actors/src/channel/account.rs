@@ -52,6 +52,8 @@ pub struct AccountStatus {
     pub probe_at: Option<u64>,
     /// Who we are there.
     pub identity: Option<String>,
+    /// Whether a phone has linked it, once that is known.
+    pub linked: Option<bool>,
     /// What went wrong last, with what to do.
     pub error: Option<String>,
     /// When the next transport begins by itself.

@@ -70,8 +70,13 @@ impl Answer {
         let mut rows = rows(&self.account, &self.item.message, self.split, text, now);
         let chat = &self.item.message.chat;
         let draft = self.account.drafts.with(|drafts| drafts.end(chat));
-        if let Some((_, first)) = rows.first_mut() {
-            first.edits = draft;
+        match (rows.first_mut(), draft) {
+            (Some((_, first)), draft) => first.edits = draft,
+            (None, Some(message)) => {
+                (self.account.drafts).with(|drafts| drafts.vanish(chat, message));
+                self.account.drafts_wake.notify_one();
+            }
+            (None, None) => {}
         }
         *prepared = Some(rows.clone());
         rows
@@ -102,6 +107,7 @@ pub(crate) fn rows(
                 reply_to: message.message_id.clone().filter(|_| quote && part == 0),
                 silent: false,
                 edits: None,
+                file: None,
                 at: now.get(),
                 by: format!("answer to {}", message.sender.id),
                 state: SendState::Queued,

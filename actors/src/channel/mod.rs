@@ -33,10 +33,14 @@ pub mod account;
 pub(crate) mod delivery;
 pub mod discord;
 pub(crate) mod drafts;
+pub mod files;
 pub mod hooks;
+pub mod imessage;
 pub mod inbox;
 pub mod irc;
+pub mod login;
 pub(crate) mod markup;
+pub(crate) mod media;
 pub mod outbox;
 pub mod pairing;
 pub mod policy;
@@ -44,6 +48,7 @@ pub mod provider;
 pub mod route;
 pub(crate) mod sends;
 pub mod settings;
+pub mod signal;
 pub mod slack;
 pub mod state;
 pub mod status;
@@ -52,6 +57,7 @@ pub mod telegram;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod text;
+pub mod whatsapp;
 
 use std::fmt;
 use std::pin::Pin;
@@ -141,6 +147,10 @@ pub struct World {
     pub http: Arc<LazyLock<Result<reqwest::Client, String>>>,
     /// Where platforms hand messages over.
     pub hooks: Arc<hooks::Hooks>,
+    /// What becomes of accounts that a phone links.
+    pub logins: Arc<login::Logins>,
+    /// When this gateway started.
+    pub started_at: crate::clock::Millis,
 }
 
 /// An account as its channel needs it.
@@ -163,9 +173,28 @@ pub trait ChannelSetup: fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// Which files it takes; `None` where it takes none.
+    fn files(&self) -> Option<files::Takes> {
+        None
+    }
+
     /// Whether answers are shown while they are written, by editing a message.
     fn drafts(&self) -> bool {
         false
+    }
+
+    /// Whether a phone links it, in place of a secret of the configuration.
+    fn links(&self) -> bool {
+        false
+    }
+
+    /// Forgets the device that a phone linked. Its transport has ended.
+    ///
+    /// # Errors
+    ///
+    /// What stays, in words.
+    fn forget(&self) -> Result<(), String> {
+        Ok(())
     }
 
     /// Reads a recipient as a person writes it, or as a [`Target`] is shown.
@@ -202,6 +231,11 @@ pub trait Transport {
     fn fetch<'a>(&'a self, file: &'a Attached, most: u64) -> Later<'a, Result<Vec<u8>, String>> {
         let _ = (file, most);
         Box::pin(async { Err("this channel hands on no files".to_owned()) })
+    }
+
+    /// Tells the platform that this device is linked no more.
+    fn leave(&self) -> Later<'_, Result<(), SendFailure>> {
+        Box::pin(async { Ok(()) })
     }
 
     /// Shows that an answer is being written. Nobody waits for it, and it may fail.
@@ -276,6 +310,8 @@ pub struct Piece {
     pub silent: bool,
     /// A message of ours that becomes this one; only where drafts are shown.
     pub edits: Option<String>,
+    /// A file, with the text beside it; only where [`ChannelSetup::files`] says so.
+    pub file: Option<files::Upload>,
 }
 
 /// What else than sending is done with messages of a chat.
@@ -426,6 +462,9 @@ pub struct Inbound {
     pub space: Option<String>,
     /// By whom.
     pub sender: Sender,
+    /// The roles of the writer on that server, by the platform's ids of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
     /// The text.
     pub text: String,
     /// The message that it answers.

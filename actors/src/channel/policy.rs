@@ -146,6 +146,8 @@ pub struct GroupRule {
     pub require_mention: Option<bool>,
     /// Who may write there, in place of the account's list.
     pub allow_from: Option<AllowList>,
+    /// Roles whose members may write there too, as if each of them was named.
+    pub roles: BTreeSet<String>,
     /// What becomes of messages there, in place of the account's policy.
     pub policy: Option<GroupPolicy>,
     /// What every run there begins with.
@@ -233,7 +235,8 @@ impl Policy {
             .or(self.group_allow_from.as_ref())
             .unwrap_or(&self.allow_from);
         let sender = &message.sender.id;
-        let trusted = people.names(sender) || owner;
+        let has_role = (message.roles.iter()).any(|role| rule.roles.contains(role));
+        let trusted = people.names(sender) || has_role || owner;
         let admitted = match rule.policy.unwrap_or(self.group) {
             GroupPolicy::Disabled => return Verdict::Ignore("groups are disabled (groupPolicy)"),
             GroupPolicy::Open => true,
@@ -306,6 +309,32 @@ mod tests {
         let ignored = |verdict| matches!(verdict, Verdict::Ignore(_));
         assert!(ignored(policy.decide(&group, false, false)));
         group.chat.chat = "21".into();
+        group.space = Some("10".into());
+        assert!(
+            ignored(policy.decide(&group, false, false)),
+            "another server"
+        );
+    }
+
+    #[test]
+    fn a_role_of_a_server_is_as_good_as_a_name_where_it_is_configured() {
+        let mut group = message("7", "hi");
+        group.kind = ChatKind::Group;
+        group.chat.chat = "20".into();
+        group.space = Some("9".into());
+        let mut policy = policy(DmPolicy::Pairing, &[]);
+        let rule = GroupRule {
+            allow_from: Some(AllowList::default()),
+            roles: BTreeSet::from(["55".to_owned()]),
+            ..GroupRule::default()
+        };
+        policy.groups.insert("9/*".into(), rule);
+        let ignored = |verdict| matches!(verdict, Verdict::Ignore(_));
+        assert!(ignored(policy.decide(&group, false, false)));
+        group.roles = vec!["54".into()];
+        assert!(ignored(policy.decide(&group, false, false)));
+        group.roles.push("55".into());
+        assert_eq!(policy.decide(&group, false, false), YES);
         group.space = Some("10".into());
         assert!(
             ignored(policy.decide(&group, false, false)),

@@ -16,12 +16,14 @@ pub fn session(
     let chat = &message.chat.chat;
     let topic = (message.chat.thread.as_ref()).map(|thread| format!("{chat}:topic:{thread}"));
     let place = |kind, id| Place::of(&account.channel, &account.account, kind, id);
+    let roles: Vec<&str> = message.roles.iter().map(String::as_str).collect();
     let place = match (message.kind, &topic) {
         // A room of a server; its threads are conversations of their own.
         (ChatKind::Group, _) if message.space.is_some() => Place {
             thread: message.chat.thread.as_deref(),
             guild: message.space.as_deref(),
             team: message.space.as_deref(),
+            roles: &roles,
             ..place(PeerKind::Channel, chat)
         },
         (ChatKind::Direct, _) => place(PeerKind::Direct, &message.sender.id),
@@ -45,6 +47,7 @@ pub fn session(
 mod tests {
     use super::*;
     use crate::channel::tests::message;
+    use crate::sessions::route::{Binding, GroupScope};
     use crate::settings::testing::settings;
 
     #[test]
@@ -68,7 +71,7 @@ mod tests {
         settings.global_scope = true;
         assert_eq!(key(&settings, false), own);
 
-        settings.routes.group_scope = crate::sessions::route::GroupScope::Main;
+        settings.routes.group_scope = GroupScope::Main;
         let mut group = message("9", "hi");
         group.kind = ChatKind::Group;
         group.chat.chat = "-100".into();
@@ -85,5 +88,31 @@ mod tests {
             &*thread.canonical,
             "agent:main:discord:channel:20:thread:30"
         );
+    }
+
+    #[test]
+    fn a_binding_may_ask_for_a_role_of_the_writer() {
+        let mut settings = settings();
+        settings.routes.group_scope = GroupScope::Main;
+        settings.routes.bindings.push(Binding {
+            agent: "main".into(),
+            channel: "discord".into(),
+            account: "*".into(),
+            guild: Some("9".into()),
+            roles: vec!["55".into()],
+            group_scope: Some(GroupScope::PerGroup),
+            ..Binding::default()
+        });
+        let mut room = message("7", "hi");
+        room.kind = ChatKind::Group;
+        room.chat.chat = "20".into();
+        room.space = Some("9".into());
+        let key = |room: &Inbound| {
+            let key = session(&AccountRef::new("discord", "a"), room, true, &settings);
+            key.canonical.to_string()
+        };
+        assert_eq!(key(&room), "agent:main:main");
+        room.roles = vec!["54".into(), "55".into()];
+        assert_eq!(key(&room), "agent:main:discord:channel:20");
     }
 }

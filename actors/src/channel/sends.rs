@@ -8,11 +8,13 @@ use openclaw_protocol::methods::messaging::{Send as SendMethod, SendParams, Send
 use serde_json::json;
 
 use super::account::Account;
+use super::files::{FileRef, Takes};
+use super::media::{MORE, Medium};
 use super::outbox::{Row, SendState, Settled, SharedWaiter, Waiter};
 use super::policy::plain_id;
 use super::settings::ChannelsSettings;
 use super::state::Phase;
-use super::text::pieces;
+use super::text::{pieces, units};
 use super::{AccountRef, Target};
 use crate::call::Reply;
 use crate::clock::Millis;
@@ -31,8 +33,14 @@ pub(crate) struct Order {
     pub(crate) who: AccountRef,
     /// To whom.
     pub(crate) to: Target,
-    /// Its pieces.
+    /// The pieces of its text.
     pub(crate) parts: Vec<String>,
+    /// What goes with it, before it is read.
+    pub(crate) media: Vec<Medium>,
+    /// What the channel takes, where something goes with it.
+    pub(crate) takes: Takes,
+    /// The files, once they are read.
+    pub(crate) files: Vec<FileRef>,
     /// The message that is answered.
     pub(crate) reply_to: Option<String>,
     /// Without a sound.
@@ -118,28 +126,36 @@ pub(crate) fn order(settings: &ChannelsSettings, params: &SendParams) -> Result<
         None => setup.target(&params.to),
     }
     .map_err(invalid)?;
-    let has_media = params.media_url.is_some()
-        || params.buffer.is_some()
-        || params
-            .media_urls
-            .as_ref()
-            .is_some_and(|urls| !urls.is_empty());
-    if has_media {
-        return Err(invalid("media is not supported yet; send the text alone"));
-    }
+    let media = Medium::of(params);
+    let takes = match (setup.files(), media.len()) {
+        (_, 0) => Takes::default(),
+        (Some(_), MORE..) => {
+            return Err(invalid(format!("at most {} files at a time", MORE - 1)));
+        }
+        (Some(takes), _) => takes,
+        (None, _) => {
+            return Err(invalid(format!(
+                "{} takes no files; send a link to it in the text instead",
+                who.channel
+            )));
+        }
+    };
     if params.parse_mode.is_some() {
         return Err(invalid(
             "parseMode is not supported; write Markdown, which is rendered for each channel",
         ));
     }
     let parts = pieces(params.message.as_deref().unwrap_or_default(), own.split);
-    if parts.is_empty() {
+    if parts.is_empty() && media.is_empty() {
         return Err(invalid("message required"));
     }
     Ok(Order {
         who,
         to,
         parts,
+        media,
+        takes,
+        files: Vec::new(),
         reply_to: params.reply_to_id.clone(),
         silent: params.silent == Some(true),
     })
@@ -172,6 +188,26 @@ pub(crate) fn refusal(account: &Account, more: usize) -> Option<ErrorShape> {
 }
 
 impl Order {
+    /// How many pieces it has at most.
+    pub(crate) fn size(&self) -> usize {
+        self.parts.len() + self.media.len()
+    }
+
+    /// What its pieces hold: the text stands beside the first file where it fits there, else before it.
+    fn contents(&self) -> Vec<(String, Option<FileRef>)> {
+        let mut files = self.files.iter().cloned();
+        let beside = match self.parts.as_slice() {
+            [text] if units(text) <= self.takes.caption => files.next().map(|file| (text, file)),
+            _ => None,
+        };
+        let mut contents: Vec<_> = match beside {
+            Some((text, file)) => vec![(text.clone(), Some(file))],
+            None => self.parts.iter().map(|text| (text.clone(), None)).collect(),
+        };
+        contents.extend(files.map(|file| (String::new(), Some(file))));
+        contents
+    }
+
     /// Its rows.
     pub(crate) fn rows(
         &self,
@@ -180,19 +216,21 @@ impl Order {
         by: &str,
         now: Millis,
     ) -> Vec<(u64, Row)> {
+        let contents = self.contents();
         let seqs = account
             .outbox
-            .with(|outbox| outbox.reserve(self.parts.len(), now));
-        let numbered = seqs.zip(&self.parts).enumerate();
+            .with(|outbox| outbox.reserve(contents.len(), now));
+        let numbered = seqs.zip(contents).enumerate();
         numbered
-            .map(|(part, (seq, text))| {
+            .map(|(part, (seq, (text, file)))| {
                 let row = Row {
                     id: format!("{id}#{part}"),
                     to: self.to.clone(),
-                    text: text.clone(),
+                    text,
                     reply_to: self.reply_to.clone().filter(|_| part == 0),
                     silent: self.silent,
                     edits: None,
+                    file,
                     at: now.get(),
                     by: by.to_owned(),
                     state: SendState::Queued,
@@ -212,6 +250,15 @@ pub(crate) fn queued(who: &AccountRef) -> ErrorShape {
     .with_details(json!({ "code": QUEUED }));
     queued.retryable = Some(false);
     queued
+}
+
+/// Whether an error means that the message leaves later, or may have arrived: sending it again would say
+/// it twice.
+pub(crate) fn may_have_left(error: &ErrorShape) -> bool {
+    let details = error.details.as_ref();
+    details.is_some_and(|details| {
+        details["code"] == QUEUED || details["state"] == SendState::Unknown.as_str()
+    })
 }
 
 /// Whoever asked for a message, until all of it came to its end.
@@ -370,6 +417,15 @@ mod tests {
         assert!(refused(&one, json!({ "to": "nobody" })).contains("no Telegram chat"));
         assert!(refused(&one, json!({ "message": " " })).contains("message required"));
         assert!(refused(&one, json!({ "threadId": "x" })).contains("no Telegram chat"));
+    }
+
+    #[test]
+    fn what_leaves_later_or_may_have_arrived_is_not_to_be_said_again() {
+        let who = AccountRef::new("telegram", "default");
+        assert!(may_have_left(&queued(&who)));
+        assert!(may_have_left(&failure(SendState::Unknown, "cut")));
+        assert!(!may_have_left(&failure(SendState::Refused, "no such chat")));
+        assert!(!may_have_left(&invalid("message required")));
     }
 
     #[test]

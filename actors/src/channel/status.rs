@@ -104,6 +104,7 @@ fn account(who: &AccountRef, settings: &AccountSettings, status: &AccountStatus)
         name: settings.name.clone(),
         enabled: Some(settings.enabled),
         configured: Some(lacking.is_none()),
+        linked: status.linked,
         running: Some(!matches!(status.phase, Phase::Stopped | Phase::Parked)),
         connected: Some(connected),
         reconnect_attempts: Some(status.attempts),
@@ -130,7 +131,6 @@ fn account(who: &AccountRef, settings: &AccountSettings, status: &AccountStatus)
         waiting_inbound: Some(status.waiting_in as u64),
         waiting_outbound: Some(status.waiting_out as u64),
         undelivered: status.undelivered.clone(),
-        ..ChannelAccount::default()
     }
 }
 

@@ -48,6 +48,12 @@ pub trait ConfigSource: Send + Sync + 'static {
     /// [`Rejected`].
     fn load(&self) -> Result<Draft, Rejected>;
 
+    /// Whether the files still are what the start read; no when that is not known. Blocks for less than a
+    /// reading, which takes time and memory.
+    fn is_as_started(&self) -> bool {
+        false
+    }
+
     /// Changes the file, if what comes out can be used. `base` is the hash of the text that the
     /// change was made for. Blocks.
     ///
@@ -144,9 +150,14 @@ impl Actor for ConfigActor {
         });
         self.publish_status(needs_restart);
         if has_files && self.policy().live {
-            // What was written after the start read the files and before they were watched. When
-            // that is nothing, this changes nothing.
-            self.read(false, ctx);
+            // What was written after the start read the files and before they were watched.
+            let source = Arc::clone(&self.deps.source);
+            let same = tokio::task::spawn_blocking(move || source.is_as_started());
+            ctx.spawn(same.into_actor(self).map(|same, config, ctx| {
+                if !same.unwrap_or(false) {
+                    config.read(false, ctx);
+                }
+            }));
         }
     }
 }

@@ -12,6 +12,7 @@ use openclaw_protocol::methods::agent::{Agent, AgentParams};
 use openclaw_protocol::{ClientId, ErrorCode, ErrorShape, Generation, Method, Role, Scopes};
 use serde_json::Value;
 
+use crate::agent::tools::Chat;
 use crate::call::{Call, Caller, ConnKey, Ended, Reply, Subscriptions};
 use crate::gateway::GatewayPort;
 use crate::session::queue::{HubItem, HubQueue};
@@ -79,6 +80,7 @@ impl Line {
             auth_epoch: None,
             hub: Arc::new(HubQueue::default()),
             chain: Vec::new(),
+            chat: None,
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: Subscriptions::default(),
@@ -92,10 +94,10 @@ impl Line {
         }
     }
 
-    /// The same for a run that these conversations led to.
-    pub(crate) fn behind(mut self, chain: Vec<Arc<str>>) -> Self {
+    /// The same for a run that these conversations led to, the first of them in this chat.
+    pub(crate) fn behind(mut self, chain: Vec<Arc<str>>, chat: Option<Chat>) -> Self {
         if let Some(caller) = Arc::get_mut(&mut self.caller) {
-            caller.chain = chain;
+            (caller.chain, caller.chat) = (chain, chat);
         }
         self
     }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::job::{Definition, Job, Outcome, Running};
 use super::line::{Asked, Line};
 use super::{Finished, Scheduler, SchedulerDeps};
+use crate::channel::sends::may_have_left;
 use crate::heartbeat::Tell;
 
 /// Longest beginning of an answer that is kept in the history, characters.
@@ -113,6 +114,7 @@ impl Watch {
             let delivered = self.deliver(&mut line, delivery, text).await;
             outcome.delivery = match &delivered {
                 Ok(()) => CronDelivered::Delivered,
+                Err(error) if may_have_left(error) => CronDelivered::Unknown,
                 Err(_) => CronDelivered::NotDelivered,
             };
             outcome.delivery_error = delivered.err().map(|error| error.message.into());

@@ -5,7 +5,7 @@ use openclaw_protocol::methods::{
     agent, agents, approvals, artifacts, audit, backup, channel_outbox, channels, chat, commands,
     config, cron, device, device_scopes, device_setup, heartbeat, logs, messaging, models, node,
     node_invoke, node_side, session_changes, session_search, session_starts, sessions, system,
-    tools, usage,
+    tools, usage, web_login,
 };
 
 use super::table::Table;
@@ -52,6 +52,8 @@ pub fn dispatch() -> Dispatch {
         .routed::<channels::ChannelsStart>()
         .routed::<channels::ChannelsStop>()
         .routed::<channels::ChannelsLogout>()
+        .routed::<web_login::WebLoginStart>()
+        .routed::<web_login::WebLoginWait>()
         .routed::<channel_outbox::ChannelsOutboxList>()
         .routed::<channel_outbox::ChannelsOutboxResend>()
         .routed::<channel_outbox::ChannelsOutboxDiscard>()
@@ -261,6 +263,8 @@ pub fn table(owners: &Owners) -> Table {
         .on::<channels::ChannelsStart>(accounts.clone())
         .on::<channels::ChannelsStop>(accounts.clone())
         .on::<channels::ChannelsLogout>(accounts.clone())
+        .on::<web_login::WebLoginStart>(accounts.clone())
+        .on::<web_login::WebLoginWait>(accounts.clone())
         .on::<channel_outbox::ChannelsOutboxList>(accounts.clone())
         .on::<channel_outbox::ChannelsOutboxResend>(accounts.clone())
         .on::<channel_outbox::ChannelsOutboxDiscard>(accounts.clone())

@@ -35,7 +35,7 @@ use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
-use state::{Beat, Change, Note, Plan, State, Stored};
+use state::{Beat, Change, Heard, Note, Plan, State, Stored};
 
 /// What an agent is asked where the configuration says nothing else.
 pub const PROMPT: &str = "Look at HEARTBEAT.md if there is one, and follow it strictly. Do not take up old tasks from earlier conversations. If nothing needs attention, answer HEARTBEAT_OK.";
@@ -369,10 +369,16 @@ impl Handler<Tell> for Heart {
             return Box::pin(async { Ok(false) });
         }
         let (done, kept) = oneshot::channel();
-        self.keep(&agent, Note { id, text }, at_once, ctx, move |result| {
-            // Whoever asked may have gone.
-            let _ = done.send(result);
-        });
+        self.keep(
+            &agent,
+            Note { id, text, tries: 0 },
+            at_once,
+            ctx,
+            move |result| {
+                // Whoever asked may have gone.
+                let _ = done.send(result);
+            },
+        );
         Box::pin(async move {
             kept.await
                 .unwrap_or_else(|_| Err("heartbeats are being restarted".into()))
@@ -395,7 +401,7 @@ struct Finished {
 struct End {
     event: HeartbeatEvent,
     /// Whether the agent heard what waited.
-    heard: bool,
+    heard: Heard,
     /// The digest of what was told.
     said: Option<String>,
 }
@@ -410,6 +416,17 @@ impl Handler<Finished> for Heart {
         };
         let (change, all) = self.deps.state.with(|state| {
             let change = state.finish(&beat, end.heard, end.said.clone());
+            if end.heard == Heard::Failed {
+                let kept = |id: &String| change.row.notes.iter().any(|note| note.id == *id);
+                let lost = beat.notes.iter().map(|note| &note.id);
+                for note in lost.filter(|id| !kept(id)) {
+                    tracing::error!(
+                        agent = beat.agent,
+                        note,
+                        "every heartbeat failed with a text for the agent; it is told no more"
+                    );
+                }
+            }
             let mut all = state.clone();
             all.last = Some(end.event.clone());
             (change, all.all())

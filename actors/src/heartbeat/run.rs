@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::answer::{self, Answer};
-use super::state::{Beat, Plan, Target};
+use super::state::{Beat, Heard, Plan, Target};
 use super::{End, Finished, Heart, HeartDeps};
 use crate::agent::tools::workspace::{self, Root};
+use crate::channel::sends::may_have_left;
 use crate::cron::line::{Asked, Line};
 use crate::cron::run::{AGAIN, text_of, without_nulls};
 
@@ -189,7 +190,7 @@ impl Watch {
                 indicator_type: Some("ok".into()),
                 ..self.event(status)
             },
-            heard: true,
+            heard: Heard::Yes,
             said: None,
         };
         let text = match answer::read(text, self.plan.ack_max_chars) {
@@ -223,7 +224,16 @@ impl Watch {
         match delivered {
             Ok(()) => End {
                 event,
-                heard: true,
+                heard: Heard::Yes,
+                said: Some(digest),
+            },
+            // Said again at the next heartbeat, it would be said twice.
+            Err(error) if may_have_left(&error) => End {
+                event: HeartbeatEvent {
+                    reason: Some(error.message.into()),
+                    ..event
+                },
+                heard: Heard::Yes,
                 said: Some(digest),
             },
             Err(error) => End {
@@ -234,7 +244,7 @@ impl Watch {
                     ..event
                 },
                 // It was heard, and what was said stands in the conversation of heartbeats.
-                heard: true,
+                heard: Heard::Yes,
                 said: None,
             },
         }
@@ -292,7 +302,7 @@ impl Watch {
                 indicator_type: failed.then(|| "error".into()),
                 ..self.event(status)
             },
-            heard: false,
+            heard: if failed { Heard::Failed } else { Heard::NotYet },
             said: None,
         }
     }

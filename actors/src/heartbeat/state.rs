@@ -12,6 +12,12 @@ use crate::store::{Op, Table};
 
 /// Most texts that wait for an agent.
 pub const MAX_NOTES: usize = 100;
+/// Longest one, characters; of a longer one the beginning is told.
+pub const MAX_NOTE: usize = 20_000;
+/// Most characters of all of them: they are one message to a model.
+pub const MAX_TEXT: usize = 100_000;
+/// Most heartbeats that fail with a text: it may be what makes them fail.
+pub const MAX_TRIES: u32 = 24;
 /// The same thing is not told twice within this time.
 const SAME: Duration = Duration::from_hours(24);
 
@@ -69,6 +75,25 @@ pub struct Note {
     pub id: String,
     /// What the agent is told.
     pub text: String,
+    /// Heartbeats that failed with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// How a heartbeat ended for what the agent was to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The agent heard it.
+    Yes,
+    /// There was no room for the heartbeat, or nothing to do.
+    NotYet,
+    /// It failed.
+    Failed,
 }
 
 /// What is stored of an agent.
@@ -274,16 +299,23 @@ impl State {
         self.running.remove(agent);
     }
 
-    /// Ends a heartbeat. Where the agent `heard` what waited, it does not wait any more; what was said
-    /// is kept as a digest.
-    pub fn finish(&self, beat: &Beat, heard: bool, said: Option<String>) -> Change {
+    /// Ends a heartbeat. What the agent heard does not wait any more, nor what too many heartbeats failed
+    /// with; what was said is kept as a digest.
+    pub fn finish(&self, beat: &Beat, heard: Heard, said: Option<String>) -> Change {
         let mut row = self.rows.get(&beat.agent).cloned().unwrap_or_default();
-        if heard {
-            row.notes
-                .retain(|note| !beat.notes.iter().any(|told| told.id == note.id));
+        let was_told = |note: &Note| beat.notes.iter().any(|told| told.id == note.id);
+        match heard {
+            Heard::Yes => row.notes.retain(|note| !was_told(note)),
+            Heard::NotYet => {}
+            Heard::Failed => {
+                for note in row.notes.iter_mut().filter(|note| was_told(note)) {
+                    note.tries += 1;
+                }
+                row.notes.retain(|note| note.tries < MAX_TRIES);
+            }
         }
         // What came meanwhile and is urgent has another heartbeat; what failed waits for the next.
-        let newer = row.notes.iter().any(|note| !beat.notes.contains(note));
+        let newer = row.notes.iter().any(|note| !was_told(note));
         row.at_once &= newer;
         if let Some(digest) = said {
             row.said = Some((digest, beat.started));
@@ -298,15 +330,27 @@ impl State {
     ///
     /// # Errors
     ///
-    /// When too many wait.
-    pub fn note(&self, agent: &str, note: Note, at_once: bool) -> Result<Option<Change>, String> {
+    /// When too many wait, or too much.
+    pub fn note(
+        &self,
+        agent: &str,
+        mut note: Note,
+        at_once: bool,
+    ) -> Result<Option<Change>, String> {
+        if let Some((end, _)) = note.text.char_indices().nth(MAX_NOTE) {
+            note.text.truncate(end);
+            note.text.push_str(" … (the rest was too long)");
+        }
         let mut row = self.rows.get(agent).cloned().unwrap_or_default();
         if row.notes.iter().any(|known| known.id == note.id) {
             return Ok(None);
         }
-        if row.notes.len() >= MAX_NOTES {
+        let more = note.text.chars().count();
+        let text: usize = row.notes.iter().map(|note| note.text.chars().count()).sum();
+        if row.notes.len() >= MAX_NOTES || text + more > MAX_TEXT {
             return Err(format!(
-                "{MAX_NOTES} texts wait for the heartbeat of agent {agent} already; `openclaw system heartbeat last` says how the last one went"
+                "{} texts wait for the heartbeat of agent {agent} already; `openclaw system heartbeat last` says how the last one went",
+                row.notes.len()
             ));
         }
         row.notes.push(note);
@@ -340,6 +384,7 @@ mod tests {
         Note {
             id: id.into(),
             text: id.into(),
+            tries: 0,
         }
     }
 
@@ -351,6 +396,7 @@ mod tests {
     }
 
     fn end(state: &mut State, beat: &Beat, heard: bool) {
+        let heard = if heard { Heard::Yes } else { Heard::Failed };
         state.put(state.finish(beat, heard, None));
         state.untend("main");
     }
@@ -388,6 +434,49 @@ mod tests {
         }
         let expected: Vec<i64> = (1..20).map(|beat| beat * 30).collect();
         assert_eq!(begun, expected);
+    }
+
+    #[test]
+    fn what_no_heartbeat_survives_is_let_go_and_what_came_later_is_not() {
+        let mut state = fresh(Millis(0));
+        let plan = plan(30);
+        let keep = |state: &mut State, note| {
+            let change = state.note("main", note, false).unwrap().unwrap();
+            state.put(change);
+        };
+        keep(&mut state, note("a"));
+        for count in 1..=i64::from(MAX_TRIES) {
+            if count == i64::from(MAX_TRIES) {
+                keep(&mut state, note("b"));
+            }
+            let beat = beat(&mut state, &plan, Millis(count * 30 * MIN)).expect("it is due");
+            assert_eq!(beat.notes[0].id, "a");
+            end(&mut state, &beat, false);
+        }
+        let left: Vec<_> = state.rows["main"]
+            .notes
+            .iter()
+            .map(|note| &*note.id)
+            .collect();
+        assert_eq!(left, ["b"]);
+    }
+
+    #[test]
+    fn texts_are_bounded_alone_and_together() {
+        let mut state = fresh(Millis(0));
+        let long = |id: usize| Note {
+            text: "ä".repeat(1_000_000),
+            ..note(&id.to_string())
+        };
+        let mut kept = 0;
+        while let Ok(Some(change)) = state.note("main", long(kept), false) {
+            state.put(change);
+            kept += 1;
+        }
+        assert_eq!(kept, 4);
+        let text = |note: &Note| note.text.chars().count();
+        let all: usize = state.rows["main"].notes.iter().map(text).sum();
+        assert!(all > 4 * MAX_NOTE && all <= MAX_TEXT, "{all}");
     }
 
     #[test]
@@ -436,7 +525,11 @@ mod tests {
             Some(Millis(61 * MIN))
         );
         let third = beat(&mut state, &plan, Millis(61 * MIN)).unwrap();
-        assert_eq!(third.notes, [note("b")]);
+        let again = Note {
+            tries: 1,
+            ..note("b")
+        };
+        assert_eq!(third.notes, [again]);
     }
 
     #[test]
@@ -462,7 +555,7 @@ mod tests {
         let plan = plan(30);
         let mut state = fresh(Millis(0));
         let first = beat(&mut state, &plan, Millis(30 * MIN)).unwrap();
-        state.put(state.finish(&first, true, Some("digest".into())));
+        state.put(state.finish(&first, Heard::Yes, Some("digest".into())));
         state.untend("main");
         let second = beat(&mut state, &plan, Millis(60 * MIN)).unwrap();
         assert_eq!(second.said.as_deref(), Some("digest"));

@@ -20,7 +20,7 @@ const MAX_IMAGE_BYTES: u64 = 6 * 1024 * 1024;
 const PLACE: &str = "agents.defaults.mediaMaxMb";
 
 /// Some clients write no padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );

@@ -10,6 +10,7 @@ mod reference;
 mod types;
 
 pub use blobs::{BlobId, Blobs, MediaError, Reader, Readers};
+pub(crate) use files::BASE64;
 pub use files::{IncomingFile, Limits, read};
 pub use reference::{MediaRow, Reference, live, references, rows_of};
 pub use types::Kind;

@@ -24,6 +24,7 @@ pub mod sessions;
 pub mod system;
 pub mod tools;
 pub mod usage;
+mod web_login;
 
 use bytes::Bytes;
 use openclaw_protocol::ErrorShape;

@@ -56,6 +56,7 @@ fn caller(role: Role, device: Option<&str>, scopes: &[Scope], commands: &[&str])
         remote_ip: None,
         hub: Arc::default(),
         chain: Vec::new(),
+        chat: None,
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
         subscriptions: crate::call::Subscriptions::default(),

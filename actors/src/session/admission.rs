@@ -203,6 +203,7 @@ impl WsSession {
             auth_epoch: admission.by_secret.then_some(self.auth_epoch),
             hub: Arc::clone(&self.worker.queue),
             chain: Vec::new(),
+            chat: None,
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: crate::call::Subscriptions::default(),

@@ -89,6 +89,7 @@ impl InnerConnection {
             auth_epoch: Some(entrant.auth_epoch),
             hub: Arc::clone(&worker.queue),
             chain: Vec::new(),
+            chat: None,
             in_flight: AtomicU32::new(0),
             ended: Ended::default(),
             subscriptions: Subscriptions::default(),

@@ -136,7 +136,8 @@ async fn sweep_queues(store: &StoreHandle, trust: Arc<NodeTrustMap>) -> Result<(
 /// Files that no row names, and that no message on its way to the disk can name any more.
 async fn sweep_files(store: &StoreHandle, media: Blobs, now: Millis) -> Result<(), StoreError> {
     let swept = store.reader().offload(move |reader| {
-        let live = media::live(reader)?;
+        let mut live = media::live(reader)?;
+        crate::channel::files::live(reader, &mut live)?;
         Ok(media.sweep(&live, now, SPARE))
     });
     match swept.await? {

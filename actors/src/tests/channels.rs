@@ -147,6 +147,30 @@ impl Handler<Commit> for Silent {
     }
 }
 
+/// A writer who writes when it is told to.
+struct Patient {
+    writer: Recipient<Commit>,
+    go: Arc<Notify>,
+}
+
+impl Actor for Patient {
+    type Context = Context<Self>;
+}
+
+impl Handler<Commit> for Patient {
+    type Result = ResponseFuture<Result<(), StoreError>>;
+
+    fn handle(&mut self, commit: Commit, _: &mut Self::Context) -> Self::Result {
+        let (writer, go) = (self.writer.clone(), Arc::clone(&self.go));
+        Box::pin(async move {
+            go.notified().await;
+            let done = writer.send(commit).await.unwrap();
+            go.notify_one();
+            done
+        })
+    }
+}
+
 /// A runner that keeps what it is offered, and lets go of it when it is told to.
 struct Slow {
     runner: Recipient<Offer>,
@@ -185,6 +209,8 @@ fn shared(world: &World) -> Shared {
         world: crate::channel::World {
             http: Arc::new(LazyLock::new(|| Err("no network in this test".into()))),
             hooks: Arc::default(),
+            logins: Arc::default(),
+            started_at: crate::clock::Millis::default(),
         },
         clock,
         entropy,
@@ -308,6 +334,43 @@ fn what_the_disk_had_without_saying_so_is_answered_without_a_restart() {
 }
 
 #[test]
+fn a_stranger_is_told_their_code_though_the_connection_ended_meanwhile() {
+    paused(async {
+        let world = Setup::here(ModelPlan::Unconfigured).start().await;
+        let writer = Patient {
+            writer: world.store_addr.clone().recipient(),
+            go: Arc::default(),
+        };
+        let go = Arc::clone(&writer.go);
+        let mut shared = shared(&world);
+        shared.store = StoreHandle::new(
+            writer.start().recipient(),
+            world.store.reader().clone(),
+            world.store.watch_status(),
+        );
+        let desk = shared.desk.clone();
+        let platform = Platform::default();
+        let (account, _provider) = start(&world, shared, &platform);
+        let stranger = Inbound {
+            id: "1".into(),
+            ..message("8", "let me in")
+        };
+        platform.state.lock().unwrap().coming.push_back(stranger);
+        pass(Duration::from_secs(1)).await;
+        // It is on its way to the disk.
+        account.want(false);
+        pass(Duration::from_secs(1)).await;
+        go.notify_one();
+        account.want(true);
+        pass(Duration::from_secs(5)).await;
+        let waiting = desk.with(|book| book.waiting(&who(), TestClock::EPOCH));
+        let sent = platform.sent();
+        assert_eq!((waiting.len(), sent.len()), (1, 1), "{sent:?}");
+        assert!(sent[0].contains(&waiting[0].code), "{sent:?}");
+    });
+}
+
+#[test]
 fn a_message_that_the_runner_loses_late_is_handed_over_again() {
     paused(async {
         let world = Setup::here(ModelPlan::Scripted(slowly)).start().await;
@@ -423,6 +486,7 @@ fn nothing_is_answered_while_the_outbox_is_full() {
                 reply_to: None,
                 silent: false,
                 edits: None,
+                file: None,
                 at: shared.clock.now().get(),
                 by: "test".into(),
                 state: SendState::Queued,

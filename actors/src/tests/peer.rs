@@ -106,6 +106,7 @@ impl Who {
             hub: Arc::clone(queue),
             ended: crate::call::Ended::default(),
             chain: Vec::new(),
+            chat: None,
             in_flight: AtomicU32::new(0),
             subscriptions: crate::call::Subscriptions::default(),
             address: None,

@@ -366,6 +366,8 @@ fn owners(
             world: crate::channel::World {
                 http: Arc::new(LazyLock::new(|| Err("no network in this test".into()))),
                 hooks: Arc::default(),
+                logins: Arc::default(),
+                started_at: crate::clock::Millis::default(),
             },
             clock: Arc::clone(clock),
             entropy: Arc::clone(&entropy),

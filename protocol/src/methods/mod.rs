@@ -38,6 +38,7 @@ pub mod sessions;
 pub mod system;
 pub mod tools;
 pub mod usage;
+pub mod web_login;
 
 /// Something that is done once per method, with its types at hand.
 pub trait Visitor {
@@ -184,4 +185,6 @@ table![
     node_side::VoicewakeGet,
     node_side::VoicewakeSet,
     heartbeat::Wake,
+    web_login::WebLoginStart,
+    web_login::WebLoginWait,
 ];

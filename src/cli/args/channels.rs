@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::ReadArgs;
+use super::{LogsArgs, ReadArgs};
 
 /// `openclaw channels`.
 #[derive(Debug, Clone, Args)]
@@ -22,16 +22,53 @@ pub enum ChannelsCommand {
     Start(AccountArgs),
     /// Stop an account until it is started, or the gateway is.
     Stop(AccountArgs),
-    /// Try an account's secret on its platform, and say what is wrong with it.
-    Login(AccountArgs),
+    /// Install what a channel needs beside this program.
+    Add(ChannelAddArgs),
+    /// Try an account's secret on its platform, or link it by a phone; say what is wrong with it.
+    Login(ChannelLoginArgs),
     /// Stop an account and forget where it went on receiving.
     Logout(AccountArgs),
+    /// Show what the log says of the accounts.
+    Logs(ChannelsLogsArgs),
     /// Show what waits to be sent, what did not arrive, and what nobody knows about.
     Outbox(OutboxArgs),
     /// Send a message again that did not arrive, or of which nobody knows.
     Resend(OutboxDecideArgs),
     /// Forget a message that did not arrive, or of which nobody knows.
     Discard(OutboxDecideArgs),
+}
+
+/// `openclaw channels logs`.
+#[derive(Debug, Clone, Args)]
+pub struct ChannelsLogsArgs {
+    /// Only this channel.
+    #[arg(value_name = "CHANNEL")]
+    pub channel: Option<String>,
+    /// Only this account.
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub logs: LogsArgs,
+}
+
+/// `openclaw channels add`.
+#[derive(Debug, Clone, Args)]
+pub struct ChannelAddArgs {
+    /// The channel: whatsapp needs something, the others are complete.
+    #[arg(value_name = "CHANNEL")]
+    pub channel: String,
+}
+
+/// `openclaw channels login`.
+#[derive(Debug, Clone, Args)]
+pub struct ChannelLoginArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub account: AccountArgs,
+    /// Forget a device that is linked already, and link another.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `openclaw channels outbox`.
@@ -88,8 +125,11 @@ pub struct MessageSendArgs {
     #[arg(short, long, value_name = "CHAT", visible_alias = "to")]
     pub target: String,
     /// The text, Markdown.
-    #[arg(short, long, value_name = "TEXT")]
-    pub message: String,
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "media")]
+    pub message: Option<String>,
+    /// A file that goes with it: a path here, or an http(s) address on the public web.
+    #[arg(long, value_name = "FILE")]
+    pub media: Option<String>,
     /// The channel; needed when several are configured.
     #[arg(long, value_name = "CHANNEL")]
     pub channel: Option<String>,

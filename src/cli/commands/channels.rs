@@ -15,8 +15,11 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::channel_add as add;
+use super::channel_link as link;
 use super::channel_outbox as outbox;
 use super::devices::wanted;
+use super::logs::{self, About};
 use crate::cli::args::{
     AccountArgs, ChannelsCommand, ChannelsStatusArgs, PairingCommand, PairingDecideArgs,
     PairingListArgs, ReadArgs,
@@ -28,6 +31,8 @@ use crate::cli::output::Output;
 use crate::cli::render::channels as render;
 use crate::cli::render::text::plain;
 
+/// Channels that a phone links.
+const LINKED: [&str; 1] = ["whatsapp"];
 /// How long a login is watched.
 const LOGIN: std::time::Duration = std::time::Duration::from_secs(20);
 /// Between two looks at it.
@@ -64,7 +69,18 @@ pub(crate) async fn run(
             };
             super::show(&answer, args.read.form.json, output, said)?;
         }
-        ChannelsCommand::Login(args) => return login(args, environment, output).await,
+        ChannelsCommand::Add(args) => return add::run(&args.channel, environment, output).await,
+        ChannelsCommand::Login(args) if LINKED.contains(&args.account.channel()) => {
+            return link::run(args, environment, output).await;
+        }
+        ChannelsCommand::Login(args) => return login(&args.account, environment, output).await,
+        ChannelsCommand::Logs(args) => {
+            let only = About {
+                channel: args.channel.clone(),
+                account: args.account.clone(),
+            };
+            return logs::show(&args.logs, Some(only), environment, output).await;
+        }
         ChannelsCommand::Outbox(args) => outbox::list(args, environment, output).await?,
         ChannelsCommand::Resend(args) => outbox::resend(args, environment, output).await?,
         ChannelsCommand::Discard(args) => outbox::discard(args, environment, output).await?,

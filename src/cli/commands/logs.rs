@@ -6,6 +6,7 @@ use std::time::Duration;
 use openclaw_client::{Backoff, Connection};
 use openclaw_protocol::methods::logs::{LogsTail, LogsTailParams, LogsTailResult};
 use openclaw_protocol::{Method, Scope};
+use serde_json::Value;
 
 use crate::cli::args::LogsArgs;
 use crate::cli::connect::{Wanted, open};
@@ -27,15 +28,26 @@ pub(crate) async fn run(
     environment: &Environment,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
+    show(args, None, environment, output).await
+}
+
+/// Shows the log, or what of it is about an account of these channels.
+pub(super) async fn show(
+    args: &LogsArgs,
+    only: Option<About>,
+    environment: &Environment,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
     let target = environment.target(&args.read.target)?;
     let mut tail = Tail {
         args,
+        only,
         target,
         output,
         cursor: None,
     };
     let connection = tail.connect().await?;
-    if args.read.form.json && !args.follow {
+    if args.read.form.json && !args.follow && tail.only.is_none() {
         let answer = connection
             .client()
             .request_raw(LogsTail::NAME, &tail.params())
@@ -53,9 +65,37 @@ pub(crate) async fn run(
     tail.follow(connection).await
 }
 
+/// Which accounts of channels lines are about.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    /// The channel; any if absent.
+    pub(super) channel: Option<String>,
+    /// The account; any if absent.
+    pub(super) account: Option<String>,
+}
+
+impl About {
+    fn holds(&self, line: &str) -> bool {
+        let Ok(line) = serde_json::from_str::<Value>(line) else {
+            return false;
+        };
+        let places = [&line["account"], &line["fields"]["account"]];
+        let named = places.into_iter().find_map(Value::as_str);
+        // Other things have accounts, too; those of channels are `channel/account`.
+        let Some((channel, account)) = named.and_then(|named| named.split_once('/')) else {
+            return false;
+        };
+        let is = |wanted: &Option<String>, own: &str| {
+            (wanted.as_ref()).is_none_or(|wanted| wanted.trim().eq_ignore_ascii_case(own))
+        };
+        is(&self.channel, channel) && is(&self.account, account)
+    }
+}
+
 /// Where the reader stands in the log.
 struct Tail<'a> {
     args: &'a LogsArgs,
+    only: Option<About>,
     target: Target,
     output: &'a Output,
     cursor: Option<u64>,
@@ -72,8 +112,8 @@ impl Tail<'_> {
 
     fn params(&self) -> LogsTailParams {
         let limit = match self.cursor {
-            None => self.args.limit,
-            Some(_) => FOLLOWED,
+            None if self.only.is_none() => self.args.limit,
+            _ => FOLLOWED,
         };
         LogsTailParams {
             cursor: self.cursor,
@@ -105,8 +145,14 @@ impl Tail<'_> {
         }
         let style = self.output.style(0);
         let raw = self.args.read.form.json;
-        let text: String = answer
-            .lines
+        let about = |line: &&String| self.only.as_ref().is_none_or(|only| only.holds(line));
+        let lines: Vec<&String> = answer.lines.iter().filter(about).collect();
+        let most = usize::try_from(self.args.limit).unwrap_or(usize::MAX);
+        let from = match self.cursor {
+            None => lines.len().saturating_sub(most),
+            Some(_) => 0,
+        };
+        let text: String = lines[from..]
             .iter()
             .map(|line| {
                 if raw {
@@ -150,5 +196,23 @@ impl Tail<'_> {
                 other => return other,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_told_by_the_account_that_they_name() {
+        let line = r#"{"level":"WARN","fields":{"message":"m","account":"telegram/default"}}"#;
+        let about = |channel: Option<&str>, account: Option<&str>| {
+            let (channel, account) = (channel.map(str::to_owned), account.map(str::to_owned));
+            About { channel, account }.holds(line)
+        };
+        assert!(about(None, None) && about(Some("Telegram"), Some("default")));
+        assert!(!about(Some("slack"), None) && !about(Some("telegram"), Some("other")));
+        assert!(!About::default().holds(r#"{"message":"m","account":"mail"}"#));
+        assert!(!About::default().holds("no JSON"));
     }
 }

@@ -1,7 +1,10 @@
 //! `openclaw message send`: a message without an agent.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use openclaw_protocol::methods::messaging::{Send, SendParams, SendResult};
 use openclaw_protocol::{Method, Scope};
 use serde_json::json;
@@ -24,13 +27,30 @@ pub(crate) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// A file's name and content.
+fn read(path: &str) -> Result<(String, Vec<u8>), Failure> {
+    let bytes = std::fs::read(path).map_err(|error| {
+        Failure::failed(format!("{} cannot be read: {error}", plain(path)), None)
+    })?;
+    let name = Path::new(path).file_name().unwrap_or_default();
+    Ok((name.to_string_lossy().into_owned(), bytes))
+}
+
 async fn send(
     args: &MessageSendArgs,
     environment: &Environment,
     output: &Output,
 ) -> Result<(), Failure> {
     let key = args.idempotency_key.clone();
+    let is_address =
+        |media: &&String| media.starts_with("http://") || media.starts_with("https://");
+    let address = args.media.as_ref().filter(is_address);
+    let file = args.media.as_ref().filter(|media| !is_address(media));
+    let file = file.map(|path| read(path)).transpose()?;
     let params = json!({
+        "mediaUrl": address,
+        "filename": file.as_ref().map(|(name, _)| name),
+        "buffer": file.as_ref().map(|(_, bytes)| STANDARD.encode(bytes)),
         "to": args.target,
         "message": args.message,
         "channel": args.channel,

@@ -4,6 +4,8 @@ pub(crate) mod agent;
 pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod backup;
+mod channel_add;
+mod channel_link;
 mod channel_outbox;
 pub(crate) mod channels;
 pub(crate) mod chat;
@@ -28,6 +30,7 @@ pub(crate) mod service;
 pub(crate) mod sessions;
 pub(crate) mod setup_code;
 pub(crate) mod status;
+mod steps;
 pub(crate) mod system;
 
 use serde::de::DeserializeOwned;

@@ -238,6 +238,8 @@ impl<'a> Use<'a> {
                 let yes = Yes {
                     node: &node,
                     program: &program,
+                    cwd: self.params["cwd"].as_str(),
+                    variables: self.params["env"].is_object(),
                     said,
                     client: &client,
                     target: &target,

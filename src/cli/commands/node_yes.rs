@@ -20,6 +20,10 @@ pub(super) struct Yes<'a> {
     pub(super) node: &'a str,
     /// The program that this command asked for.
     pub(super) program: &'a [&'a str],
+    /// The folder that it asked for.
+    pub(super) cwd: Option<&'a str>,
+    /// Whether it gives the program variables, of which the gateway warns.
+    pub(super) variables: bool,
     pub(super) said: bool,
     pub(super) client: &'a Client,
     pub(super) target: &'a Target,
@@ -64,9 +68,14 @@ impl Yes<'_> {
             .iter()
             .skip(1)
             .eq(self.program.iter().skip(1));
-        // This command names no folder and no variables.
-        let bare = request.cwd.is_none() && request.warning_text.is_none();
-        no_agent && file && words && bare && request.node_id.as_deref() == Some(self.node)
+        let place = request.cwd.as_deref() == self.cwd;
+        let warned = self.variables || request.warning_text.is_none();
+        no_agent
+            && file
+            && words
+            && place
+            && warned
+            && request.node_id.as_deref() == Some(self.node)
     }
 
     async fn decide(&self, asked: &PendingExecApproval) -> Result<(), Failure> {

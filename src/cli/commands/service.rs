@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use rustix::process::{Pid, Signal, getuid, kill_process};
-use serde_json::{Value, json};
+use serde_json::json;
+
+use super::steps::Steps;
 
 use crate::cli::args::{ServiceArgs, ServiceCommand};
 use crate::cli::environment::Environment;
@@ -13,7 +15,7 @@ use crate::cli::output::Output;
 use crate::cli::run_time::block_on;
 use crate::lock::{Holder, LOCK_FILE, Lock};
 use crate::service::{
-    KEPT, Manager, SYSTEM_STATE_DIR, Step, Surroundings, UNIT, Wish, steps, systemctl, unit_file,
+    KEPT, Manager, SYSTEM_STATE_DIR, Surroundings, UNIT, Wish, steps, systemctl, unit_file,
 };
 
 pub(crate) fn run(
@@ -106,11 +108,18 @@ impl<'a> Cx<'a> {
             return self.without_unit(wish, &unit);
         }
         let steps = steps(self.manager, wish, &self.around);
+        let done = Steps {
+            manager: self.manager,
+            unit: UNIT,
+            foreground: "openclaw gateway",
+            json: self.args.form.json,
+            output: self.output,
+        };
         if self.args.dry_run {
-            return self.show(&steps);
+            return done.show(&steps);
         }
         for step in &steps {
-            self.step(step)?;
+            done.step(step)?;
         }
         if self.args.form.json {
             return self.output.json(&json!({ "ok": true, "unit": unit }));
@@ -216,88 +225,5 @@ impl<'a> Cx<'a> {
         let holder =
             Lock::holder(&folder.join(LOCK_FILE)).map_err(|error| Failure::config(&error))?;
         Ok(holder.filter(|holder| holder.command.is_none()))
-    }
-
-    fn show(&self, steps: &[Step]) -> Result<(), Failure> {
-        if self.args.form.json {
-            let steps: Vec<Value> = steps
-                .iter()
-                .map(|step| match step {
-                    Step::Write(path, text) => json!({ "write": path, "text": text }),
-                    Step::Run(call) => json!({ "run": call }),
-                    Step::Try(call) => json!({ "try": call }),
-                    Step::Remove(path) => json!({ "remove": path }),
-                })
-                .collect();
-            return self.output.json(&json!({ "steps": steps }));
-        }
-        for step in steps {
-            self.output.line(&match step {
-                Step::Write(path, _) => format!("write {}", path.display()),
-                Step::Remove(path) => format!("rm -f {}", path.display()),
-                Step::Run(call) => call.join(" "),
-                Step::Try(call) => format!("{} || true", call.join(" ")),
-            })?;
-        }
-        Ok(())
-    }
-
-    fn step(&self, step: &Step) -> Result<(), Failure> {
-        let at = |what: &str, path: &Path, error: std::io::Error| {
-            let root =
-                (self.manager == Manager::System).then(|| "run this as root: sudo".to_owned());
-            Failure::failed(format!("cannot {what} {}: {error}", path.display()), root)
-        };
-        match step {
-            Step::Write(path, text) => {
-                if let Some(folder) = path.parent() {
-                    std::fs::create_dir_all(folder).map_err(|error| at("make", folder, error))?;
-                }
-                std::fs::write(path, text).map_err(|error| at("write", path, error))
-            }
-            Step::Remove(path) => match std::fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(at("remove", path, error))
-                }
-                _ => Ok(()),
-            },
-            Step::Try(call) => {
-                let quiet = Command::new(&call[0])
-                    .args(&call[1..])
-                    .stdout(Stdio::null())
-                    .stderr(Stdio::null())
-                    .status();
-                drop(quiet);
-                Ok(())
-            }
-            Step::Run(call) => self.call(call),
-        }
-    }
-
-    fn call(&self, call: &[String]) -> Result<(), Failure> {
-        let line = call.join(" ");
-        let done = Command::new(&call[0])
-            .args(&call[1..])
-            .stdin(Stdio::null())
-            .output();
-        match done {
-            Ok(done) if done.status.success() => Ok(()),
-            Ok(done) => {
-                let said = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-                let log = match self.manager {
-                    Manager::User => Some(format!("journalctl --user -u {UNIT} -n 50")),
-                    Manager::System => Some(format!("journalctl -u {UNIT} -n 50")),
-                    Manager::Launchd => None,
-                };
-                let log = log.map(|log| format!("its log: {log}"));
-                Err(Failure::failed(format!("`{line}` failed: {said}"), log))
-            }
-            Err(error) => Err(Failure::failed(
-                format!("cannot run `{line}`: {error}"),
-                Some(
-                    "without a service manager, run it in the foreground: openclaw gateway".into(),
-                ),
-            )),
-        }
     }
 }

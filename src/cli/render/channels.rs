@@ -112,7 +112,11 @@ fn facts(account: &ChannelAccount, style: &Style) -> String {
         .probe
         .as_ref()
         .and_then(|probe| probe["bot"]["username"].as_str());
-    facts.extend(bot.map(|name| format!("@{name}")));
+    facts.extend(bot.map(|name| match name.strip_prefix('+') {
+        // A number is no handle.
+        Some(_) => name.to_owned(),
+        None => format!("@{name}"),
+    }));
     facts.extend(account.last_error.clone());
     if let Some(at) = account.next_retry_at {
         let seconds = at.saturating_sub(style.now_ms) / 1_000;
@@ -134,7 +138,10 @@ pub fn connected(channel: &str, account: &ChannelAccount) -> String {
         .probe
         .as_ref()
         .and_then(|probe| probe["bot"]["username"].as_str());
-    let name = bot.map_or_else(String::new, |name| format!(" as @{}", plain(name)));
+    // A number and an address stand for themselves.
+    let at = bot.is_some_and(|name| !name.starts_with('+') && !name.contains('@'));
+    let at = if at { "@" } else { "" };
+    let name = bot.map_or_else(String::new, |name| format!(" as {at}{}", plain(name)));
     format!(
         "{}/{} is connected{name}\n",
         plain(channel),

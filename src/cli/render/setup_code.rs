@@ -59,7 +59,8 @@ pub fn render(code: &DevicePairSetupCodeResult, picture: bool, style: &Style) ->
 
 /// Two modules per character, dark on light whatever the terminal's colours are: the light modules
 /// are the drawn ones. `None` when it does not fit.
-fn draw(text: &str, width: Option<u16>) -> Option<String> {
+/// A QR picture in half blocks; `None` where the terminal is too narrow.
+pub(crate) fn draw(text: &str, width: Option<u16>) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let columns = code.width() + 8;
     if width.is_some_and(|width| usize::from(width) < columns) {

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::telegram::Streaming;
-use super::{Common, DmPolicy, Entry, GroupRule, World, enter, place_of, secret};
+use super::{Common, DmPolicy, Entry, GroupPolicy, GroupRule, World, enter, place_of, secret};
 use crate::config::secrets::SecretInput;
 
 /// The variable that holds the default account's token.
@@ -90,9 +90,12 @@ pub struct Guild {
     /// Whether only messages that name us count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_mention: Option<bool>,
-    /// Who may write there; everybody when left out.
+    /// Who may write there; everybody when left out, and `roles` too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<Entry>>,
+    /// Roles by id, whose members may write there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<Entry>>,
     /// Channels by id, or `*`; where there is any, no other one is listened to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<BTreeMap<String, Room>>,
@@ -114,6 +117,9 @@ pub struct Room {
     /// Who may write there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<Entry>>,
+    /// Roles by id, whose members may write there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<Entry>>,
     /// What every run there begins with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
@@ -122,30 +128,42 @@ pub struct Room {
 impl Room {
     /// As a rule of a group, with what it takes from the place that it is in. Who is named in
     /// `allowFrom` keeps their rights there.
-    pub(super) fn rule(
-        &self,
-        users: Option<&Vec<Entry>>,
-        require_mention: Option<bool>,
-        owners: &[Entry],
-    ) -> GroupRule {
-        let users = self.users.as_ref().or(users).cloned();
-        let mut users = users.unwrap_or_else(|| vec![Entry::Text("*".into())]);
+    pub(super) fn rule(&self, around: &Guild, owners: &[Entry]) -> GroupRule {
+        let users = self.users.as_ref().or(around.users.as_ref()).cloned();
+        let roles = self.roles.as_ref().or(around.roles.as_ref()).cloned();
+        let everybody = || vec![Entry::Text("*".into())];
+        let mut users = match (users, &roles) {
+            (Some(users), _) => users,
+            (None, Some(_)) => Vec::new(),
+            (None, None) => everybody(),
+        };
         users.extend(owners.iter().cloned());
         GroupRule {
             enabled: self.enabled.or(self.allow),
-            require_mention: self.require_mention.or(require_mention),
+            require_mention: self.require_mention.or(around.require_mention),
             group_policy: None,
             allow_from: Some(users),
+            roles: roles.unwrap_or_default(),
             system_prompt: self.system_prompt.clone(),
         }
     }
+}
+
+/// Adds rooms to the groups of an account. A room is open where it names nobody; where it does, that
+/// counts, also with an open account.
+pub(super) fn add(common: &mut Common, rules: impl IntoIterator<Item = (String, GroupRule)>) {
+    let is_open = matches!(common.group_policy, Some(GroupPolicy::Open));
+    let groups = common.groups.get_or_insert_default();
+    groups.extend(rules.into_iter().map(|(id, mut rule)| {
+        rule.group_policy = is_open.then_some(GroupPolicy::Allowlist);
+        (id, rule)
+    }));
 }
 
 /// Servers and their channels as groups: `<channel>`, `<server>/*`, `*`.
 fn groups(guilds: &BTreeMap<String, Guild>, owners: &[Entry]) -> BTreeMap<String, GroupRule> {
     let mut groups = BTreeMap::new();
     for (id, guild) in guilds {
-        let users = guild.users.as_ref();
         let rooms = guild.channels.iter().flatten();
         let mut everywhere = Room {
             enabled: guild.channels.as_ref().map(BTreeMap::is_empty),
@@ -155,10 +173,7 @@ fn groups(guilds: &BTreeMap<String, Guild>, owners: &[Entry]) -> BTreeMap<String
             if name == "*" {
                 everywhere = room.clone();
             } else {
-                groups.insert(
-                    name.clone(),
-                    room.rule(users, guild.require_mention, owners),
-                );
+                groups.insert(name.clone(), room.rule(guild, owners));
             }
         }
         let place = if id == "*" {
@@ -166,7 +181,7 @@ fn groups(guilds: &BTreeMap<String, Guild>, owners: &[Entry]) -> BTreeMap<String
         } else {
             format!("{id}/*")
         };
-        groups.insert(place, everywhere.rule(users, guild.require_mention, owners));
+        groups.insert(place, everywhere.rule(guild, owners));
     }
     groups
 }
@@ -208,8 +223,7 @@ impl Discord {
         }
         if let Some(guilds) = own.guilds.as_ref().or(self.own.guilds.as_ref()) {
             let owners = common.owners();
-            let rules = groups(guilds, &owners);
-            common.groups.get_or_insert_default().extend(rules);
+            add(&mut common, groups(guilds, &owners));
         }
         common.account(&FACTS, enabled, setup, source)
     }

@@ -7,10 +7,11 @@ use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::irc::{FACTS, IrcSetup, NickServ as Service, Timing, is_name, lower};
 use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
 use schemars::JsonSchema;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{Common, Entry, World, enter, place_of, secret};
+use crate::config::place::push_key;
 use crate::config::secrets::SecretInput;
 
 /// `channels.irc`.
@@ -62,6 +63,9 @@ pub struct Account {
     /// Channels to be in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<String>>,
+    /// What those of them ask for that are not open to everybody, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_keys: Option<BTreeMap<String, SecretInput>>,
     /// How the nick is proven to be ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nickserv: Option<NickServ>,
@@ -98,12 +102,16 @@ impl Account {
     fn secret_inputs(&mut self, place: &str) -> Vec<(String, &mut SecretInput)> {
         let password = self.password.iter_mut();
         let nickserv = self.nickserv.iter_mut();
+        let keys = self.channel_keys.iter_mut().flatten();
+        let keys =
+            keys.map(|(name, input)| (push_key(&format!("{place}.channelKeys"), name), input));
         password
             .map(|input| (format!("{place}.password"), input))
             .chain(nickserv.filter_map(|own| {
                 let input = own.password.as_mut()?;
                 Some((format!("{place}.nickserv.password"), input))
             }))
+            .chain(keys)
             .collect()
     }
 }
@@ -213,8 +221,20 @@ impl Irc {
             named.is_none().then_some("IRC_PASSWORD"),
             world,
         )?;
+        let keys = own.channel_keys.as_ref().or(self.own.channel_keys.as_ref());
+        let keys = keys.into_iter().flatten().map(|(name, input)| {
+            let place = push_key(&format!("{place}.channelKeys"), name);
+            let found = secret(&place, Some(input), None, None, world)?;
+            let (key, _) = found.ok_or_else(|| format!("{place} is empty"))?;
+            let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';
+            if !key.expose_secret().chars().all(plain) {
+                return Err(format!("{place} holds what no key of a channel can"));
+            }
+            Ok((lower(&room(name, &place)?), key))
+        });
         Ok(IrcSetup {
             channels: channels(&words, place)?,
+            keys: keys.collect::<Result<_, _>>()?,
             nickserv: nickserv(own, named.is_none(), place, world)?,
             username: user_name(&username.unwrap_or_else(|| nick.clone())),
             realname: realname.unwrap_or_else(|| "OpenClaw".to_owned()),
@@ -253,20 +273,23 @@ fn channels(words: &Words<'_>, place: &str) -> Result<Vec<String>, String> {
         let names = text.split([',', ' ']).filter(|name| !name.is_empty());
         names.map(str::to_owned).collect()
     });
-    let room = |name: String| {
-        let name = name.trim().to_owned();
-        let name = if name.starts_with(['#', '&', '+', '!']) {
-            name
-        } else {
-            format!("#{name}")
-        };
-        if is_name(&name) {
-            Ok(name)
-        } else {
-            Err(format!("{place}.channels: \"{name}\" is no channel of IRC"))
-        }
+    let place = format!("{place}.channels");
+    listed.iter().map(|name| room(name, &place)).collect()
+}
+
+/// A channel by its name; `#` may be left out.
+fn room(name: &str, place: &str) -> Result<String, String> {
+    let name = name.trim();
+    let name = if name.starts_with(['#', '&', '+', '!']) {
+        name.to_owned()
+    } else {
+        format!("#{name}")
     };
-    listed.into_iter().map(room).collect()
+    if is_name(&name) {
+        Ok(name)
+    } else {
+        Err(format!("{place}: \"{name}\" is no channel of IRC"))
+    }
 }
 
 fn nickserv(

@@ -1,11 +1,14 @@
 //! `channels`: conversations on other platforms. One file per channel; what they share is here.
 
 mod discord;
+mod imessage;
 mod irc;
+mod signal;
 mod slack;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod whatsapp;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,6 +29,7 @@ use super::place::push_key;
 use super::secrets::SecretInput;
 use super::{Environment, Loaded};
 use crate::state_dir::{StatePaths, read_bounded};
+pub use whatsapp::sidecar_dir;
 
 /// Largest file with a token, bytes.
 const MAX_TOKEN_FILE: u64 = 4 * 1024;
@@ -42,12 +46,21 @@ pub struct Channels {
     /// Slack.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slack: Option<slack::Slack>,
+    /// iMessage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imessage: Option<imessage::IMessage>,
     /// IRC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub irc: Option<irc::Irc>,
+    /// Signal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signal: Option<signal::Signal>,
     /// Telegram.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub telegram: Option<telegram::Telegram>,
+    /// WhatsApp.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whatsapp: Option<whatsapp::WhatsApp>,
 }
 
 /// `commands`: who may give commands.
@@ -140,6 +153,9 @@ pub struct GroupRule {
     /// In place of the account's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_from: Option<Vec<Entry>>,
+    /// Roles of a server, as its channel has them.
+    #[serde(skip)]
+    pub roles: Vec<Entry>,
     /// What every run there begins with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
@@ -228,6 +244,7 @@ impl Common {
                 .allow_from
                 .as_ref()
                 .map(|entries| list(channel, entries)),
+            roles: names(&rule.roles).into_iter().collect(),
             policy: rule.group_policy.map(Into::into),
             system_prompt: rule.system_prompt.clone(),
         };
@@ -345,6 +362,15 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>) -> ChannelsSettings {
     }
     if let Some(irc) = &loaded.config.channels.irc {
         irc.enter(&world, &mut settings);
+    }
+    if let Some(signal) = &loaded.config.channels.signal {
+        signal.enter(&world, &mut settings);
+    }
+    if let Some(imessage) = &loaded.config.channels.imessage {
+        imessage.enter(&world, &mut settings);
+    }
+    if let Some(whatsapp) = &loaded.config.channels.whatsapp {
+        whatsapp.enter(&world, &mut settings);
     }
     settings
 }

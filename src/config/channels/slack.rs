@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::discord::{Dm, Room};
+use super::discord::{Dm, Guild, Room, add};
+use super::telegram::Streaming;
 use super::{Common, World, enter, place_of, secret};
 use crate::config::secrets::SecretInput;
 
@@ -75,6 +76,9 @@ pub struct Account {
     /// Whether only messages that name us count, where a channel does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_mention: Option<bool>,
+    /// How answers are shown while they are written; not at all when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<Streaming>,
 }
 
 impl Account {
@@ -125,13 +129,16 @@ impl Slack {
         if let Some(dm) = own.dm.clone().or_else(|| self.own.dm.clone()) {
             dm.into_common(&mut common);
         }
-        let mention = own.require_mention.or(self.own.require_mention);
+        let around = Guild {
+            require_mention: own.require_mention.or(self.own.require_mention),
+            ..Guild::default()
+        };
         if let Some(rooms) = own.channels.as_ref().or(self.own.channels.as_ref()) {
             let owners = common.owners();
             let rules = rooms
                 .iter()
-                .map(|(id, room)| (id.clone(), room.rule(None, mention, &owners)));
-            common.groups.get_or_insert_default().extend(rules);
+                .map(|(id, room)| (id.clone(), room.rule(&around, &owners)));
+            add(&mut common, rules);
         }
         common.account(&FACTS, enabled, setup, source)
     }
@@ -193,6 +200,9 @@ impl Slack {
         let setup = SlackSetup {
             bot_token,
             way,
+            drafts: (own.streaming.as_ref())
+                .or(self.own.streaming.as_ref())
+                .is_some_and(Streaming::is_on),
             api_root: root.to_owned(),
             timing: Timing::default(),
         };

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
-use openclaw_actors::channel::telegram::{API_ROOT, FACTS, TelegramSetup};
+use openclaw_actors::channel::telegram::{API_ROOT, FACTS, TelegramSetup, Webhook};
 use schemars::JsonSchema;
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Common, Found, World, enter, place_of, secret};
@@ -14,6 +16,8 @@ use crate::config::secrets::SecretInput;
 
 /// The variable that holds the default account's token.
 const VARIABLE: &str = "TELEGRAM_BOT_TOKEN";
+/// Between two looks at whether a webhook is reached.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// `channels.telegram`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +52,15 @@ pub struct Account {
     /// How answers are shown while they are written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub streaming: Option<Streaming>,
+    /// The address at which Telegram hands messages over; it is asked for them without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<String>,
+    /// What its requests are proven by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_secret: Option<SecretInput>,
+    /// Where they arrive here; the path of the address when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_path: Option<String>,
 }
 
 /// `streaming` of a channel, as people write it now and wrote it before.
@@ -101,15 +114,66 @@ pub enum StreamingMode {
     Progress,
 }
 
+impl Account {
+    fn secret_inputs(&mut self, place: &str) -> Vec<(String, &mut SecretInput)> {
+        let named = [
+            ("botToken", self.bot_token.as_mut()),
+            ("webhookSecret", self.webhook_secret.as_mut()),
+        ];
+        let named = named.into_iter();
+        named
+            .filter_map(|(key, input)| Some((format!("{place}.{key}"), input?)))
+            .collect()
+    }
+
+    /// The webhook of this account; each bot has its own.
+    fn webhook(&self, place: &str, world: &World<'_>) -> Result<Option<Webhook>, String> {
+        let Some(url) = self.webhook_url.as_deref().map(str::trim) else {
+            return Ok(None);
+        };
+        let rest = url.strip_prefix("https://");
+        let rest = rest.ok_or_else(|| {
+            format!(
+                "{place}.webhookUrl must begin with https://, where Telegram reaches this gateway"
+            )
+        })?;
+        let own = rest.find('/').map_or("/", |at| &rest[at..]);
+        let path = self.webhook_path.as_deref().map_or(own, str::trim);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+        if !path.starts_with('/') || path.len() < 2 || !path.chars().all(plain) {
+            return Err(format!(
+                "{place}.webhookUrl needs a path of its own, such as https://gateway.example.org/telegram-webhook"
+            ));
+        }
+        let key = format!("{place}.webhookSecret");
+        let found = secret(&key, self.webhook_secret.as_ref(), None, None, world)?;
+        let (secret, _) = found.ok_or_else(|| {
+            format!("{key} is missing: some 32 letters and digits that nobody guesses, by which requests of Telegram are known")
+        })?;
+        let text = secret.expose_secret();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if !(16..=256).contains(&text.len()) || !text.chars().all(plain) {
+            return Err(format!(
+                "{key} must have 16 to 256 letters, digits, - and _"
+            ));
+        }
+        Ok(Some(Webhook {
+            url: url.to_owned(),
+            path: path.to_owned(),
+            look: LOOK,
+            secret,
+        }))
+    }
+}
+
 impl Telegram {
     pub(super) fn secret_inputs(&mut self) -> Vec<(String, &mut SecretInput)> {
-        let own = self.own.bot_token.iter_mut();
-        let own = own.map(|input| ("channels.telegram.botToken".to_owned(), input));
-        let accounts = self.accounts.iter_mut().filter_map(|(name, account)| {
-            let place = place_of(FACTS.id, Some(name));
-            Some((format!("{place}.botToken"), account.bot_token.as_mut()?))
-        });
-        own.chain(accounts).collect()
+        let own = self.own.secret_inputs("channels.telegram");
+        let accounts = self
+            .accounts
+            .iter_mut()
+            .flat_map(|(name, account)| account.secret_inputs(&place_of(FACTS.id, Some(name))));
+        own.into_iter().chain(accounts).collect()
     }
 
     pub(super) fn enter(&self, world: &World<'_>, settings: &mut ChannelsSettings) {
@@ -149,11 +213,15 @@ impl Telegram {
             ),
             Ok(Some((token, source))) => {
                 let streaming = own.streaming.as_ref().or(self.own.streaming.as_ref());
-                let setup = TelegramSetup {
-                    drafts: !streaming.is_some_and(Streaming::is_off),
-                    ..TelegramSetup::new(token, root)
-                };
-                (Ok(Arc::new(setup) as Arc<dyn ChannelSetup>), Some(source))
+                let setup = own.webhook(&place, world).map(|webhook| {
+                    let setup = TelegramSetup {
+                        drafts: !streaming.is_some_and(Streaming::is_off),
+                        webhook,
+                        ..TelegramSetup::new(token, root)
+                    };
+                    Arc::new(setup) as Arc<dyn ChannelSetup>
+                });
+                (setup, Some(source))
             }
         };
         let (common, enabled) = self.own.common.with(named.map(|account| &account.common));

@@ -3,7 +3,7 @@
 use std::fs;
 
 use openclaw_actors::channel::AccountRef;
-use openclaw_actors::channel::policy::DmPolicy;
+use openclaw_actors::channel::policy::{DmPolicy, GroupPolicy, GroupRule};
 use openclaw_actors::channel::settings::ChannelsSettings;
 
 use crate::config::{Environment, Flags, LoadRequest, load};
@@ -198,7 +198,7 @@ fn servers_of_discord_are_groups() {
     let channels = plain(
         "{ channels: { discord: { token: 'abc', dm: { policy: 'allowlist', allowFrom: ['7'] }, guilds: {
              '9': { requireMention: false, channels: { '20': { users: ['8'] }, '21': { allow: false } } },
-             '10': { users: ['7'] } } } } }",
+             '10': { users: ['7'] }, '12': { roles: [55], channels: { '50': { roles: ['56'], users: ['8'] }, '*': {} } } } } } }",
     );
     let own = &channels.accounts[&AccountRef::new("discord", "default")];
     assert!(own.setup.is_ok() && own.policy.dm == DmPolicy::Allowlist);
@@ -212,6 +212,24 @@ fn servers_of_discord_are_groups() {
     let other = rule("30", "10").unwrap();
     assert!(other.enabled.is_none() && !other.allow_from.as_ref().unwrap().is_everyone());
     assert!(rule("40", "11").is_none());
+    let (server, room) = (rule("51", "12").unwrap(), rule("50", "12").unwrap());
+    let people = |rule: &GroupRule| rule.allow_from.as_ref().unwrap().entries();
+    // Nobody but the role and the owner, and not everybody.
+    assert!(server.roles.contains("55") && people(server) == ["7"]);
+    assert!(room.roles.contains("56") && !room.roles.contains("55"));
+    assert_eq!(people(room), ["7", "8"]);
+
+    let open = "guilds: { '9': { users: ['8'] } }, groupPolicy: 'open'";
+    let open = plain(&format!(
+        "{{ channels: {{ discord: {{ token: 'abc', {open} }} }} }}"
+    ));
+    let own = &open.accounts[&AccountRef::new("discord", "default")];
+    let rule = own.policy.group_rule("20", Some("9")).unwrap();
+    assert_eq!(
+        rule.policy,
+        Some(GroupPolicy::Allowlist),
+        "who is named counts"
+    );
 
     let lacking = plain("{ channels: { discord: {} } }");
     let own = &lacking.accounts[&AccountRef::new("discord", "default")];
@@ -261,4 +279,93 @@ fn slack_needs_what_its_way_in_needs() {
     assert_eq!(rule.require_mention, Some(false));
     assert!(rule.allow_from.as_ref().unwrap().names("u1"));
     assert!(own.policy.group_rule("C3", Some("T1")).is_none());
+}
+
+#[test]
+fn signal_and_imessage_take_the_keys_that_people_have() {
+    let channels = plain(
+        "{ channels: {
+            signal: { account: '+44 7700 900001', httpUrl: 'http://127.0.0.1:8080', autoStart: false,
+                allowFrom: ['+44 7700 900123', '3FA85F64-5717-4562-B3FC-2C963F66AFA6'], groupPolicy: 'open',
+                groups: { 'group:5M1NlYCcJ9lfhyOa0b5YrQ==': { requireMention: false } } },
+            imessage: { cliPath: 'imsg', remoteHost: 'bot@mac', dbPath: '/Users/bot/chat.db', service: 'auto',
+                allowFrom: ['imessage:+447700900123', 'Ann@Example.org'], groups: { 'chat_id:42': {}, '*': {} } } } }",
+    );
+    let signal = &channels.accounts[&AccountRef::new("signal", "default")];
+    let shown = format!("{:?}", signal.setup);
+    assert!(
+        shown.contains("External { url: \"http://127.0.0.1:8080\" }"),
+        "{shown}"
+    );
+    assert!(shown.contains("\"+447700900001\""), "{shown}");
+    let list = &signal.policy.allow_from;
+    assert!(list.names("+447700900123"));
+    assert!(list.names("uuid:3fa85f64-5717-4562-b3fc-2c963f66afa6"));
+    let group = signal.policy.group_rule("5M1NlYCcJ9lfhyOa0b5YrQ==", None);
+    assert!(group.is_some_and(|rule| rule.require_mention == Some(false)));
+
+    let imessage = &channels.accounts[&AccountRef::new("imessage", "default")];
+    let shown = format!("{:?}", imessage.setup);
+    assert!(
+        shown.contains("Ssh { host: \"bot@mac\", program: \"imsg\" }"),
+        "{shown}"
+    );
+    assert!(shown.contains("groups: {\"42\"}"), "{shown}");
+    let list = &imessage.policy.allow_from;
+    assert!(list.names("+447700900123") && list.names("ann@example.org"));
+
+    for (channel, config, says) in [
+        ("signal", "account: 'ann'", "channels.signal.account"),
+        ("signal", "httpUrl: 'ftp://x'", "channels.signal.httpUrl"),
+        (
+            "signal",
+            "transport: { kind: 'container', url: 'http://x' }",
+            "transport.kind",
+        ),
+        (
+            "imessage",
+            "remoteHost: '-oProxyCommand=x'",
+            "channels.imessage.remoteHost",
+        ),
+        ("imessage", "attachmentRoots: ['x']", "attachment roots"),
+    ] {
+        let channels = plain(&format!("{{ channels: {{ {channel}: {{ {config} }} }} }}"));
+        let own = &channels.accounts[&AccountRef::new(channel, "default")];
+        let lacking = own.setup.as_ref().err().cloned().unwrap_or_default();
+        assert!(lacking.contains(says), "{config}: {lacking}");
+    }
+}
+
+#[test]
+fn whatsapp_is_configured_by_numbers_and_folders() {
+    let channels = plain(
+        "{ channels: { whatsapp: { dmPolicy: 'allowlist', allowFrom: ['+1 (555) 000-1111', 15550002222, 'whatsapp:+15550003333'],
+             groupPolicy: 'open', groups: { '120363012345678901@g.us': { requireMention: false } },
+             accounts: { work: { authDir: '~/wa' }, home: {} } } } }",
+    );
+    let home = &channels.accounts[&AccountRef::new("whatsapp", "home")];
+    for number in ["+15550001111", "+15550002222", "+15550003333"] {
+        assert!(home.policy.allow_from.names(number), "{number}");
+    }
+    assert!(home.policy.groups.contains_key("120363012345678901@g.us"));
+    let fingerprint = |name| {
+        let own = &channels.accounts[&AccountRef::new("whatsapp", name)];
+        own.setup.as_ref().unwrap().fingerprint()
+    };
+    assert_ne!(fingerprint("work"), fingerprint("home"));
+    for far in [
+        "ws://example.org:80/",
+        "wss://127.0.0.1.example.org/",
+        "ws://127.0.0.1:80@example.org/",
+    ] {
+        let channels = plain(&format!(
+            "{{ channels: {{ whatsapp: {{ webSocketUrl: '{far}' }} }} }}"
+        ));
+        let own = &channels.accounts[&AccountRef::new("whatsapp", "default")];
+        let lacking = own.setup.as_ref().unwrap_err();
+        assert!(
+            lacking.contains("channels.whatsapp.webSocketUrl"),
+            "{lacking}"
+        );
+    }
 }

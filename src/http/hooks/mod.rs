@@ -5,11 +5,12 @@
 //! rule for all of them), and nothing of a body is read before that was seen. What a webhook starts is a run like any other, with the
 //! right to read and write and no more, and its text is marked as one from outside.
 
+mod again;
 mod plan;
 mod run;
 mod template;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::guard::{self, GuardContext};
@@ -28,6 +29,7 @@ use openclaw_protocol::{Scope, Scopes};
 use serde_json::{Value, json};
 
 use super::{HttpState, auth, ws};
+use again::Again;
 use plan::Desk;
 use template::Source;
 
@@ -35,6 +37,8 @@ use template::Source;
 const SLOW: Duration = Duration::from_secs(30);
 /// Longest idempotency key.
 const MAX_KEY: usize = 256;
+/// Requests without a key that could not be taken whole.
+static UNFINISHED: Mutex<Again> = Mutex::new(Again::new());
 
 pub(super) fn configure(config: &mut web::ServiceConfig, state: &HttpState) {
     // Where they are can change while the gateway runs.
@@ -88,6 +92,13 @@ async fn serve(
     let body = read(request, payload, hooks.max_body).await?;
     let key = idempotency_key(request, &body);
     let entropy = &state.sessions.entropy;
+    let same = plan::digest(&["body", path, query, &body.to_string()], 64);
+    let clock = || state.clock.monotonic();
+    let lock = || UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    let seed = match &key {
+        Some(key) => plan::digest(&["key", path, key], 64),
+        None => (lock().seed(&same, clock())).unwrap_or_else(|| entropy.uuid().to_string()),
+    };
     let desk = Desk {
         hooks,
         settings: &settings,
@@ -98,17 +109,19 @@ async fn serve(
             path,
             now: &now(state),
         },
-        seed: match key {
-            Some(key) => plan::digest(&["key", path, &key], 64),
-            None => entropy.uuid().to_string(),
-        },
+        seed: seed.clone(),
     };
     let asks = desk
         .asks()
         .map_err(|wrong| refused(StatusCode::BAD_REQUEST, &wrong))?;
     let asks = asks.ok_or_else(not_found)?;
     tracing::info!(path, actions = asks.len(), "a webhook came");
-    Ok(run::dispatch(state, worker, entrant, asks).await)
+    let response = run::dispatch(state, worker, entrant, asks).await;
+    if key.is_none() {
+        let whole = response.status() != StatusCode::SERVICE_UNAVAILABLE;
+        lock().answered(same, seed, whole, clock());
+    }
+    Ok(response)
 }
 
 /// Lets a request in, or says why not.

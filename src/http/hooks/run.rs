@@ -17,6 +17,8 @@ use super::plan::{Ask, Run};
 const ADMISSION: Duration = Duration::from_secs(15);
 /// Longest wait for an answer that is sent somewhere.
 const LONGEST: Duration = Duration::from_hours(25);
+/// How long one question for the end of a run waits.
+const PATIENCE_MS: u64 = 600_000;
 /// Requests at one time whose answers are sent somewhere.
 const MAX_WATCHED: usize = 32;
 static WATCHED: Semaphore = Semaphore::const_new(MAX_WATCHED);
@@ -54,8 +56,8 @@ pub(super) async fn dispatch(
                     admitted.mode = Some(params["mode"].clone());
                 })?,
                 Ask::Run(run) => {
-                    let ended = desk.start(&run).await?;
-                    admitted.runs.push((*run, ended));
+                    let begun = desk.start(&run).await?;
+                    admitted.runs.push((*run, begun));
                 }
             }
         }
@@ -78,8 +80,8 @@ pub(super) async fn dispatch(
 /// What was stored.
 #[derive(Default)]
 struct Admitted {
-    /// The runs, each with the id of its request, unless it ended before.
-    runs: Vec<(Run, Option<String>)>,
+    /// The runs, each with where its end is to be had.
+    runs: Vec<(Run, Begun)>,
     /// When an agent hears what it was woken with.
     mode: Option<Value>,
 }
@@ -111,6 +113,35 @@ impl Admitted {
     }
 }
 
+/// What came of asking for a run.
+enum Begun {
+    /// It is stored; its end is told as the second answer to this request.
+    Here(String),
+    /// An earlier request began it, and it is under way.
+    Elsewhere,
+    /// An earlier request began it, and it is over; the answer that was kept.
+    Over(Value),
+}
+
+/// What is waited for until the answer of a run is sent. Each names a request.
+enum Step {
+    /// The end of a run that was begun here.
+    End(String),
+    /// The end of one that was begun elsewhere, which is asked for then.
+    Wait(String),
+    /// What was kept of that.
+    Ask(String),
+    /// Whether the answer was taken.
+    Send(String),
+}
+
+impl Step {
+    fn request(&self) -> &str {
+        let (Self::End(id) | Self::Wait(id) | Self::Ask(id) | Self::Send(id)) = self;
+        id
+    }
+}
+
 /// A connection for one request.
 struct Desk {
     connection: InnerConnection,
@@ -127,17 +158,21 @@ impl Desk {
         }
     }
 
-    /// Waits until a run is stored; the id of its request, where its end is told later.
-    async fn start(&mut self, run: &Run) -> Result<Option<String>, ErrorShape> {
+    /// Waits until a run is stored.
+    async fn start(&mut self, run: &Run) -> Result<Begun, ErrorShape> {
         let request = self.connection.request("agent", &run.params);
         let frame = self.answer(&request).await?;
         let payload = &frame["payload"];
         if payload["status"] == "accepted" {
-            return Ok(Some(request));
+            return Ok(Begun::Here(request));
         }
-        // The same request again: its run is under way, or over, whatever it came to.
+        // The same request again: its run is under way, or over, whatever it came to. Whether anybody
+        // waits for its answer is not known: the earlier request may have been cut off.
+        if payload["status"] == "in_flight" {
+            return Ok(Begun::Elsewhere);
+        }
         if payload["runId"] == *run.id {
-            return Ok(None);
+            return Ok(Begun::Over(frame));
         }
         Err(error_of(&frame))
     }
@@ -154,13 +189,21 @@ impl Desk {
         }
     }
 
-    /// Sends the answers where they are to go, once they are there.
-    fn deliver_later(mut self, runs: Vec<(Run, Option<String>)>, place: SemaphorePermit<'static>) {
-        let mut waiting: Vec<(Run, String)> = runs
-            .into_iter()
-            .filter(|(run, _)| run.deliver.is_some())
-            .filter_map(|(run, request)| Some((run, request?)))
-            .collect();
+    /// Sends the answers where they are to go, once they are there. Each is sent under a key of its run:
+    /// one that was sent before is not sent again.
+    fn deliver_later(mut self, runs: Vec<(Run, Begun)>, place: SemaphorePermit<'static>) {
+        let mut waiting: Vec<(Run, Step)> = Vec::new();
+        for (run, begun) in runs {
+            if run.deliver.is_none() {
+                continue;
+            }
+            let step = match begun {
+                Begun::Here(request) => Some(Step::End(request)),
+                Begun::Elsewhere => Some(self.wait(&run)),
+                Begun::Over(frame) => self.deliver(&run, &frame),
+            };
+            waiting.extend(step.map(|step| (run, step)));
+        }
         if waiting.is_empty() {
             return;
         }
@@ -174,12 +217,13 @@ impl Desk {
                         );
                         return;
                     };
-                    let ended = waiting.iter().position(|(_, request)| {
-                        frame["type"] == "res" && frame["id"] == **request
+                    let answered = waiting.iter().position(|(_, step)| {
+                        frame["type"] == "res" && frame["id"] == *step.request()
                     });
-                    if let Some(at) = ended {
-                        let (run, _) = waiting.swap_remove(at);
-                        self.deliver(&run, &frame);
+                    if let Some(at) = answered {
+                        let (run, step) = waiting.swap_remove(at);
+                        let next = self.next(&run, &step, &frame);
+                        waiting.extend(next.map(|next| (run, next)));
                     }
                 }
             };
@@ -189,20 +233,50 @@ impl Desk {
         });
     }
 
-    fn deliver(&mut self, run: &Run, frame: &Value) {
+    /// What follows the answer to a step.
+    fn next(&mut self, run: &Run, step: &Step, frame: &Value) -> Option<Step> {
+        match step {
+            Step::End(_) => self.deliver(run, frame),
+            Step::Wait(_) => Some(Step::Ask(self.connection.request("agent", &run.params))),
+            Step::Ask(_) => match frame["payload"]["status"].as_str() {
+                Some("in_flight") => Some(self.wait(run)),
+                // It was refused before anything of it was stored.
+                Some("accepted") => Some(Step::End(step.request().to_owned())),
+                _ => self.deliver(run, frame),
+            },
+            Step::Send(_) => {
+                told(run, frame);
+                None
+            }
+        }
+    }
+
+    fn wait(&mut self, run: &Run) -> Step {
+        let params = json!({ "runId": run.id, "timeoutMs": PATIENCE_MS });
+        Step::Wait(self.connection.request("agent.wait", &params))
+    }
+
+    fn deliver(&mut self, run: &Run, frame: &Value) -> Option<Step> {
         let payloads = frame["payload"]["result"]["payloads"].as_array();
         let texts = payloads.into_iter().flatten();
         let texts: Vec<&str> = texts.filter_map(|one| one["text"].as_str()).collect();
         let text = texts.join("\n\n");
         if text.trim().is_empty() {
             tracing::info!(run = %run.id, "a webhook's run has no answer to send");
-            return;
+            return None;
         }
         let mut params = run.deliver.clone().unwrap_or_default();
         params["message"] = text.into();
         params["idempotencyKey"] = format!("{}:answer", run.id).into();
-        // Its outcome stands in the outbox of the channel, and in its log.
-        self.connection.request("send", &params);
+        Some(Step::Send(self.connection.request("send", &params)))
+    }
+}
+
+/// What came of sending an answer. What the channel took stands in its outbox; a refusal is nowhere else.
+fn told(run: &Run, frame: &Value) {
+    if frame["ok"] != true {
+        let error = error_of(frame);
+        tracing::warn!(run = %run.id, error = %error.message, "the answer of a webhook was not sent, or not yet");
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::process::Child;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStderr};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::programs::{Group, command};
 use super::cdp::{Cdp, CdpError, CdpEvent};
@@ -17,6 +18,15 @@ use super::page::{BINDING, Effect, Page};
 
 /// How long a page may load before it is taken as it is.
 const LOAD: Duration = Duration::from_secs(15);
+/// How long a browser may take to start: on a small board, from a card.
+const START: Duration = Duration::from_secs(45);
+/// How often its first page is looked for, and how long it is waited for in between.
+const LOOKS: usize = 40;
+const LOOK: Duration = Duration::from_millis(50);
+/// How long the complaints of a browser that ended are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Bytes of a complaint that are kept.
+const COMPLAINT: u64 = 16 * 1024;
 /// Events that wait.
 const EVENTS: usize = 256;
 /// Size of the page without a window, pixels.
@@ -87,6 +97,7 @@ fn arguments(launch: &Launch, root: bool) -> Vec<String> {
         all.push("--no-sandbox".into());
     }
     if launch.window {
+        all.push("--ozone-platform-hint=auto".into());
         all.push("--app=about:blank".into());
     } else {
         all.extend(["--headless=new", "--hide-scrollbars", "--mute-audio"].map(str::to_owned));
@@ -112,15 +123,23 @@ impl Browser {
         shell.args(["-c", r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>/dev/null"#]);
         shell.arg(&launch.program);
         shell.args(arguments(launch, rustix::process::geteuid().is_root()));
-        shell.stdin(Stdio::piped()).stderr(Stdio::null());
+        shell.stdin(Stdio::piped());
         let mut child = shell.spawn().map_err(|error| refused("start", &error))?;
         let group = Group::of(&child);
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(CdpError::Ended);
         };
+        let said = tokio::spawn(last_words(child.stderr.take()));
         let (sender, events) = mpsc::channel(EVENTS);
         let cdp = Arc::new(Cdp::new(output, input, sender));
-        let target = first_page(&cdp).await?;
+        let target = match first_page(&cdp).await {
+            Err(CdpError::Ended) => {
+                let said = timeout(LAST_WORDS, said).await;
+                let said = said.ok().and_then(Result::ok).unwrap_or_default();
+                return Err(refused("show pages with", &said));
+            }
+            found => found?,
+        };
         let params = json!({ "targetId": target, "flatten": true });
         let attached = cdp.call(None, "Target.attachToTarget", params).await?;
         let session = attached["sessionId"]
@@ -263,19 +282,44 @@ impl Browser {
     }
 }
 
+/// What a browser complains of first; the rest is read and left out, so that it never waits for a reader.
+async fn last_words(from: Option<ChildStderr>) -> String {
+    let Some(mut from) = from else {
+        return String::new();
+    };
+    let mut text = Vec::new();
+    let mut sink = tokio::io::sink();
+    // A pipe that breaks has nothing more.
+    (&mut from)
+        .take(COMPLAINT)
+        .read_to_end(&mut text)
+        .await
+        .ok();
+    tokio::io::copy(&mut from, &mut sink).await.ok();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(2)..].join("; ")
+}
+
 /// The page that the browser starts with; it may need a moment to be there.
 async fn first_page(cdp: &Cdp) -> Result<String, CdpError> {
-    let all = cdp.call(None, "Target.getTargets", json!({})).await?;
-    let all = all["targetInfos"].as_array().cloned().unwrap_or_default();
-    let found = all.iter().find(|target| target["type"] == "page");
-    if let Some(id) = found.and_then(|target| target["targetId"].as_str()) {
-        return Ok(id.to_owned());
+    let mut limit = START;
+    for _ in 0..LOOKS {
+        let all = cdp
+            .call_within(None, "Target.getTargets", json!({}), limit)
+            .await?;
+        let all = all["targetInfos"].as_array().cloned().unwrap_or_default();
+        let found = all.iter().find(|target| target["type"] == "page");
+        if let Some(id) = found.and_then(|target| target["targetId"].as_str()) {
+            return Ok(id.to_owned());
+        }
+        limit = LOOK * 100;
+        sleep(LOOK).await;
     }
-    let made = cdp
-        .call(None, "Target.createTarget", json!({ "url": "about:blank" }))
-        .await?;
-    let id = made["targetId"].as_str().map(str::to_owned);
-    id.ok_or_else(|| CdpError::Refused("the browser has no page".into()))
+    Err(CdpError::Refused("the browser has no page".into()))
 }
 
 async fn take_events(

@@ -221,6 +221,7 @@ export class AppElement extends LitElement {
     const run = activeRun(view.chat);
     const online = connection.phase === 'online';
     const running = run === null || !online ? 'no' : run.live === 'stopping' ? 'stopping' : 'running';
+    const unset = online && /(^|\/)echo$/.test(view.model ?? '');
     const maxBytes = online ? (connection.hello.attachmentMaxBytes ?? (connection.hello.takesAttachments ? DEFAULT_MAX_BYTES : null)) : null;
     return html`
       ${this.#problems()}
@@ -229,7 +230,7 @@ export class AppElement extends LitElement {
         .agent=${view.agentName}
         .emoji=${view.agentEmoji}
         ?online=${online}
-        ?unset=${online && /(^|\/)echo$/.test(view.model ?? '')}
+        ?unset=${unset}
         @older=${() => void this.#controller.loadOlder()}
         @reload=${() => this.#controller.reload()}
         @trim=${() => this.#controller.trim()}
@@ -239,6 +240,12 @@ export class AppElement extends LitElement {
         @artifact=${({ detail }: CustomEvent<ArtifactQuestion>) => detail.answer(this.#controller.artifact(detail.id))}
       ></oc-thread>
       ${this.#outage(connection)}
+      ${unset && view.chat.rows.length > 0
+        ? html`<div class="banner" role="status" data-testid="echo-hint">
+            <span>${strings.empty.unset}</span>
+            <button class="button" @click=${() => this.#go({ page: 'setup' })}>${strings.empty.setup}</button>
+          </div>`
+        : nothing}
       <oc-composer
         .agent=${view.agentName}
         .session=${view.chat.sessionKey + this.#place.suffix}
@@ -294,6 +301,7 @@ export class AppElement extends LitElement {
     if (action === 'retry') this.#controller.retry(row);
     else if (action === 'discard') this.#controller.discard(row);
     else if (action === 'edit') void this.#edit(row);
+    else if (action === 'setup') this.#go({ page: 'setup' });
     else if (action === 'take-back') void this.#controller.stop(row);
     else this.#controller.askAgain(row);
   }

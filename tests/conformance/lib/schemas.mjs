@@ -120,6 +120,8 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "channels.outbox.discard",
   "channels.pairing.remove",
   "channels.start",
+  "web.login.start",
+  "web.login.wait",
   "channels.stop",
   "cron.status",
   "cron.remove",

@@ -24,6 +24,44 @@ export async function startSlackSocket({ apiRoot, appToken }) {
     );
   };
   const faults = { http: null };
+  // What crabline has not: files, edits, reactions, pins. Bodies of what was done are in the journal.
+  const journal = [];
+  const uploads = new Map();
+  const reactions = new Map();
+  const no = (error) => ({ ok: false, error });
+  const here = {
+    "files.getUploadURLExternal"({ filename, length }, origin) {
+      if (!filename || !(Number(length) > 0)) return no("invalid_arguments");
+      const id = `F${String(uploads.size + 1).padStart(8, "0")}`;
+      uploads.set(id, { filename, length: Number(length), bytes: null });
+      return { ok: true, upload_url: `${origin}/upload/${id}`, file_id: id };
+    },
+    "files.completeUploadExternal"(body) {
+      const files = typeof body.files === "string" ? JSON.parse(body.files) : body.files;
+      const [file] = files ?? [];
+      const held = uploads.get(file?.id);
+      if (!held?.bytes) return no("file_not_found");
+      body.received = { name: held.filename, size: held.bytes.length, text: body.initial_comment ?? "" };
+      return { ok: true, files: [{ id: file.id, title: file.title ?? held.filename }] };
+    },
+    "chat.update": ({ channel, ts, text }) => (ts && text ? { ok: true, channel, ts, text } : no("message_not_found")),
+    "chat.delete": ({ channel, ts }) => (ts ? { ok: true, channel, ts } : no("message_not_found")),
+    "pins.add": () => ({ ok: true }),
+    "pins.remove": () => ({ ok: true }),
+    "reactions.add"({ channel, timestamp, name }) {
+      const at = `${channel}:${timestamp}`;
+      if (reactions.get(at)?.has(name)) return no("already_reacted");
+      reactions.set(at, new Set([...(reactions.get(at) ?? []), name]));
+      return { ok: true };
+    },
+    "reactions.remove": ({ channel, timestamp, name }) =>
+      reactions.get(`${channel}:${timestamp}`)?.delete(name) ? { ok: true } : no("no_reaction"),
+    "reactions.get"({ channel, timestamp }) {
+      const names = [...(reactions.get(`${channel}:${timestamp}`) ?? [])];
+      const all = [...names.map((name) => ({ name, count: 1, users: ["UCRABBOT"] })), { name: "eyes", count: 1, users: ["U0000000009"] }];
+      return { ok: true, type: "message", channel, message: { ts: timestamp, reactions: all } };
+    },
+  };
   let opened = 0;
   let most = 0;
   const server = http.createServer(async (request, response) => {
@@ -40,8 +78,24 @@ export async function startSlackSocket({ apiRoot, appToken }) {
       const { port } = server.address();
       return answer({ ok: true, url: `ws://127.0.0.1:${port}/link/?ticket=${randomUUID()}&app_id=A1` });
     }
+    if (request.url.startsWith("/upload/")) {
+      const held = uploads.get(request.url.slice("/upload/".length));
+      if (!held || Buffer.concat(chunks).length !== held.length) return answer({ ok: false }, 400);
+      held.bytes = Buffer.concat(chunks);
+      return answer({ ok: true });
+    }
+    if (request.url === "/journal") return answer(journal);
     const fault = faults.http?.(method);
     if (fault && fault !== "cut") return answer(fault.body, fault.status, fault.headers);
+    const own = here[method];
+    if (own && !fault) {
+      const text = Buffer.concat(chunks).toString();
+      const isJson = request.headers["content-type"]?.startsWith("application/json");
+      const body = isJson ? JSON.parse(text) : Object.fromEntries(new URLSearchParams(text));
+      const told = own(body, `http://127.0.0.1:${server.address().port}`);
+      if (told.ok) journal.push({ method, body });
+      return answer(told);
+    }
     const { host: _, connection: __, "content-length": ___, ...headers } = request.headers;
     const passed = await fetch(new URL(method, apiRoot), { method: "POST", headers, body: Buffer.concat(chunks) });
     const text = await passed.text();
@@ -67,6 +121,7 @@ export async function startSlackSocket({ apiRoot, appToken }) {
   return {
     apiRoot: `http://127.0.0.1:${server.address().port}/api/`,
     faults,
+    journal,
     live: () => live.size,
     most: () => most,
     opened: () => opened,

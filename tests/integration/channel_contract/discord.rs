@@ -7,8 +7,8 @@ use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::discord::DiscordSetup;
 use serde_json::json;
 
-use super::Peer;
 use super::telegram::texts;
+use super::{Peer, Sent};
 use crate::harness::discord::Discord;
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::{Proxy, Shape};
@@ -43,6 +43,7 @@ impl Peer for Platform {
     const SENDS: &'static [Break] = super::telegram::Platform::SENDS;
     /// Heartbeats of half an hour; a whole day is in the tests of the session.
     const QUIET: usize = 50;
+    const FILES: bool = true;
 
     async fn start() -> Self {
         let discord = Discord::start(BEAT).await;
@@ -85,5 +86,20 @@ impl Peer for Platform {
 
     fn arrived(&self) -> Vec<String> {
         texts(self.discord.platform.calls("messages"), "content")
+    }
+
+    async fn files(&self) -> Vec<Sent> {
+        let bodies = self.discord.platform.calls("messages").into_iter();
+        let files = bodies.filter_map(|body| {
+            let file = body["attachments"].get(0)?;
+            let name = file["filename"].as_str()?.to_owned();
+            let text = body["content"].as_str().unwrap_or_default();
+            Some(Sent {
+                name,
+                size: file["size"].as_u64(),
+                text: text.to_owned(),
+            })
+        });
+        files.collect()
     }
 }

@@ -62,6 +62,7 @@ impl Peer for Platform {
             realname: "Helper".into(),
             password: None,
             channels: Vec::new(),
+            keys: std::collections::BTreeMap::new(),
             nickserv: None,
             timing: Timing {
                 welcome: Duration::from_secs(4),

@@ -6,9 +6,12 @@ mod discord;
 mod irc;
 mod slack;
 mod telegram;
+mod whatsapp;
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use openclaw_actors::channel::policy::{AllowList, DmPolicy, Policy};
 use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
 use openclaw_actors::channel::text::Split;
@@ -16,6 +19,7 @@ use openclaw_actors::channel::{AccountRef, ChannelSetup};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use crate::harness::PNG;
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::faults::{Break, Faults};
 use crate::harness::model::Model;
@@ -52,6 +56,11 @@ macro_rules! channels {
         }
 
         #[tokio::test]
+        async fn files_go_out_or_are_refused() {
+            crate::channel_contract::sends_files::<$platform>().await;
+        }
+
+        #[tokio::test]
         async fn quiet_times_have_no_restart() {
             crate::channel_contract::is_quiet::<$platform>().await;
         }
@@ -63,7 +72,11 @@ channels! {
     irc: crate::channel_contract::irc::Platform,
     slack: crate::channel_contract::slack::Platform,
     telegram: crate::channel_contract::telegram::Platform,
+    whatsapp: crate::channel_contract::whatsapp::Platform,
 }
+
+/// `agents.defaults.mediaMaxMb` of these daemons, bytes.
+const MOST_OF_A_FILE: usize = 2 * 1024 * 1024;
 
 /// A channel's platform, with a proxy in front of it that breaks things.
 pub(crate) trait Peer: Sized {
@@ -79,6 +92,8 @@ pub(crate) trait Peer: Sized {
     const KEEPS: bool = true;
     /// Signs of life in its quiet time: polls, heartbeats, pings.
     const QUIET: usize;
+    /// Whether it takes files.
+    const FILES: bool = false;
 
     /// Starts one.
     async fn start() -> Self;
@@ -101,6 +116,22 @@ pub(crate) trait Peer: Sized {
 
     /// Everything that the platform has of us, oldest first.
     fn arrived(&self) -> Vec<String>;
+
+    /// Every file that the platform has of us, oldest first.
+    async fn files(&self) -> Vec<Sent> {
+        Vec::new()
+    }
+}
+
+/// A file that a platform has of us.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its size, where the platform keeps that.
+    pub(crate) size: Option<u64>,
+    /// What stands beside it.
+    pub(crate) text: String,
 }
 
 /// A daemon with an account on the platform that breaks, and one on its neighbour that does not.
@@ -155,6 +186,7 @@ impl<P: Peer> Bench<P> {
             .defaults
             .insert(P::CHANNEL.into(), "default".into());
         plan.settings.channels = Arc::new(channels);
+        plan.settings.attachments.max_bytes = MOST_OF_A_FILE as u64;
         plan
     }
 
@@ -457,6 +489,53 @@ async fn survives_a_panic<P: Peer>() {
     bench.has("re: after").await;
     bench.once(&["before", "after"], "a panic").await;
     bench.neighbour_is_well("beside").await;
+}
+
+/// A file goes out once, with the text beside it, also where the platform asks for patience; one that is
+/// too large is refused, and so is any where the channel takes none.
+async fn sends_files<P: Peer>() {
+    let mut bench = Bench::<P>::start().await;
+    let (to, channel) = (bench.platform.recipient(), P::CHANNEL);
+    let params = |key: &str, bytes: &[u8]| {
+        json!({ "to": to, "channel": channel, "message": "Look, **a cat**", "filename": "cat.png",
+            "buffer": STANDARD.encode(bytes), "idempotencyKey": key })
+    };
+    if !P::FILES {
+        let why = bench.client().refused("send", params("a", PNG)).await;
+        let why = why["message"].as_str().unwrap_or_default();
+        assert!(why.contains("takes no files; send a link"), "{why}");
+        return;
+    }
+    bench.client().call("send", params("a", PNG)).await;
+    let again = bench.client().call("send", params("a", PNG)).await;
+    assert!(again["messageId"].is_string(), "{again}");
+    // What a caption cannot hold goes before the file.
+    let long = "word ".repeat(300);
+    let mut two = params("b", PNG);
+    two["message"] = long.trim().into();
+    two["mediaUrl"] = format!("data:text/plain;base64,{}", STANDARD.encode("hello")).into();
+    bench.client().call("send", two).await;
+    let files = bench.platform.files().await;
+    let names: Vec<&str> = files.iter().map(|file| &*file.name).collect();
+    assert_eq!(names, ["cat.png", "cat.png", "file.txt"], "{files:?}");
+    for (file, size) in [(&files[0], PNG.len()), (&files[2], 5)] {
+        let size = u64::try_from(size).expect("small");
+        assert!(file.size.is_none_or(|own| own == size), "{files:?}");
+    }
+    assert!(files[0].text.contains("a cat"), "{files:?}");
+
+    // Larger than the gateway takes; nobody is asked.
+    let huge = vec![0; MOST_OF_A_FILE + 1];
+    let why = bench.client().refused("send", params("c", &huge)).await;
+    let why = why["message"].as_str().unwrap_or_default();
+    assert!(why.contains("MB") && why.contains("send a link"), "{why}");
+    let mut inner = params("d", PNG);
+    inner["mediaUrl"] = "http://127.0.0.1:1/cat.png".into();
+    inner.as_object_mut().expect("an object").remove("buffer");
+    let why = bench.client().refused("send", inner).await;
+    let why = why["message"].as_str().unwrap_or_default();
+    assert!(why.contains("not on the public web"), "{why}");
+    assert_eq!(bench.platform.files().await.len(), 3);
 }
 
 /// A time without messages: signs of life come and go, and nothing is restarted.

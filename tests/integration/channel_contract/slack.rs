@@ -7,8 +7,8 @@ use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::slack::{SlackSetup, Timing, Way};
 use serde_json::json;
 
-use super::Peer;
 use super::telegram::texts;
+use super::{Peer, Sent};
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::{Proxy, Shape};
 use crate::harness::slack::{APP_TOKEN, Slack};
@@ -41,6 +41,7 @@ impl Peer for Platform {
     const SENDS: &'static [Break] = super::telegram::Platform::SENDS;
     /// Pings of a quiet day.
     const QUIET: usize = 2_880;
+    const FILES: bool = true;
 
     async fn start() -> Self {
         let slack = Slack::start().await;
@@ -61,6 +62,7 @@ impl Peer for Platform {
             way: Way::Socket {
                 app_token: APP_TOKEN.to_owned().into(),
             },
+            drafts: false,
             api_root: format!("{}/api", self.proxy.root),
             timing: Timing {
                 quiet: own,
@@ -92,5 +94,19 @@ impl Peer for Platform {
 
     fn arrived(&self) -> Vec<String> {
         texts(self.slack.web.calls("chat.postMessage"), "text")
+    }
+
+    async fn files(&self) -> Vec<Sent> {
+        let rows = self.slack.journal().await;
+        let files = rows.iter().filter_map(|row| {
+            let file = row["body"].get("received")?;
+            let text = |key: &str| file[key].as_str().unwrap_or_default().to_owned();
+            Some(Sent {
+                name: text("name"),
+                size: file["size"].as_u64(),
+                text: text("text"),
+            })
+        });
+        files.collect()
     }
 }

@@ -7,7 +7,7 @@ use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::telegram::{Pace, TelegramSetup};
 use serde_json::{Value, json};
 
-use super::Peer;
+use super::{Peer, Sent};
 use crate::harness::crabline::Crabline;
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::{Proxy, Shape};
@@ -57,6 +57,7 @@ impl Peer for Platform {
     ];
     /// Polls of ten quiet hours.
     const QUIET: usize = 1_200;
+    const FILES: bool = true;
 
     async fn start() -> Self {
         let platform = Crabline::start("telegram").await;
@@ -98,6 +99,19 @@ impl Peer for Platform {
 
     fn arrived(&self) -> Vec<String> {
         texts(self.platform.calls("sendMessage"), "text")
+    }
+
+    async fn files(&self) -> Vec<Sent> {
+        let kinds = [("sendPhoto", "photo"), ("sendDocument", "document")];
+        let sent = |(method, field): (&str, &str)| {
+            let file = |body: Value| Sent {
+                name: body[field].as_str().unwrap_or_default().to_owned(),
+                size: None,
+                text: body["caption"].as_str().unwrap_or_default().to_owned(),
+            };
+            self.platform.calls(method).into_iter().map(file).collect()
+        };
+        kinds.into_iter().flat_map::<Vec<Sent>, _>(sent).collect()
     }
 }
 

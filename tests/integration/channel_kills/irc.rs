@@ -69,6 +69,10 @@ impl Net {
         let gateway = Gateway::start(home).await;
         let mut client = gateway.client().await;
         let row = row_when(&mut client, "irc", |row| row["state"] == "connected").await;
+        if matches!(point, Point::BeforeCommit(_)) {
+            // Lines leave at a pace; what waits must not become more and more.
+            settled(&mut client, "irc").await;
+        }
         let own = row["probe"]["bot"]["username"].as_str().expect("a nick");
         let name = |kind: char, which: usize| format!("{kind}{number}x{which}");
         let nicks: Vec<String> = (0..WRITERS).map(|which| name('w', which)).collect();

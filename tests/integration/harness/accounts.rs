@@ -8,10 +8,10 @@ use openclaw_actors::channel::text::Split;
 use openclaw_actors::channel::{AccountRef, ChannelSetup};
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use super::daemon::Plan;
 use super::model::Model;
 use super::socket::Socket;
-use super::soon;
 
 /// A daemon with one account on a channel, to which these people may write.
 pub(crate) fn plan(model: &Model, setup: impl ChannelSetup + 'static, people: &[&str]) -> Plan {
@@ -45,17 +45,19 @@ pub(crate) async fn row_when(
     channel: &str,
     holds: impl Fn(&Value) -> bool,
 ) -> Value {
+    let mut last = Value::Null;
     let looking = async {
         loop {
-            let status = client.call("channels.status", json!({})).await;
-            let row = &status["channelAccounts"][channel][0];
-            if holds(row) {
-                return row.clone();
+            let mut status = client.call("channels.status", json!({})).await;
+            last = status["channelAccounts"][channel][0].take();
+            if holds(&last) {
+                return last.clone();
             }
             tokio::task::yield_now().await;
         }
     };
-    soon(&format!("another state of {channel}"), looking).await
+    let found = tokio::time::timeout(PATIENCE, looking).await;
+    found.unwrap_or_else(|_| panic!("another state of {channel} did not come: {last}"))
 }
 
 /// The row of the channel's account, once it is in this state.

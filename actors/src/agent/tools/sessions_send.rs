@@ -2,7 +2,8 @@
 //! answer.
 //!
 //! What is sent runs there with no more than the caller's right to read and write, so that a text that
-//! an agent read somewhere gains nothing by the detour. **Invariant:** a conversation never waits for
+//! an agent read somewhere gains nothing by the detour; where it came from a chat, the run may write to
+//! other chats no more than one there. **Invariant:** a conversation never waits for
 //! itself: each run knows the conversations whose calls led to it, and neither they nor more than
 //! [`MAX_HOPS`] in a row are sent to.
 
@@ -75,7 +76,8 @@ impl Tool for SessionsSend {
             let run_id = cx.deps.nodes.entropy.uuid().to_string();
             let params = params(cx, &target, &asked.message, &run_id)?;
             let gateway = cx.deps.gateway.clone();
-            let mut line = Line::of_agent(&cx.agent.id, rights(cx), gateway).behind(chain);
+            let mut line = Line::of_agent(&cx.agent.id, rights(cx), gateway)
+                .behind(chain, cx.origin.chat.clone());
             line.route::<Agent>(params);
             let told = |status: &str, reply: Option<&str>| {
                 let result = json!({

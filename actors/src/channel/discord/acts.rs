@@ -1,27 +1,80 @@
 //! What else than sending Discord can do with messages.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::api::{Api, ApiError, Method};
 use super::translate;
-use crate::channel::{Act, SendFailure};
+use crate::channel::{Act, Poll, SendFailure};
 
 /// Their names.
-pub(super) const NAMES: &[&str] = &["react", "edit", "delete", "pin", "unpin"];
+pub(super) const NAMES: &[&str] = &["react", "edit", "delete", "pin", "unpin", "poll"];
+/// Longest question and option of a poll, characters.
+const QUESTION: usize = 300;
+const OPTION: usize = 55;
+/// Most options of a poll.
+const OPTIONS: usize = 10;
+/// Longest time that a poll is open, hours; and how long it is where nothing is said.
+const OPEN: u64 = 768;
+const USUAL: u64 = 24;
 
-pub(super) async fn act(api: &Api, channel: &str, act: &Act) -> Result<(), SendFailure> {
+/// The body of a message that asks people to choose.
+pub(super) fn poll(poll: &Poll) -> Result<Value, SendFailure> {
+    let refused = |why: String| Err(SendFailure::Refused(why));
+    if poll.question.chars().count() > QUESTION {
+        return refused(format!(
+            "a question on Discord has at most {QUESTION} characters"
+        ));
+    }
+    if poll.options.len() > OPTIONS {
+        return refused(format!("a poll on Discord has at most {OPTIONS} options"));
+    }
+    if poll
+        .options
+        .iter()
+        .any(|text| text.chars().count() > OPTION)
+    {
+        return refused(format!(
+            "an option on Discord has at most {OPTION} characters"
+        ));
+    }
+    let hours = poll
+        .seconds
+        .map_or(USUAL, |seconds| seconds.div_ceil(3_600));
+    if !(1..=OPEN).contains(&hours) {
+        return refused(format!("a poll on Discord is open for 1 to {OPEN} hours"));
+    }
+    let answers = poll.options.iter();
+    let answers: Vec<Value> = answers
+        .map(|text| json!({ "poll_media": { "text": text } }))
+        .collect();
+    let mut body = json!({ "poll": {
+        "question": { "text": poll.question },
+        "answers": answers,
+        "duration": hours,
+        "allow_multiselect": poll.most > 1,
+    } });
+    if poll.silent {
+        body["flags"] = translate::SILENT.into();
+    }
+    Ok(body)
+}
+
+/// Gives back the id of a message that arose.
+pub(super) async fn act(
+    api: &Api,
+    channel: &str,
+    act: &Act,
+) -> Result<Option<String>, SendFailure> {
     let place = |message: &str| Ok(format!("/channels/{channel}/messages/{}", id(message)?));
     let (method, path, body) = match act {
         Act::React { message, emoji } => {
             let path = format!("{}/reactions", place(message)?);
-            match emoji {
-                Some(emoji) => (
-                    Method::Put,
-                    format!("{path}/{}/@me", in_path(emoji.trim_matches(':'))),
-                    None,
-                ),
-                None => return none_any_more(api, &place(message)?).await,
-            }
+            let Some(emoji) = emoji else {
+                none_any_more(api, &place(message)?).await?;
+                return Ok(None);
+            };
+            let emoji = in_path(emoji.trim_matches(':'));
+            (Method::Put, format!("{path}/{emoji}/@me"), None)
         }
         Act::Edit { message, text } => {
             (Method::Patch, place(message)?, Some(translate::words(text)))
@@ -32,14 +85,15 @@ pub(super) async fn act(api: &Api, channel: &str, act: &Act) -> Result<(), SendF
             let path = format!("/channels/{channel}/pins/{}", id(message)?);
             (method, path, None)
         }
-        Act::Poll(_) => {
-            return Err(SendFailure::Refused(
-                "polls on Discord are not supported".into(),
-            ));
+        Act::Poll(asked) => {
+            let path = format!("/channels/{channel}/messages");
+            (Method::Post, path, Some(poll(asked)?))
         }
     };
     let done = api.call(method, &path, body.as_ref()).await;
-    done.map(|_| ()).map_err(ApiError::of_send)
+    let done = done.map_err(ApiError::of_send)?;
+    let is_new = matches!(act, Act::Poll(_));
+    Ok(done["id"].as_str().filter(|_| is_new).map(str::to_owned))
 }
 
 /// Takes away every emoji that we set at a message; the platform takes them away one by one.

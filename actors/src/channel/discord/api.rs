@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::channel::files::Form;
 use crate::channel::{ChannelError, SendFailure};
 
 /// Largest answer, bytes.
@@ -98,6 +100,24 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, ApiError> {
+        let body = body.map(|body| ("application/json".to_owned(), body.to_string().into()));
+        self.ask(method, path, body, self.limit).await
+    }
+
+    /// Posts a form with a file.
+    pub(super) async fn upload(&self, path: &str, form: Form) -> Result<Value, ApiError> {
+        let limit = self.limit * 2;
+        self.ask(Method::Post, path, Some(form.finish()), limit)
+            .await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(String, Bytes)>,
+        limit: Duration,
+    ) -> Result<Value, ApiError> {
         self.room(path).await?;
         let url = format!("{}{path}", self.root);
         let mut request = match method {
@@ -107,8 +127,8 @@ impl Api {
             Method::Patch => self.http.patch(url),
             Method::Delete => self.http.delete(url),
         };
-        if let Some(body) = body {
-            request = request.json(body);
+        if let Some((kind, body)) = body {
+            request = request.header("content-type", kind).body(body);
         } else if matches!(method, Method::Post | Method::Put) {
             request = request.header("content-length", "0");
         }
@@ -118,7 +138,7 @@ impl Api {
                 format!("Bot {}", self.token.expose_secret()),
             )
             .header("user-agent", "DiscordBot (openclaw, 1)")
-            .timeout(self.limit);
+            .timeout(limit);
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         self.note(path, response.headers());

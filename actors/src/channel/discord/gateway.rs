@@ -13,10 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::Discord;
-use super::api::Method;
+use super::api::{ApiError, Method};
 use super::session::{Effect, RESUMES, Resume, Session};
 use super::translate;
-use crate::channel::provider::link::Refused;
 use crate::channel::{ChannelError, Inbound, Link};
 
 /// How long one frame may take to be written.
@@ -31,7 +30,7 @@ const STORED: Duration = Duration::from_secs(30);
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Messages on their way to the disk, and where the session is once they are there.
-type Taking<'a> = Pin<Box<dyn Future<Output = Result<Option<Resume>, Refused>> + 'a>>;
+type Taking<'a> = Pin<Box<dyn Future<Output = Result<Option<Resume>, ChannelError>> + 'a>>;
 
 /// Connects and works until that fails.
 pub(super) async fn run(discord: &Discord, link: &Link) -> ChannelError {
@@ -44,7 +43,7 @@ pub(super) async fn run(discord: &Discord, link: &Link) -> ChannelError {
 async fn connect(discord: &Discord, link: &Link) -> Result<std::convert::Infallible, ChannelError> {
     let api = &discord.api;
     let user = api.call(Method::Get, "/users/@me", None).await;
-    let user = user.map_err(super::api::ApiError::class)?;
+    let user = user.map_err(ApiError::class)?;
     link.alive();
     let text = |key| {
         user.get(key)
@@ -110,7 +109,7 @@ async fn connect(discord: &Discord, link: &Link) -> Result<std::convert::Infalli
 /// Where the gateway is, unless no session may be begun for now.
 async fn gateway(discord: &Discord) -> Result<String, ChannelError> {
     let told = discord.api.call(Method::Get, "/gateway/bot", None).await;
-    let told = told.map_err(super::api::ApiError::class)?;
+    let told = told.map_err(ApiError::class)?;
     let limit = &told["session_start_limit"];
     if limit["remaining"].as_u64() == Some(0) {
         let delay = limit["reset_after"].as_u64().unwrap_or(60_000);
@@ -260,7 +259,7 @@ async fn take(
     link: &Link,
     mut messages: Vec<Inbound>,
     mark: Option<Resume>,
-) -> Result<Option<Resume>, Refused> {
+) -> Result<Option<Resume>, ChannelError> {
     for message in messages
         .iter_mut()
         .filter(|message| message.space.is_some())
@@ -268,7 +267,8 @@ async fn take(
         let channel = message.chat.chat.clone();
         if !discord.places.borrow().knows(&channel) {
             let path = format!("/channels/{channel}");
-            if let Ok(found) = discord.api.call(Method::Get, &path, None).await {
+            let answer = discord.api.call(Method::Get, &path, None).await;
+            if let Some(found) = found(answer)? {
                 discord.places.borrow_mut().learn(&found);
             }
         }
@@ -281,7 +281,19 @@ async fn take(
     Ok(mark)
 }
 
-async fn finished(taking: &mut Option<Taking<'_>>) -> Result<Option<Resume>, Refused> {
+/// What is known of a channel; nothing where Discord says that there is nothing for us. Without its word
+/// a thread would be judged by another rule than its channel's: the messages come again.
+pub(super) fn found(answer: Result<Value, ApiError>) -> Result<Option<Value>, ChannelError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(ApiError::Answered {
+            status: 403 | 404, ..
+        }) => Ok(None),
+        Err(error) => Err(error.class()),
+    }
+}
+
+async fn finished(taking: &mut Option<Taking<'_>>) -> Result<Option<Resume>, ChannelError> {
     match taking {
         Some(taking) => taking.await,
         None => pending().await,

@@ -22,6 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::files::{Form, Takes};
 use super::{
     Act, Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure, Target,
     Transport, World,
@@ -42,6 +43,11 @@ pub const FACTS: Facts = Facts {
 pub const API_ROOT: &str = "https://discord.com/api";
 /// How long one request may take, unless it is said otherwise.
 pub const LIMIT: Duration = Duration::from_secs(20);
+/// What bots may send.
+const TAKES: Takes = Takes {
+    max_bytes: 10 * 1024 * 1024,
+    caption: 2_000,
+};
 /// Most direct chats whose place is remembered.
 const MAX_DIRECT: usize = 1_000;
 
@@ -94,8 +100,17 @@ impl ChannelSetup for DiscordSetup {
         acts::NAMES
     }
 
+    fn files(&self) -> Option<Takes> {
+        Some(TAKES)
+    }
+
     fn target(&self, written: &str) -> Result<Target, String> {
         let plain = super::policy::plain_id("discord", written);
+        let parts = [":thread:", ":topic:"].map(|mark| plain.split_once(mark));
+        let (plain, thread) = match parts.into_iter().flatten().next() {
+            Some((place, thread)) => (place, Some(thread.to_owned())),
+            None => (plain, None),
+        };
         let person = plain
             .strip_prefix("user:")
             .or_else(|| plain.strip_prefix("<@")?.strip_suffix('>'));
@@ -103,15 +118,15 @@ impl ChannelSetup for DiscordSetup {
         let place = plain.strip_prefix("channel:").unwrap_or(plain);
         let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
         let chat = match person {
-            Some(id) if is_id(id) => format!("user:{id}"),
-            None if is_id(place) => place.to_owned(),
+            Some(id) if is_id(id) && thread.is_none() => format!("user:{id}"),
+            None if is_id(place) && thread.as_deref().is_none_or(is_id) => place.to_owned(),
             _ => {
                 return Err(format!(
                     "\"{written}\" is no place on Discord; write channel:ID (a thread is a channel too) or user:ID"
                 ));
             }
         };
-        Ok(Target { chat, thread: None })
+        Ok(Target { chat, thread })
     }
 }
 
@@ -135,16 +150,21 @@ impl Transport for Discord {
     fn send<'a>(&'a self, piece: &'a Piece) -> Later<'a, Result<String, SendFailure>> {
         Box::pin(async move {
             let channel = self.place(&piece.to).await?;
-            if let Some(message) = &piece.edits
+            if let (Some(message), None) = (&piece.edits, &piece.file)
                 && self.edited(&channel, message, &piece.text).await?
             {
                 return Ok(message.clone());
             }
             let path = format!("/channels/{channel}/messages");
-            let sent = self
-                .api
-                .call(Method::Post, &path, Some(&translate::outbound(piece)))
-                .await;
+            let body = translate::outbound(piece);
+            let sent = if let Some(file) = &piece.file {
+                let mut form = Form::new();
+                form.text("payload_json", &body.to_string());
+                form.file("files[0]", file);
+                self.api.upload(&path, form).await
+            } else {
+                self.api.call(Method::Post, &path, Some(&body)).await
+            };
             let sent = sent.map_err(api::ApiError::of_send)?;
             sent.get("id")
                 .and_then(Value::as_str)
@@ -162,7 +182,7 @@ impl Transport for Discord {
     ) -> Later<'a, Result<Option<String>, SendFailure>> {
         Box::pin(async move {
             let channel = self.place(to).await?;
-            acts::act(&self.api, &channel, act).await.map(|()| None)
+            acts::act(&self.api, &channel, act).await
         })
     }
 
@@ -189,7 +209,7 @@ impl Discord {
             text: text.to_owned(),
         };
         match acts::act(&self.api, channel, &act).await {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(SendFailure::Refused(_)) => Ok(false),
             // To say the same again changes nothing, so it may be tried again.
             Err(SendFailure::Unknown(why)) => {

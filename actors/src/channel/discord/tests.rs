@@ -283,6 +283,7 @@ fn nobody_is_called_by_an_answer() {
         reply_to: Some("5".into()),
         silent: true,
         edits: None,
+        file: None,
     };
     let body = outbound(&piece);
     assert_eq!(body["allowed_mentions"]["parse"], json!([]));
@@ -298,6 +299,18 @@ fn emojis_are_one_part_of_an_address() {
 }
 
 #[test]
+fn a_place_that_cannot_be_looked_up_now_is_no_place_without_a_rule() {
+    let answered = |status| {
+        let why = String::new();
+        gateway::found(Err(api::ApiError::Answered { status, why }))
+    };
+    assert_eq!(gateway::found(Ok(json!({}))), Ok(Some(json!({}))));
+    assert_eq!((answered(404), answered(403)), (Ok(None), Ok(None)));
+    assert!(answered(500).is_err() && answered(401).is_err());
+    assert!(gateway::found(Err(api::ApiError::Limited(secs(1)))).is_err());
+}
+
+#[test]
 fn places_are_read_as_people_write_them() {
     let setup = DiscordSetup {
         token: token(),
@@ -306,6 +319,14 @@ fn places_are_read_as_people_write_them() {
         limit: LIMIT,
     };
     let read = |text: &str| setup.target(text).map(|target| target.chat);
+    // As it is shown: a thread of a channel.
+    let thread = setup.target("channel:20:topic:30").unwrap();
+    assert_eq!(
+        (channel(&thread), &*thread.to_string()),
+        ("30", "20:topic:30")
+    );
+    assert_eq!(setup.target("20:topic:30"), Ok(thread));
+    assert!(read("20:topic:x").is_err() && read("user:7:topic:30").is_err());
     assert_eq!(read("channel:20").as_deref(), Ok("20"));
     assert_eq!(read("discord:channel:20").as_deref(), Ok("20"));
     assert_eq!(read("<@!7>").as_deref(), Ok("user:7"));
@@ -325,4 +346,29 @@ proptest! {
             Places::default().event("GUILD_CREATE", &json!({ "channels": data }));
         }
     }
+}
+
+#[test]
+fn a_poll_has_the_form_that_the_platform_takes() {
+    let mut asked = crate::channel::Poll {
+        question: "Tea?".into(),
+        options: vec!["yes".into(), "no".into()],
+        most: 2,
+        seconds: Some(3_601),
+        anonymous: true,
+        silent: true,
+    };
+    let body = acts::poll(&asked).unwrap();
+    assert_eq!(body["poll"]["question"]["text"], "Tea?");
+    assert_eq!(body["poll"]["answers"][1]["poll_media"]["text"], "no");
+    assert_eq!(
+        (
+            &body["poll"]["duration"],
+            &body["poll"]["allow_multiselect"]
+        ),
+        (&json!(2), &json!(true))
+    );
+    assert_eq!(body["flags"], 4_096);
+    asked.options.push("x".repeat(56));
+    assert!(matches!(acts::poll(&asked), Err(SendFailure::Refused(why)) if why.contains("55")));
 }

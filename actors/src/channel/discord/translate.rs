@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::channel::{Attached, ChatKind, Inbound, Piece, Quote, Sender, Target};
 
 /// A message that makes no sound.
-const SILENT: u64 = 1 << 12;
+pub(super) const SILENT: u64 = 1 << 12;
 /// What threads are, among the kinds of channels.
 const THREADS: [u64; 3] = [10, 11, 12];
 /// Longest beginning of a message that is answered, characters.
@@ -37,6 +37,8 @@ struct Attachment {
 #[derive(Debug, Deserialize)]
 struct Member {
     nick: Option<String>,
+    #[serde(default)]
+    roles: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -168,6 +170,7 @@ pub(super) fn inbound(data: Value, me: &str) -> Option<Inbound> {
             name,
             username: author.username.clone(),
         },
+        roles: (message.member.as_ref()).map_or_else(Vec::new, |member| member.roles.clone()),
         mentioned: kind == ChatKind::Direct || named || answers_us,
         text: text.unwrap_or_default(),
         quote: quote(&message, me),

@@ -14,6 +14,7 @@ mod talk;
 mod tests;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub const FACTS: Facts = Facts {
     sender_word: "IRC mask",
 };
 
+/// How long a piece may take, its wait for the socket included; less than what a piece may take at all, so
+/// that one that was never begun is known as that.
+const LIMIT: Duration = Duration::from_secs(50);
+
 /// An account as it is configured.
 #[derive(Debug, Clone)]
 pub struct IrcSetup {
@@ -57,6 +62,8 @@ pub struct IrcSetup {
     pub password: Option<SecretString>,
     /// Where we are.
     pub channels: Vec<String>,
+    /// What those of them ask for that are not open to everybody, by their names in small letters.
+    pub keys: BTreeMap<String, SecretString>,
     /// How the nick is proven to be ours.
     pub nickserv: Option<NickServ>,
     /// When what is late.
@@ -121,7 +128,9 @@ impl ChannelSetup for IrcSetup {
             }),
             secret(nickserv.map(|own| &own.password)),
         ];
-        for part in parts {
+        let keys = self.keys.iter();
+        let keys = keys.map(|(channel, key)| format!("{channel} {}", key.expose_secret()));
+        for part in parts.into_iter().chain(keys) {
             hash.update(part);
             hash.update([0]);
         }
@@ -171,29 +180,46 @@ impl Transport for Irc {
 
     fn send<'a>(&'a self, piece: &'a Piece) -> Later<'a, Result<String, SendFailure>> {
         Box::pin(async move {
-            let away = || {
-                SendFailure::NotSent(ChannelError::Transient(
-                    "there is no connection to the IRC server".into(),
-                ))
-            };
-            let jobs = self.jobs.borrow().clone().ok_or_else(away)?;
             let begun = Rc::new(Cell::new(false));
-            let (done, end) = oneshot::channel();
-            let job = Job {
-                piece: piece.clone(),
-                begun: Rc::clone(&begun),
-                done,
-            };
-            jobs.send(job).await.map_err(|_| away())?;
-            // The socket ends without a word where the connection does.
-            end.await.unwrap_or_else(|_| {
+            let written = tokio::time::timeout(LIMIT, self.write(piece, &begun)).await;
+            // The end of the socket's work is dropped with that: what it has not begun it leaves.
+            written.unwrap_or_else(|_| {
                 Err(if begun.get() {
-                    SendFailure::Unknown(
-                        "the connection ended before the IRC server confirmed it".into(),
-                    )
+                    SendFailure::Unknown("the IRC server did not confirm it in time".into())
                 } else {
-                    away()
+                    SendFailure::NotSent(ChannelError::Transient(
+                        "the connection to the IRC server is busy with other messages".into(),
+                    ))
                 })
+            })
+        })
+    }
+}
+
+impl Irc {
+    /// Hands a piece to the socket, and waits for its end.
+    async fn write(&self, piece: &Piece, begun: &Rc<Cell<bool>>) -> Result<String, SendFailure> {
+        let away = || {
+            SendFailure::NotSent(ChannelError::Transient(
+                "there is no connection to the IRC server".into(),
+            ))
+        };
+        let jobs = self.jobs.borrow().clone().ok_or_else(away)?;
+        let (done, end) = oneshot::channel();
+        let job = Job {
+            piece: piece.clone(),
+            begun: Rc::clone(begun),
+            done,
+        };
+        jobs.send(job).await.map_err(|_| away())?;
+        // The socket ends without a word where the connection does.
+        end.await.unwrap_or_else(|_| {
+            Err(if begun.get() {
+                SendFailure::Unknown(
+                    "the connection ended before the IRC server confirmed it".into(),
+                )
+            } else {
+                away()
             })
         })
     }

@@ -254,6 +254,19 @@ impl<'a> Session<'a> {
         Vec::new()
     }
 
+    /// Nothing was read until now, so that the server's silence says nothing.
+    pub(super) const fn deaf(&mut self, now: Duration) {
+        self.heard = now;
+        if let Some(at) = &mut self.pinged {
+            *at = now;
+        }
+        if let Some(sending) = &mut self.sending
+            && let Some(at) = &mut sending.asked
+        {
+            *at = now;
+        }
+    }
+
     /// Takes a line of the server; `at` is the time of day, milliseconds since the epoch.
     pub(super) fn line(&mut self, text: &str, now: Duration, at: i64) -> Vec<Effect> {
         self.heard = now;
@@ -407,7 +420,9 @@ impl<'a> Session<'a> {
     fn join(&mut self) {
         let absent: Vec<String> = self.absent.iter().cloned().collect();
         for channel in absent {
-            self.write(format!("JOIN {channel}"));
+            let key = self.setup.keys.get(&lower(&channel));
+            let key = key.map_or_else(String::new, |key| format!(" {}", key.expose_secret()));
+            self.write(format!("JOIN {channel}{key}"));
         }
     }
 

@@ -30,6 +30,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 const LONGEST: usize = 16 * 1024;
 /// Most messages that wait to be stored; the socket is not read at more, so that the server keeps them.
 const HELD: usize = 200;
+/// How long what was read may take to be stored after the connection's end.
+const LAST: Duration = Duration::from_mins(1);
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
@@ -98,7 +100,9 @@ async fn open(setup: &IrcSetup) -> io::Result<Box<dyn Stream>> {
 }
 
 /// Messages on their way to the disk.
-type Taking<'a> = Pin<Box<dyn Future<Output = Result<(), Refused>> + 'a>>;
+type Taking<'a> = Pin<Box<dyn Future<Output = Taken> + 'a>>;
+/// Whether they are there; given back where not.
+type Taken = Result<(), (Vec<Inbound>, Refused)>;
 
 struct Wire<'a> {
     stream: Box<dyn Stream>,
@@ -110,18 +114,66 @@ struct Wire<'a> {
     buffer: BytesMut,
 }
 
-impl Wire<'_> {
+impl<'a> Wire<'a> {
+    /// Works until that fails. The server keeps nothing: what was read is stored also then.
     async fn work(
         &mut self,
         jobs: &mut mpsc::Receiver<Job>,
     ) -> Result<std::convert::Infallible, ChannelError> {
+        let mut taking = None;
+        let ended = self.serve(jobs, &mut taking).await;
+        // Nothing is sent any more, which whoever waits for it is told at once.
+        self.job = None;
+        jobs.close();
+        while jobs.try_recv().is_ok() {}
+        let storing = async {
+            if let Some(taking) = taking.take()
+                && let Err((batch, _)) = taking.await
+            {
+                self.give_back(batch);
+            }
+            let left: Vec<Inbound> = self.held.drain(..).collect();
+            if !left.is_empty() {
+                self.link.take(left, None).await?;
+            }
+            Ok::<(), Refused>(())
+        };
+        match timeout(LAST, storing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(refused)) => {
+                tracing::error!(error = %refused, "messages of IRC that were read are lost");
+            }
+            Err(_) => {
+                tracing::error!(
+                    "messages of IRC that were read are lost: too many wait for their answer"
+                );
+            }
+        }
+        ended
+    }
+
+    /// Messages that were not stored come before those that followed.
+    fn give_back(&mut self, batch: Vec<Inbound>) {
+        for message in batch.into_iter().rev() {
+            self.held.push_front(message);
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        jobs: &mut mpsc::Receiver<Job>,
+        taking: &mut Option<Taking<'a>>,
+    ) -> Result<std::convert::Infallible, ChannelError> {
         let link = self.link;
-        let mut taking: Option<Taking<'_>> = None;
         loop {
             if taking.is_none() && !self.held.is_empty() {
-                let batch = self.held.drain(..).collect();
-                taking = Some(Box::pin(link.take(batch, None)));
+                let batch: Vec<Inbound> = self.held.drain(..).collect();
+                *taking = Some(Box::pin(async move {
+                    let taken = link.take(batch.clone(), None).await;
+                    taken.map_err(|refused| (batch, refused))
+                }));
             }
+            let is_deaf = self.held.len() >= HELD;
             // Who waited for the piece gave up: it is unknown, and its other lines are not written.
             if self.job.as_ref().is_some_and(|job| job.done.is_closed()) {
                 self.job = None;
@@ -131,11 +183,17 @@ impl Wire<'_> {
             let wake = self.start + self.session.wake();
             tokio::select! {
                 biased;
-                taken = finished(&mut taking) => {
-                    taking = None;
-                    taken?;
+                taken = finished(taking) => {
+                    *taking = None;
+                    if is_deaf {
+                        self.session.deaf(self.start.elapsed());
+                    }
+                    if let Err((batch, refused)) = taken {
+                        self.give_back(batch);
+                        return Err(refused.into());
+                    }
                 }
-                read = self.stream.read_buf(&mut self.buffer), if self.held.len() < HELD => {
+                read = self.stream.read_buf(&mut self.buffer), if !is_deaf => {
                     let read = read.map_err(|error| lost(&error))?;
                     if read == 0 {
                         return Err(ChannelError::Transient("the IRC server closed the connection".into()));
@@ -149,6 +207,9 @@ impl Wire<'_> {
                     None => pending().await,
                 },
                 () = sleep_until(wake) => {
+                    if is_deaf {
+                        self.session.deaf(self.start.elapsed());
+                    }
                     let effects = self.session.tick(self.start.elapsed());
                     self.apply(effects)?;
                 }
@@ -157,6 +218,10 @@ impl Wire<'_> {
     }
 
     fn begin(&mut self, job: Job) {
+        // Who waited for it gave up, and was told that it was not sent.
+        if job.done.is_closed() {
+            return;
+        }
         match self.session.send(&job.piece) {
             Ok(()) => self.job = Some(job),
             Err(failure) => {
@@ -171,6 +236,12 @@ impl Wire<'_> {
             if self.session.has_begun()
                 && let Some(job) = &self.job
             {
+                if job.done.is_closed() && !job.begun.get() {
+                    // It was given up while lines of ours were written before it.
+                    self.job = None;
+                    self.session.abandon();
+                    continue;
+                }
                 job.begun.set(true);
             }
             let written = timeout(LIMIT, self.put(&line)).await;
@@ -232,7 +303,7 @@ impl Wire<'_> {
     }
 }
 
-async fn finished(taking: &mut Option<Taking<'_>>) -> Result<(), Refused> {
+async fn finished(taking: &mut Option<Taking<'_>>) -> Taken {
     match taking {
         Some(taking) => taking.await,
         None => pending().await,

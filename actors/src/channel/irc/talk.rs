@@ -11,10 +11,9 @@ pub(super) fn inbound(line: &Line<'_>, names: [&str; 2], id: String, at: i64) ->
         return None;
     }
     let to = line.param(0);
-    // `@#room` goes to the operators of `#room` only.
-    let room = to.trim_start_matches(['@', '%', '~']);
-    let (chat, kind) = if is_channel(room) {
-        (lower(room), ChatKind::Group)
+    // `@#room` was told to the operators of `#room` only, who would be answered before everybody.
+    let (chat, kind) = if is_channel(to) {
+        (lower(to), ChatKind::Group)
     } else if names.iter().any(|own| same(to, own)) {
         (nick.to_owned(), ChatKind::Direct)
     } else {
@@ -29,7 +28,7 @@ pub(super) fn inbound(line: &Line<'_>, names: [&str; 2], id: String, at: i64) ->
     Some(Inbound {
         id,
         message_id: None,
-        title: (kind == ChatKind::Group).then(|| room.to_owned()),
+        title: (kind == ChatKind::Group).then(|| to.to_owned()),
         space: None,
         chat: Target { chat, thread: None },
         kind,
@@ -38,6 +37,7 @@ pub(super) fn inbound(line: &Line<'_>, names: [&str; 2], id: String, at: i64) ->
             name: Some(nick.to_owned()),
             username: None,
         },
+        roles: Vec::new(),
         mentioned,
         text: text.to_owned(),
         quote: None,

@@ -18,6 +18,7 @@ fn setup(nickserv: bool) -> IrcSetup {
         realname: "Helper".into(),
         password: None,
         channels: vec!["#Room".into()],
+        keys: BTreeMap::new(),
         nickserv: nickserv.then(|| NickServ {
             service: "NickServ".into(),
             password: "s3cret".to_owned().into(),
@@ -65,6 +66,7 @@ fn piece(chat: &str, text: &str) -> Piece {
         reply_to: None,
         silent: false,
         edits: None,
+        file: None,
     }
 }
 
@@ -230,7 +232,10 @@ fn what_people_write_is_read() {
         (direct.sender.id.as_str(), direct.chat.chat.as_str()),
         ("ann!~a@host", "Ann")
     );
-    let group = message(&mut session, ":ann!a@x PRIVMSG @#Room :is helper there?").unwrap();
+    // What only a room's operators were told is nothing to answer before everybody.
+    let operators = message(&mut session, ":ann!a@x PRIVMSG @#Room :helper: psst");
+    assert!(operators.is_none());
+    let group = message(&mut session, ":ann!a@x PRIVMSG #Room :is helper there?").unwrap();
     assert!(group.mentioned && group.kind == ChatKind::Group);
     assert_eq!((group.chat.chat.as_str(), group.at), ("#room", 7));
     assert_ne!(group.id, direct.id);
@@ -309,6 +314,49 @@ fn lines_leave_at_a_pace() {
         left -= written(&mut session, now).len();
     }
     assert!(now > secs(16) && now < secs(24), "{now:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_socket_never_began_was_certainly_not_sent() {
+    let irc = Irc {
+        setup: setup(false),
+        jobs: RefCell::default(),
+    };
+    let (sender, mut jobs) = mpsc::channel(1);
+    *irc.jobs.borrow_mut() = Some(sender);
+    // The socket is busy with something else.
+    let given_up = irc.send(&piece("ann", "hello")).await;
+    assert!(
+        matches!(given_up, Err(SendFailure::NotSent(_))),
+        "{given_up:?}"
+    );
+    let job = jobs.try_recv().unwrap();
+    assert!(job.done.is_closed(), "the socket leaves it");
+    let piece = piece("ann", "hello");
+    let sending = irc.send(&piece);
+    let beginning = async {
+        let job = jobs.recv().await.unwrap();
+        job.begun.set(true);
+        job
+    };
+    let (lost, _job) = tokio::join!(sending, beginning);
+    assert!(matches!(lost, Err(SendFailure::Unknown(_))), "{lost:?}");
+}
+
+#[test]
+fn a_server_that_nobody_listens_to_is_not_silent() {
+    let setup = setup(false);
+    let mut session = ready(&setup);
+    take(&mut session, &[":helper!h@x JOIN #room"], START);
+    session.tick(secs(60));
+    assert_eq!(written(&mut session, secs(60)), ["PING :alive"]);
+    let ended = session.wake();
+    session.deaf(ended);
+    assert_eq!(session.tick(ended), []);
+    assert!(session.wake() > ended);
+    // Listened to again, it has its time to answer.
+    let effects = session.tick(session.wake());
+    assert!(matches!(effects[..], [Effect::End(_)]), "{effects:?}");
 }
 
 #[test]

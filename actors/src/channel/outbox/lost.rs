@@ -41,6 +41,20 @@ pub(crate) fn all(
     Ok(found)
 }
 
+/// One piece.
+///
+/// # Errors
+///
+/// When the table cannot be read, or the row.
+pub(crate) fn one(
+    reader: &StoreReader,
+    account: &AccountRef,
+    seq: u64,
+) -> Result<Option<Row>, StoreError> {
+    let row = reader.get(Table::Sends, &row_key(account, seq))?;
+    row.map(|row| rows::decode(Table::Sends, &row)).transpose()
+}
+
 /// The change that forgets a piece.
 pub(crate) fn forget(account: &AccountRef, seq: u64) -> Op {
     Op::delete(Table::Sends, row_key(account, seq))

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub use openclaw_protocol::methods::channels::Undelivered;
 use serde::{Deserialize, Serialize};
 
+use super::files::FileRef;
 use super::{AccountRef, Piece, Target};
 use crate::clock::Millis;
 use crate::store::{Op, StoreError, StoreReader, Table, rows};
@@ -60,6 +61,9 @@ pub struct Row {
     /// A message of ours that becomes this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edits: Option<String>,
+    /// A file that goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileRef>,
     /// When it was written, milliseconds since the epoch.
     pub at: i64,
     /// What wrote it.
@@ -97,7 +101,7 @@ impl Row {
         }
     }
 
-    /// As the transport gets it.
+    /// As the transport gets it, but for its file, which is read from the disk.
     pub fn piece(&self) -> Piece {
         Piece {
             to: self.to.clone(),
@@ -105,6 +109,7 @@ impl Row {
             reply_to: self.reply_to.clone(),
             silent: self.silent,
             edits: self.edits.clone(),
+            file: None,
         }
     }
 }

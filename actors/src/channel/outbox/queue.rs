@@ -373,6 +373,7 @@ mod tests {
             reply_to: None,
             silent: false,
             edits: None,
+            file: None,
             at: 0,
             by: "test".into(),
             state: SendState::Queued,

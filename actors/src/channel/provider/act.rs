@@ -12,6 +12,8 @@ use crate::channel::{Act, ChannelError, SendFailure, Target};
 
 /// How long the platform may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long a goodbye may take.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// Does this in a chat, now.
 #[derive(Message)]
@@ -41,6 +43,26 @@ impl Handler<Perform> for Provider {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => unknown("the gateway failed meanwhile; the log has the place"),
                 Err(_) => unknown("the platform did not answer in time"),
+            }
+        })
+    }
+}
+
+/// Tells the platform that this device is linked no more. What it says to that makes no difference.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Leave;
+
+impl Handler<Leave> for Provider {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Leave, _: &mut Self::Context) -> Self::Result {
+        let transport = self.transport.as_ref().map(Rc::clone);
+        let transport = transport.filter(|_| self.deps.account.is_connected());
+        Box::pin(async move {
+            if let Some(transport) = transport {
+                let leaving = AssertUnwindSafe(transport.leave()).catch_unwind();
+                let _ = tokio::time::timeout(LEAVING, leaving).await.is_ok();
             }
         })
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::ProviderDeps;
-use crate::channel::drafts::Due;
+use crate::channel::drafts::{Drafts, Due};
 use crate::channel::{Act, ChannelError, Piece, SendFailure, Transport};
 
 /// Between two states of a draft; platforms take about one message a second for each chat.
@@ -19,16 +19,23 @@ pub(super) async fn drafts(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>)
             if !account.is_connected() {
                 continue;
             }
+            for (to, message) in account.drafts.with(Drafts::vanished) {
+                // One that stays is no harm that would be worth more requests.
+                let _ = transport.act(&to, &Act::Delete { message }).await;
+            }
             let limit = deps.current().split.limit;
-            for due in account.drafts.with(|drafts| drafts.due(limit)) {
-                let turn = account.drafts_turn.lock().await;
+            let now = account.monotonic();
+            for due in account.drafts.with(|drafts| drafts.due(limit, now)) {
+                let _turn = account.drafts_turn.lock().await;
                 // Its answer may have come meanwhile.
-                if !account.drafts.with(|drafts| drafts.is_wanted(&due.to)) {
+                if !account.drafts.with(|drafts| drafts.is_wanted(&due)) {
                     continue;
                 }
-                let wait = show(&deps, &*transport, due).await;
-                drop(turn);
-                tokio::time::sleep(wait.unwrap_or_default()).await;
+                let to = due.to.clone();
+                if let Some(wait) = show(&deps, &*transport, due).await {
+                    let until = account.monotonic().saturating_add(wait);
+                    account.drafts.with(|drafts| drafts.hold(&to, until));
+                }
             }
         }
     }
@@ -51,8 +58,10 @@ async fn show(deps: &ProviderDeps, transport: &dyn Transport, due: Due) -> Optio
             to: to.clone(),
             text,
             reply_to,
-            silent: true,
+            // It becomes the answer, and whoever waits for that is told once.
+            silent: false,
             edits: None,
+            file: None,
         };
         let sent = transport.send(&piece).await;
         let message = sent.as_ref().ok().cloned();

@@ -4,6 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use openclaw_protocol::{ErrorShape, Scope, Scopes};
 use tokio::sync::oneshot;
 
@@ -25,6 +27,10 @@ use crate::store::StoreError;
 const MAX_ATTEMPTS: u32 = 3;
 /// How long the runner may take to accept a message.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Most messages whose files are fetched at a time.
+const FETCHING: usize = 4;
+/// Where nothing is to be done at a certain time.
+const FOREVER: Duration = Duration::from_hours(1);
 /// Before a message is offered again where nobody said when.
 const LATER: Duration = Duration::from_secs(2);
 
@@ -40,18 +46,44 @@ enum Held {
 
 pub(super) async fn hand_over(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>) {
     let account = &deps.account;
+    // Messages whose files are being fetched: they hold up their own chat, and no other.
+    let mut fetching = FuturesUnordered::new();
     loop {
-        room(account).await;
+        beside(room(account), &mut fetching).await;
         let now = account.monotonic();
         match account.inbox.with(|inbox| inbox.next(now)) {
-            Next::Offer(item) => one(&deps, &*transport, item).await,
-            Next::Wait(None) => account.inbox_wake.notified().await,
-            Next::Wait(Some(until)) => {
-                tokio::select! {
-                    () = account.inbox_wake.notified() => {}
-                    () = tokio::time::sleep(until.saturating_sub(now)) => {}
+            Next::Offer(item) => {
+                let has_files = !item.message.files.is_empty();
+                let handing = one(&deps, &*transport, item);
+                if has_files && fetching.len() < FETCHING {
+                    fetching.push(handing);
+                } else {
+                    beside(handing, &mut fetching).await;
                 }
             }
+            Next::Wait(until) => {
+                let wait = until.map_or(FOREVER, |until| until.saturating_sub(now));
+                tokio::select! {
+                    () = account.inbox_wake.notified() => {}
+                    () = tokio::time::sleep(wait) => {}
+                    // What waited behind it may go now.
+                    Some(()) = fetching.next() => {}
+                }
+            }
+        }
+    }
+}
+
+/// Does something while others go on.
+async fn beside(
+    work: impl Future<Output = ()>,
+    others: &mut FuturesUnordered<impl Future<Output = ()>>,
+) {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            () = &mut work => return,
+            Some(()) = others.next() => {}
         }
     }
 }

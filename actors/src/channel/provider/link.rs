@@ -29,12 +29,31 @@ impl From<Refused> for ChannelError {
 }
 
 /// What a batch comes to.
-#[derive(Default)]
 struct Batch {
     ops: Vec<Op>,
     items: Vec<Item>,
-    requests: Vec<Request>,
+    requests: Requests,
     out: Vec<(u64, Row)>,
+}
+
+/// Requests of strangers on their way to the disk. Dropped before, they were never made: whoever wrote
+/// is told how they come in the next time.
+struct Requests {
+    deps: Rc<ProviderDeps>,
+    ids: Vec<String>,
+}
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        if self.ids.is_empty() {
+            return;
+        }
+        self.deps.shared.desk.with(|book| {
+            for id in &self.ids {
+                book.retract(&self.deps.account.who, id);
+            }
+        });
+    }
 }
 
 impl Link {
@@ -72,6 +91,13 @@ impl Link {
             .note(|status| status.transport_at = Some(now));
     }
 
+    /// Whether a phone has linked the account.
+    pub fn linked(&self, linked: bool) {
+        self.deps
+            .account
+            .note(|status| status.linked = Some(linked));
+    }
+
     /// Something is wrong that a person should know of, and the connection goes on.
     pub fn trouble(&self, why: &str) {
         let account = &self.deps.account;
@@ -96,11 +122,13 @@ impl Link {
 
     /// Takes up what an earlier transport put on the disk without hearing of it: a commit that was not
     /// confirmed, or whose transport ended meanwhile.
-    pub(super) fn recall(&self) -> Result<(), ChannelError> {
+    pub(super) async fn recall(&self) -> Result<(), ChannelError> {
         let account = &self.deps.account;
         let before = account.inbox.with(|inbox| inbox.ids());
-        let disk = Backlog::load(self.deps.shared.store.reader(), &account.who);
-        let disk = disk.map_err(|error| {
+        let who = account.who.clone();
+        let reader = self.deps.shared.store.reader();
+        let disk = reader.offload(move |reader| Backlog::load(reader, &who));
+        let disk = disk.await.map_err(|error| {
             ChannelError::Transient(format!("what waits for an answer cannot be read: {error}"))
         })?;
         let found = account.inbox.with(|inbox| inbox.complete(disk, &before));
@@ -129,7 +157,15 @@ impl Link {
             }
             room.await;
         }
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            ops: Vec::new(),
+            items: Vec::new(),
+            requests: Requests {
+                deps: Rc::clone(&self.deps),
+                ids: Vec::new(),
+            },
+            out: Vec::new(),
+        };
         for message in messages {
             self.sort(message, &mut batch)?;
         }
@@ -139,21 +175,23 @@ impl Link {
         let ops = std::mem::take(&mut batch.ops);
         if ops.is_empty() {
             if !batch.items.is_empty() {
-                self.keep(batch);
+                keep(&self.deps, batch);
             }
             return Ok(());
         }
-        if let Err(error) = self.deps.shared.store.commit(ops).await {
-            // What is not on the disk was never asked.
-            self.deps.shared.desk.with(|book| {
-                for request in &batch.requests {
-                    book.retract(&account.who, &request.id);
-                }
-            });
-            return Err(error.into());
-        }
-        self.keep(batch);
-        Ok(())
+        // A task of its own: the transport may end meanwhile, and what is then on the disk is known here.
+        let deps = Rc::clone(&self.deps);
+        let storing = actix_rt::spawn(async move {
+            deps.shared.store.commit(ops).await?;
+            keep(&deps, batch);
+            Ok(())
+        });
+        let stored = storing.await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(
+                "the gateway failed while storing it; the log has the place".into(),
+            ))
+        });
+        Ok(stored?)
     }
 
     /// Decides about one message.
@@ -207,12 +245,12 @@ impl Link {
         let Asked::Created(request) = asked else {
             return Ok(());
         };
+        batch.requests.ids.push(request.id.clone());
         batch.ops.extend(op);
         tracing::info!(account = %account.who, sender = message.sender.id, "somebody new wrote; see `openclaw pairing list`");
         let (seq, row) = self.words(message, &request, account.now());
         batch.ops.push(outbox::op(&account.who, seq, &row)?);
         batch.out.push((seq, row));
-        batch.requests.push(request);
         Ok(())
     }
 
@@ -244,6 +282,7 @@ impl Link {
             reply_to: None,
             silent: false,
             edits: None,
+            file: None,
             at: now.get(),
             by: format!("pairing of {}", message.sender.id),
             state: SendState::Queued,
@@ -251,25 +290,29 @@ impl Link {
         };
         (seq.start, row)
     }
+}
 
-    /// The batch is on the disk.
-    fn keep(&self, batch: Batch) {
-        let account = &self.deps.account;
-        let came = !batch.items.is_empty();
-        account.inbox.with(|inbox| {
-            for item in batch.items {
+/// The batch is on the disk.
+fn keep(deps: &ProviderDeps, mut batch: Batch) {
+    let account = &deps.account;
+    batch.requests.ids.clear();
+    let came = !batch.items.is_empty();
+    account.inbox.with(|inbox| {
+        for item in std::mem::take(&mut batch.items) {
+            // A transport that began meanwhile may have found it on the disk.
+            if !inbox.knows(&item.message.id) {
                 inbox.insert(item);
             }
-        });
-        let out = batch.out.into_iter();
-        account.enqueue(out.map(|(seq, row)| (seq, Entry::new(row))));
-        let now = account.now().wire();
-        account.note(|status| {
-            status.transport_at = Some(now);
-            if came {
-                status.inbound_at = Some(now);
-            }
-        });
-        account.inbox_wake.notify_one();
-    }
+        }
+    });
+    let out = std::mem::take(&mut batch.out).into_iter();
+    account.enqueue(out.map(|(seq, row)| (seq, Entry::new(row))));
+    let now = account.now().wire();
+    account.note(|status| {
+        status.transport_at = Some(now);
+        if came {
+            status.inbound_at = Some(now);
+        }
+    });
+    account.inbox_wake.notify_one();
 }

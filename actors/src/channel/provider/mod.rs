@@ -33,7 +33,7 @@ use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use crate::views::Views;
 
-pub(crate) use act::Perform;
+pub(crate) use act::{Leave, Perform};
 
 /// What every provider works with.
 #[derive(Clone)]

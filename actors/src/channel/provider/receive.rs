@@ -53,7 +53,7 @@ pub(super) async fn receive(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>
 
 /// One transport, from its start to its end.
 async fn one(link: &Link, transport: &dyn Transport) -> ChannelError {
-    match link.recall() {
+    match link.recall().await {
         Ok(()) => transport.receive(link).await,
         Err(error) => error,
     }

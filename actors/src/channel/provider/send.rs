@@ -9,8 +9,10 @@ use futures_util::FutureExt as _;
 
 use super::ProviderDeps;
 use crate::channel::account::Account;
+use crate::channel::files;
 use crate::channel::outbox::{self, Next, Outcome, Row, SendState, Settled};
 use crate::channel::{SendFailure, Transport};
+use crate::media::Blobs;
 use crate::store::StoreHandle;
 
 /// How long one piece may take on the platform's side.
@@ -50,13 +52,14 @@ pub(super) async fn send(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>) {
 fn leave(deps: &Rc<ProviderDeps>, transport: &Rc<dyn Transport>, seq: u64) {
     let account = Arc::clone(&deps.account);
     let store = deps.shared.store.clone();
+    let media = deps.shared.media.clone();
     let now = account.monotonic();
     let Some(row) = account.outbox.with(|outbox| outbox.leaving(seq, now)) else {
         return;
     };
     let transport = Rc::clone(transport);
     actix_rt::spawn(async move {
-        let going = AssertUnwindSafe(go(&account, &store, &*transport, seq, &row));
+        let going = AssertUnwindSafe(go(&account, &store, &media, &*transport, seq, &row));
         if going.catch_unwind().await.is_err() {
             // Whoever waits for it may be what failed.
             account.outbox.with(|outbox| outbox.forsake(seq));
@@ -74,6 +77,7 @@ fn leave(deps: &Rc<ProviderDeps>, transport: &Rc<dyn Transport>, seq: u64) {
 async fn go(
     account: &Account,
     store: &StoreHandle,
+    media: &Blobs,
     transport: &dyn Transport,
     seq: u64,
     row: &Row,
@@ -89,9 +93,9 @@ async fn go(
     }
     let result = if row.edits.is_some() {
         let _turn = account.drafts_turn.lock().await;
-        attempt(transport, row).await
+        attempt(media, transport, row).await
     } else {
-        attempt(transport, row).await
+        attempt(media, transport, row).await
     };
     let now = account.monotonic();
     let outcome = account.outbox.with(|outbox| outbox.judge(seq, result, now));
@@ -101,8 +105,17 @@ async fn go(
     }
 }
 
-async fn attempt(transport: &dyn Transport, row: &Row) -> Result<String, SendFailure> {
-    let piece = row.piece();
+async fn attempt(
+    media: &Blobs,
+    transport: &dyn Transport,
+    row: &Row,
+) -> Result<String, SendFailure> {
+    let mut piece = row.piece();
+    if let Some(file) = &row.file {
+        let loaded = files::load(media, file).await;
+        let gone = |why| SendFailure::Refused(format!("its file cannot be read: {why}"));
+        piece.file = Some(loaded.map_err(gone)?);
+    }
     let sending = AssertUnwindSafe(transport.send(&piece)).catch_unwind();
     match tokio::time::timeout(LIMIT, sending).await {
         Ok(Ok(result)) => result,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -21,9 +22,10 @@ const UNKNOWN: &[&str] = &[
     "org_login_required",
     "team_access_not_granted",
     "not_allowed_token_type",
-    "no_permission",
-    "missing_scope",
 ];
+/// Errors that say that the app lacks a right. It may have others: what it may not do in one place says
+/// nothing of the next.
+const LACKING: &[&str] = &["no_permission", "missing_scope"];
 /// Errors after which nobody can say whether something happened.
 const UNSURE: &[&str] = &[
     "internal_error",
@@ -51,6 +53,8 @@ pub(super) enum ApiError {
     Lost(String),
     /// The platform wants to be left alone.
     Limited(Duration),
+    /// The app may not do that.
+    Lacking(String),
     /// The platform said no.
     Refused(String),
 }
@@ -70,12 +74,52 @@ impl Api {
         method: &str,
         body: &Value,
     ) -> Result<Value, ApiError> {
+        let kind = "application/json; charset=utf-8";
+        self.ask(token, method, kind, body.to_string()).await
+    }
+
+    /// The same with a form, for methods that take no JSON.
+    pub(super) async fn form(
+        &self,
+        token: &SecretString,
+        method: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<Value, ApiError> {
+        let query = reqwest::Url::parse_with_params("http://x/", fields);
+        let body = query.ok().and_then(|url| Some(url.query()?.to_owned()));
+        let kind = "application/x-www-form-urlencoded";
+        self.ask(token, method, kind, body.unwrap_or_default())
+            .await
+    }
+
+    /// Hands the bytes of a file to the address that the platform gave for them, which proves itself.
+    pub(super) async fn upload(&self, url: &str, bytes: Bytes) -> Result<(), ApiError> {
+        if !serves(&self.root, url) {
+            return Err(ApiError::Lost("Slack does not say where to".into()));
+        }
+        let request = self.http.post(url).body(bytes).timeout(self.limit * 2);
+        let request = request.header("content-type", "application/octet-stream");
+        let answer = request.send().await.map_err(lost)?;
+        if !answer.status().is_success() {
+            let status = answer.status().as_u16();
+            return Err(ApiError::Lost(format!("it answered {status}")));
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        token: &SecretString,
+        method: &str,
+        kind: &str,
+        body: String,
+    ) -> Result<Value, ApiError> {
         let request = self
             .http
             .post(format!("{}/{method}", self.root))
             .bearer_auth(token.expose_secret())
-            .header("content-type", "application/json; charset=utf-8")
-            .body(body.to_string())
+            .header("content-type", kind)
+            .body(body)
             .timeout(self.limit);
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
@@ -97,6 +141,11 @@ impl Api {
             (Some(false), Some(error)) if UNSURE.contains(&error) => {
                 Err(ApiError::Lost(error.to_owned()))
             }
+            (Some(false), Some(error)) if LACKING.contains(&error) => {
+                let needed = answer.get("needed").and_then(Value::as_str);
+                let needed = needed.map_or_else(String::new, |needed| format!(": {needed}"));
+                Err(ApiError::Lacking(format!("{error}{needed}")))
+            }
             (Some(false), Some(error)) => Err(ApiError::Refused(error.to_owned())),
             _ => Err(ApiError::Lost(format!("HTTP {status} without a reason"))),
         }
@@ -115,7 +164,10 @@ impl Api {
             return Err("Slack does not hand it on".into());
         }
         let words = |error| match error {
-            ApiError::NotSent(why) | ApiError::Lost(why) | ApiError::Refused(why) => why,
+            ApiError::NotSent(why)
+            | ApiError::Lost(why)
+            | ApiError::Lacking(why)
+            | ApiError::Refused(why) => why,
             ApiError::Limited(_) => "Slack wants fewer requests".to_owned(),
         };
         let request = self.http.get(&file.id).bearer_auth(token.expose_secret());
@@ -133,6 +185,12 @@ impl Api {
         }
         whole(response, most).await.map_err(words)
     }
+}
+
+fn lacking(error: &str) -> String {
+    format!(
+        "the Slack app may not do that ({error}); add the scope below OAuth & Permissions of your app at api.slack.com/apps, and install it again"
+    )
 }
 
 /// Whether a file's address may be asked with the token: it is Slack's own.
@@ -194,6 +252,10 @@ impl ApiError {
                     "Slack does not accept the token ({error}); set channels.slack.{key} to the one that api.slack.com/apps shows for your app, then: openclaw channels start slack"
                 ))
             }
+            Self::Lacking(error) => ChannelError::Auth(format!(
+                "{}, then: openclaw channels start slack",
+                lacking(&error)
+            )),
             Self::Refused(error) => ChannelError::Transient(format!("Slack answered: {error}")),
         }
     }
@@ -202,6 +264,7 @@ impl ApiError {
     pub(super) fn of_send(self) -> SendFailure {
         match self {
             Self::Lost(why) => SendFailure::Unknown(format!("no answer of Slack came: {why}")),
+            Self::Lacking(error) => SendFailure::Refused(lacking(&error)),
             Self::Refused(error) if !UNKNOWN.contains(&error.as_str()) => {
                 SendFailure::Refused(format!("Slack answered: {error}"))
             }

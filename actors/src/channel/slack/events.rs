@@ -45,9 +45,14 @@ pub(super) async fn run(
     ChannelError::Transient("the path of Slack's events was closed".into())
 }
 
-async fn take(callback: &Value, me: &Me, link: &Link) -> Answer {
+/// Takes the message of a callback that was proven to be one.
+pub(super) async fn take(callback: &Value, me: &Me, link: &Link) -> Answer {
     if let Some(challenge) = callback.get("challenge").and_then(Value::as_str) {
         return Answer::of(200, challenge);
+    }
+    if !translate::is_ours(callback, me) {
+        // Another account of the same app may be there.
+        return Answer::of(401, "for another workspace");
     }
     let message = translate::inbound(callback, me);
     match link.take(message.into_iter().collect(), None).await {

@@ -2,6 +2,7 @@
 //!
 //! Only translation. An event is acknowledged when its message is stored, so that Slack keeps what is not.
 
+mod acts;
 mod api;
 mod events;
 mod format;
@@ -20,9 +21,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::files::Takes;
 use super::hooks::Hooks;
 use super::{
-    Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure, Target,
+    Act, Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure, Target,
     Transport, World,
 };
 use api::{Api, ApiError};
@@ -72,6 +74,8 @@ pub struct SlackSetup {
     pub bot_token: SecretString,
     /// How messages come in.
     pub way: Way,
+    /// Whether answers are shown while they are written.
+    pub drafts: bool,
     /// Where the Web API is.
     pub api_root: String,
     /// When what is late.
@@ -128,6 +132,7 @@ impl ChannelSetup for SlackSetup {
             hash.update(part);
             hash.update([0]);
         }
+        hash.update([u8::from(self.drafts)]);
         super::hex(&hash.finalize())
     }
 
@@ -146,11 +151,28 @@ impl ChannelSetup for SlackSetup {
         }))
     }
 
+    fn actions(&self) -> &'static [&'static str] {
+        acts::NAMES
+    }
+
+    fn files(&self) -> Option<Takes> {
+        Some(acts::TAKES)
+    }
+
+    fn drafts(&self) -> bool {
+        self.drafts
+    }
+
     fn target(&self, written: &str) -> Result<Target, String> {
         let plain = super::policy::plain_id("slack", written);
-        let (place, thread) = match plain.split_once(":thread:") {
+        let parts = [":thread:", ":topic:"].map(|mark| plain.split_once(mark));
+        let (place, thread) = match parts.into_iter().flatten().next() {
             Some((place, thread)) => (place, Some(thread.to_owned())),
             None => (plain, None),
+        };
+        let is_time = |id: &str| {
+            let is_digit = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+            !id.is_empty() && id.bytes().all(is_digit)
         };
         let person = place
             .strip_prefix("user:")
@@ -160,7 +182,8 @@ impl ChannelSetup for SlackSetup {
             .unwrap_or(place);
         let is_id = bare.len() > 2
             && (bare.bytes()).all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
-        if !is_id || !bare.starts_with(['C', 'D', 'G', 'U', 'W']) {
+        let is_thread = thread.as_deref().is_none_or(is_time);
+        if !is_id || !is_thread || !bare.starts_with(['C', 'D', 'G', 'U', 'W']) {
             return Err(format!(
                 "\"{written}\" is no place on Slack; write channel:C0123456 (with :thread:TS for a thread) or user:U0123456"
             ));
@@ -209,6 +232,14 @@ impl Transport for Slack {
     fn send<'a>(&'a self, piece: &'a Piece) -> Later<'a, Result<String, SendFailure>> {
         Box::pin(async move {
             let channel = self.place(&piece.to).await?;
+            if let Some(file) = &piece.file {
+                return acts::upload(self, &channel, piece, file).await;
+            }
+            if let Some(message) = &piece.edits
+                && acts::edited(self, &channel, message, &piece.text).await?
+            {
+                return Ok(message.clone());
+            }
             let body = translate::outbound(piece, &channel);
             let sent = self.call("chat.postMessage", &body).await;
             let sent = sent.map_err(ApiError::of_send)?;
@@ -216,6 +247,17 @@ impl Transport for Slack {
             ts.map(str::to_owned).ok_or_else(|| {
                 SendFailure::Unknown("Slack answered without the time of the message".into())
             })
+        })
+    }
+
+    fn act<'a>(
+        &'a self,
+        to: &'a Target,
+        act: &'a Act,
+    ) -> Later<'a, Result<Option<String>, SendFailure>> {
+        Box::pin(async move {
+            let channel = self.place(to).await?;
+            acts::act(self, &channel, act).await.map(|()| None)
         })
     }
 

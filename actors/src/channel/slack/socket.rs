@@ -1,13 +1,16 @@
 //! Socket Mode: the one socket of an account, opened, read, written and dropped here.
 //!
-//! An envelope is acknowledged when its message is stored: one that is not comes again.
+//! An envelope is acknowledged when its message is stored: one that is not comes again. Slack hands what is
+//! for any account of an app to any of the app's sockets: each passes on what is for another workspace.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -15,8 +18,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::Slack;
 use super::translate::{self, Me};
+use super::{Slack, events};
+use crate::channel::hooks::{Hook, Hooks, Request};
 use crate::channel::provider::link::Refused;
 use crate::channel::{ChannelError, Inbound, Link};
 
@@ -26,6 +30,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 const LARGEST: usize = 4 * 1024 * 1024;
 /// Most messages that wait to be stored; the socket is not read at more.
 const HELD: usize = 500;
+/// How long other accounts may take to take what is for them; Slack waits for three seconds.
+const SOON: Duration = Duration::from_secs(2);
 
 /// How a connection ended that is no failure.
 enum Ended {
@@ -45,6 +51,43 @@ pub(super) async fn run(
     me: &Me,
     link: &Link,
 ) -> ChannelError {
+    let beside = slack.hooks.open(&place(app_token, &me.team));
+    tokio::select! {
+        error = sockets(slack, app_token, me, link) => error,
+        () = passed_on(beside, me, link) => {
+            ChannelError::Transient("the way from the app's other sockets was closed".into())
+        }
+    }
+}
+
+/// Where an account takes what came over the sockets of others. No address of a request begins so.
+pub(super) fn place(app_token: &SecretString, team: &str) -> String {
+    let app = app_token.expose_secret().split('-').nth(2);
+    format!("slack {} {team}", app.unwrap_or_default())
+}
+
+/// Takes what came over the sockets of others.
+async fn passed_on(mut beside: Hook, me: &Me, link: &Link) {
+    while let Some(Request { body, answer, .. }) = beside.next().await {
+        let callback = serde_json::from_slice(&body).unwrap_or_default();
+        let _ = answer.send(events::take(&callback, me, link).await);
+    }
+}
+
+/// Hands a callback to the account that it is for; whether it was taken.
+pub(super) async fn pass_on(hooks: &Hooks, app_token: &SecretString, callback: &Value) -> bool {
+    let (headers, body) = (BTreeMap::new(), Bytes::from(callback.to_string()));
+    for team in translate::teams(callback) {
+        let place = place(app_token, team);
+        if hooks.hand_over(&place, &headers, &body).await.status == 200 {
+            return true;
+        }
+    }
+    tracing::warn!("a message of Slack is for a workspace of which no account of this app runs");
+    false
+}
+
+async fn sockets(slack: &Slack, app_token: &SecretString, me: &Me, link: &Link) -> ChannelError {
     loop {
         let began = Instant::now();
         match connect(slack, app_token, me, link).await {
@@ -83,9 +126,11 @@ async fn connect(
             let now = Instant::now();
             let mut wire = Wire {
                 slack,
+                app_token,
                 me,
                 link,
                 socket,
+                foreign: Vec::new(),
                 held: Vec::new(),
                 ids: Vec::new(),
                 heard: now,
@@ -107,9 +152,12 @@ async fn connect(
 
 struct Wire<'a> {
     slack: &'a Slack,
+    app_token: &'a SecretString,
     me: &'a Me,
     link: &'a Link,
     socket: Socket,
+    /// Envelopes with what is for other workspaces.
+    foreign: Vec<(String, Value)>,
     held: Vec<Inbound>,
     ids: Vec<String>,
     heard: Instant,
@@ -119,14 +167,24 @@ struct Wire<'a> {
 
 impl Wire<'_> {
     async fn work(&mut self) -> Result<Ended, ChannelError> {
-        let link = self.link;
+        let (link, hooks, app_token) = (self.link, &self.slack.hooks, self.app_token);
         let mut taking: Option<Taking<'_>> = None;
         loop {
-            if taking.is_none() && !self.ids.is_empty() {
+            if taking.is_none() && !(self.ids.is_empty() && self.foreign.is_empty()) {
                 let batch = std::mem::take(&mut self.held);
-                let ids = std::mem::take(&mut self.ids);
+                let mut ids = std::mem::take(&mut self.ids);
+                let foreign = std::mem::take(&mut self.foreign);
                 taking = Some(Box::pin(async move {
                     link.take(batch, None).await?;
+                    let passing = async {
+                        for (id, callback) in foreign {
+                            if pass_on(hooks, app_token, &callback).await {
+                                ids.push(id);
+                            }
+                        }
+                    };
+                    // What another account does not take soon comes again.
+                    let _ = timeout(SOON, passing).await;
                     Ok(ids)
                 }));
             }
@@ -144,7 +202,7 @@ impl Wire<'_> {
                         self.send(Message::text(json!({ "envelope_id": id }).to_string())).await?;
                     }
                 }
-                frame = self.socket.next(), if self.held.len() < HELD => {
+                frame = self.socket.next(), if self.held.len() + self.foreign.len() < HELD => {
                     self.heard = Instant::now();
                     self.asked = false;
                     self.link.alive();
@@ -158,7 +216,7 @@ impl Wire<'_> {
                     }
                     self.heard = Instant::now();
                     self.asked = true;
-                    self.send(Message::Ping(bytes::Bytes::new())).await?;
+                    self.send(Message::Ping(Bytes::new())).await?;
                 }
             }
         }
@@ -201,11 +259,14 @@ impl Wire<'_> {
                 let Some(id) = word("envelope_id") else {
                     return Ok(None);
                 };
+                let callback = (frame.get("payload")).filter(|_| kind == Some("events_api"));
+                if let Some(callback) = callback.filter(|own| !translate::is_ours(own, self.me)) {
+                    self.foreign.push((id.to_owned(), callback.clone()));
+                    return Ok(None);
+                }
                 // What is not for us is acknowledged too, or it comes again.
                 self.ids.push(id.to_owned());
-                if kind == Some("events_api")
-                    && let Some(callback) = frame.get("payload")
-                {
+                if let Some(callback) = callback {
                     self.held.extend(translate::inbound(callback, self.me));
                 }
             }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use super::events::{checked, hmac};
 use super::format::mrkdwn;
-use super::translate::{inbound, outbound};
+use super::translate::{inbound, is_ours, outbound};
 use super::*;
+use crate::channel::hooks::Answer;
 use crate::channel::{ChatKind, Inbound, hex};
 
 fn me() -> Me {
@@ -95,6 +97,7 @@ fn markdown_becomes_mrkdwn() {
         reply_to: Some("2.5".into()),
         silent: false,
         edits: None,
+        file: None,
     };
     let body = outbound(&piece, "C1");
     assert_eq!(
@@ -174,12 +177,62 @@ fn only_slack_is_shown_the_token() {
 }
 
 #[test]
+fn what_the_app_may_not_do_in_one_place_is_no_word_about_its_token() {
+    let lacking = || ApiError::Lacking("missing_scope: im:write".into());
+    let SendFailure::Refused(why) = lacking().of_send() else {
+        panic!("it would be tried again for ever, and hold all others")
+    };
+    assert!(why.contains("im:write") && why.contains("OAuth"), "{why}");
+    assert!(matches!(lacking().class("botToken"), ChannelError::Auth(_)));
+    let revoked = ApiError::Refused("token_revoked".into());
+    assert!(matches!(
+        revoked.of_send(),
+        SendFailure::NotSent(ChannelError::Auth(_))
+    ));
+}
+
+#[test]
+fn callbacks_belong_to_the_accounts_of_their_workspaces() {
+    let ours = |callback: Value| is_ours(&callback, &me());
+    assert!(ours(json!({ "team_id": "T1" })) && ours(json!({})));
+    assert!(!ours(json!({ "team_id": "T2" })));
+    // A channel that two workspaces share.
+    let shared = json!({ "team_id": "T2", "authorizations": [{ "team_id": "T1" }] });
+    assert!(ours(shared));
+    let all = json!([{ "team_id": "T9", "is_enterprise_install": true }]);
+    assert!(ours(json!({ "team_id": "T9", "authorizations": all })));
+}
+
+#[actix::test]
+async fn what_came_over_another_accounts_socket_is_passed_on_to_whom_it_is_for() {
+    let (hooks, token) = (
+        Arc::new(Hooks::default()),
+        "xapp-1-A1-2-x".to_owned().into(),
+    );
+    let mut other = hooks.open(&socket::place(&token, "T2"));
+    let mut another_app = hooks.open(&socket::place(&"xapp-1-A2-2-x".to_owned().into(), "T2"));
+    let callback = json!({ "team_id": "T2", "event": { "text": "hi" } });
+    let taking = async {
+        let request = other.next().await.expect("it comes");
+        let told: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(told["event"]["text"], "hi");
+        request.answer.send(Answer::of(200, "")).unwrap();
+    };
+    let (taken, ()) = tokio::join!(socket::pass_on(&hooks, &token, &callback), taking);
+    assert!(taken);
+    let nobody = json!({ "team_id": "T3" });
+    assert!(!socket::pass_on(&hooks, &token, &nobody).await);
+    assert!(another_app.next().now_or_never().is_none());
+}
+
+#[test]
 fn places_are_read_as_people_write_them() {
     let setup = SlackSetup {
         bot_token: "xoxb-1".to_owned().into(),
         way: Way::Socket {
             app_token: "xapp-1".to_owned().into(),
         },
+        drafts: false,
         api_root: API_ROOT.into(),
         timing: Timing::default(),
     };
@@ -193,6 +246,12 @@ fn places_are_read_as_people_write_them() {
         read("slack:C123:thread:1.5"),
         Ok(("C123".into(), Some("1.5".into())))
     );
+    // As it is shown.
+    assert_eq!(
+        read("C123:topic:1.5"),
+        Ok(("C123".into(), Some("1.5".into())))
+    );
+    assert!(read("C123:topic:x").is_err());
     assert_eq!(read("<@U123>"), Ok(("user:U123".into(), None)));
     assert!(read("#general").is_err_and(|told| told.contains("channel:C")));
 }
@@ -205,4 +264,12 @@ proptest! {
         // What calls somebody is never ours.
         prop_assert!(!out.contains("<!") && !out.contains("<@"));
     }
+}
+
+#[test]
+fn emoji_are_named_as_the_platform_names_them() {
+    use super::acts::name;
+    assert_eq!(name("👍").as_deref(), Ok("+1"));
+    assert_eq!(name(":party_parrot:").as_deref(), Ok("party_parrot"));
+    assert!(name("🦄🦄").is_err() && name("A b").is_err());
 }

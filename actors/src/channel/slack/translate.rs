@@ -66,6 +66,28 @@ struct Event {
     files: Vec<File>,
 }
 
+/// The workspaces that a callback is for, as far as it says: one that several share is for each of
+/// those that the app is installed in.
+pub(super) fn teams(callback: &Value) -> Vec<&str> {
+    let authorizations = callback.get("authorizations").and_then(Value::as_array);
+    let installed = authorizations.into_iter().flatten();
+    installed
+        .chain([callback])
+        .filter_map(|one| one.get("team_id")?.as_str())
+        .chain(callback.get("context_team_id").and_then(Value::as_str))
+        .collect()
+}
+
+/// Whether a callback is for our workspace, or does not say for which: accounts of one app share what
+/// Slack sends it with.
+pub(super) fn is_ours(callback: &Value, me: &Me) -> bool {
+    let teams = teams(callback);
+    let everywhere = callback["authorizations"]
+        .as_array()
+        .is_some_and(|all| all.iter().any(|one| one["is_enterprise_install"] == true));
+    me.team.is_empty() || teams.is_empty() || everywhere || teams.contains(&&*me.team)
+}
+
 /// The message of an event's callback; `None` where it is none for us.
 pub(super) fn inbound(callback: &Value, me: &Me) -> Option<Inbound> {
     let event = callback.get("event")?.clone();
@@ -127,6 +149,7 @@ pub(super) fn inbound(callback: &Value, me: &Me) -> Option<Inbound> {
             name: event.username,
             username: None,
         },
+        roles: Vec::new(),
         mentioned: is_direct || named,
         text,
         quote: None,

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::wire::Answer;
+use crate::channel::files::Form;
 use crate::channel::{ChannelError, SendFailure};
 
 /// Largest answer, bytes.
@@ -55,8 +56,31 @@ impl Api {
         body: &Value,
         limit: Duration,
     ) -> Result<T, ApiError> {
+        let request = self.method(method).json(body).timeout(limit);
+        Self::answer(method, request).await
+    }
+
+    /// The same with a file.
+    pub(super) async fn upload<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        form: Form,
+        limit: Duration,
+    ) -> Result<T, ApiError> {
+        let (kind, body) = form.finish();
+        let request = self.method(method).header("content-type", kind).body(body);
+        Self::answer(method, request.timeout(limit)).await
+    }
+
+    fn method(&self, method: &str) -> reqwest::RequestBuilder {
         let url = format!("{}/bot{}/{method}", self.root, self.token.expose_secret());
-        let request = self.http.post(url).json(body).timeout(limit);
+        self.http.post(url)
+    }
+
+    async fn answer<T: DeserializeOwned>(
+        method: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, ApiError> {
         let response = request.send().await.map_err(lost)?;
         let status = response.status().as_u16();
         let text = whole(response, MAX_ANSWER).await?;

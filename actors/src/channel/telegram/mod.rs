@@ -1,4 +1,4 @@
-//! Telegram: the Bot API by long polling.
+//! Telegram: the Bot API by long polling, or by a webhook.
 //!
 //! Only translation: one poll at a time, its offset moved when what came is stored. A poll that ends
 //! is the sign of life; one that takes longer than asked for is a failure.
@@ -9,16 +9,21 @@ mod format;
 #[cfg(test)]
 mod tests;
 mod translate;
+mod uploads;
+mod webhook;
 mod wire;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::files::Takes;
+use super::hooks::Hooks;
 use super::{
     Act, Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure, Target,
     Transport, World,
@@ -36,6 +41,11 @@ pub const FACTS: Facts = Facts {
     mode: "polling",
     text_limit: 4_000,
     sender_word: "Telegram user id",
+};
+/// What it is where the platform comes to us.
+pub const WEBHOOK_FACTS: Facts = Facts {
+    mode: "webhook",
+    ..FACTS
 };
 /// Where bots are served.
 pub const API_ROOT: &str = "https://api.telegram.org";
@@ -76,6 +86,21 @@ pub struct TelegramSetup {
     pub pace: Pace,
     /// Whether answers are shown while they are written.
     pub drafts: bool,
+    /// Where the platform hands messages over; it is asked for them without.
+    pub webhook: Option<Webhook>,
+}
+
+/// Where the platform hands messages over.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// The address that it is told.
+    pub url: String,
+    /// The path at which its requests arrive here.
+    pub path: String,
+    /// What they are proven by.
+    pub secret: SecretString,
+    /// Between two looks at whether it can reach us.
+    pub look: Duration,
 }
 
 impl TelegramSetup {
@@ -86,13 +111,17 @@ impl TelegramSetup {
             api_root: api_root.to_owned(),
             pace: Pace::default(),
             drafts: true,
+            webhook: None,
         }
     }
 }
 
 impl ChannelSetup for TelegramSetup {
     fn facts(&self) -> &'static Facts {
-        &FACTS
+        match self.webhook {
+            Some(_) => &WEBHOOK_FACTS,
+            None => &FACTS,
+        }
     }
 
     fn fingerprint(&self) -> String {
@@ -101,6 +130,13 @@ impl ChannelSetup for TelegramSetup {
         hash.update([0]);
         hash.update(&self.api_root);
         hash.update([u8::from(self.drafts)]);
+        if let Some(webhook) = &self.webhook {
+            for part in [&webhook.url, &webhook.path] {
+                hash.update(part);
+                hash.update([0]);
+            }
+            hash.update(webhook.secret.expose_secret());
+        }
         super::hex(&hash.finalize())
     }
 
@@ -112,12 +148,18 @@ impl ChannelSetup for TelegramSetup {
         Ok(Rc::new(Telegram {
             api: Api::new(http, &self.api_root, &self.token),
             pace: self.pace,
+            webhook: self.webhook.clone(),
+            hooks: Arc::clone(&world.hooks),
             me: RefCell::default(),
         }))
     }
 
     fn drafts(&self) -> bool {
         self.drafts
+    }
+
+    fn files(&self) -> Option<Takes> {
+        Some(uploads::TAKES)
     }
 
     fn actions(&self) -> &'static [&'static str] {
@@ -147,6 +189,8 @@ impl ChannelSetup for TelegramSetup {
 struct Telegram {
     api: Api,
     pace: Pace,
+    webhook: Option<Webhook>,
+    hooks: Arc<Hooks>,
     /// Who we are, once the platform said so.
     me: RefCell<Option<Me>>,
 }
@@ -154,7 +198,15 @@ struct Telegram {
 impl Transport for Telegram {
     fn receive<'a>(&'a self, link: &'a Link) -> Later<'a, ChannelError> {
         Box::pin(async move {
-            match self.poll(link).await {
+            let me = match self.introduce(link).await {
+                Ok(me) => me,
+                Err(error) => return error,
+            };
+            let done = match &self.webhook {
+                Some(own) => webhook::run(self, own, &me, link).await,
+                None => self.poll(&me, link).await,
+            };
+            match done {
                 Ok(never) => match never {},
                 Err(error) => error,
             }
@@ -201,12 +253,15 @@ impl Transport for Telegram {
 }
 
 impl Telegram {
-    async fn poll(&self, link: &Link) -> Result<std::convert::Infallible, ChannelError> {
+    async fn introduce(&self, link: &Link) -> Result<Me, ChannelError> {
         let user: User = self.api.call("getMe", &json!({}), self.pace.limit).await?;
         let me = Me::of(&user);
-        let name = me.name().to_owned();
         *self.me.borrow_mut() = Some(me.clone());
         link.alive();
+        Ok(me)
+    }
+
+    async fn poll(&self, me: &Me, link: &Link) -> Result<std::convert::Infallible, ChannelError> {
         // A webhook and polling exclude each other.
         let body = json!({ "drop_pending_updates": false });
         self.api
@@ -226,11 +281,11 @@ impl Telegram {
                 .api
                 .call("getUpdates", &body, wait + self.pace.grace)
                 .await?;
-            link.connected(&name);
+            link.connected(me.name());
             link.alive();
             wait = self.pace.poll;
             let came = !updates.is_empty();
-            let next = self.take(updates, &me, link).await?;
+            let next = self.take(updates, me, link).await?;
             if came && next.is_none_or(|next| offset == Some(next)) {
                 // It brings again what was confirmed; asking at once would be asking without end.
                 tokio::time::sleep(PAUSE).await;
@@ -271,6 +326,9 @@ impl Telegram {
     }
 
     async fn send_piece(&self, piece: &Piece) -> Result<String, SendFailure> {
+        if let Some(file) = &piece.file {
+            return uploads::send(&self.api, self.pace.limit, piece, file).await;
+        }
         if let Some(message) = &piece.edits {
             let act = Act::Edit {
                 message: message.clone(),

@@ -102,6 +102,7 @@ fn the_general_topic_is_not_named() {
         reply_to: Some("3".into()),
         silent: true,
         edits: None,
+        file: None,
     };
     let body = outbound(&piece(Some("1")), Some("a &lt; b"));
     assert_eq!(
@@ -204,4 +205,23 @@ proptest! {
         let html = html(&text);
         prop_assert!(is_balanced(&html), "{html}");
     }
+}
+
+#[test]
+fn a_file_goes_as_what_it_is() {
+    use super::uploads::method;
+    use crate::channel::files::{Style, Upload};
+    let file = |mime: &str, style| Upload {
+        name: "a".into(),
+        mime: mime.into(),
+        style,
+        bytes: bytes::Bytes::from_static(b"x"),
+    };
+    let name = |mime, style| method(&file(mime, style)).0;
+    assert_eq!(name("image/png", None), "sendPhoto");
+    assert_eq!(name("image/png", Some(Style::Document)), "sendDocument");
+    assert_eq!(name("image/gif", None), "sendAnimation");
+    assert_eq!(name("audio/ogg", Some(Style::Voice)), "sendVoice");
+    assert_eq!(name("audio/ogg", None), "sendDocument");
+    assert_eq!(name("application/pdf", None), "sendDocument");
 }

@@ -67,6 +67,7 @@ pub(super) fn inbound(update: Update, me: &Me) -> Option<Inbound> {
         title: message.chat.title,
         space: None,
         sender,
+        roles: Vec::new(),
         text,
         quote,
         files,

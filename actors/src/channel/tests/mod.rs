@@ -19,6 +19,7 @@ pub(crate) fn message(sender: &str, text: &str) -> Inbound {
             name: None,
             username: None,
         },
+        roles: Vec::new(),
         text: text.into(),
         quote: None,
         files: Vec::new(),

@@ -2,10 +2,12 @@
 //! channels. Its secret is the configuration's, which a person changes.
 
 use actix::Handler;
+use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::channels::{ChannelsLogout, ChannelsLogoutResult};
 
 use crate::call::Call;
 use crate::channel::inbox::cursor;
+use crate::channel::provider::Leave;
 use crate::channel::supervisor::Channels;
 use crate::methods::store_error;
 
@@ -22,9 +24,21 @@ impl Handler<Call<ChannelsLogout>> for Channels {
         let settings = self.deps.shared.views.settings.load();
         let own = settings.channels.accounts.get(&who);
         let source = own.and_then(|own| own.token_source);
+        let linked = own.and_then(|own| own.setup.clone().ok());
+        let linked = linked.filter(|setup| setup.links());
         let deps = self.deps.clone();
         actix_rt::spawn(async move {
+            if linked.is_some() {
+                let provider = deps.accounts.with(|accounts| accounts.provider(&who));
+                if let Some(provider) = provider {
+                    let _ = provider.send(Leave).await;
+                }
+            }
             deps.stop(&who).await;
+            let left = linked.map_or(Ok(()), |setup| setup.forget());
+            if let Err(why) = left {
+                return reply.error(ErrorShape::unavailable(why));
+            }
             let forgotten = deps.shared.store.commit(vec![cursor::forget(&who)]).await;
             if let Err(error) = forgotten {
                 return reply.error(store_error(&error));

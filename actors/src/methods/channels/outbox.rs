@@ -27,8 +27,9 @@ impl Handler<Call<ChannelsOutboxList>> for Channels {
     type Result = ();
 
     fn handle(&mut self, call: Call<ChannelsOutboxList>, _: &mut Self::Context) {
-        let result = self.deps.outbox_list(&call.params);
-        call.reply.settle(result);
+        let Call { params, reply, .. } = call;
+        let deps = self.deps.clone();
+        actix_rt::spawn(async move { reply.settle(deps.outbox_list(&params).await) });
     }
 }
 
@@ -90,7 +91,14 @@ fn shown(who: &AccountRef, row: &Row) -> OutboxMessage {
         state: row.state.as_str().to_owned(),
         why: row.why.clone(),
         by: row.by.clone(),
-        text: row.text.chars().take(BEGINNING).collect(),
+        text: match &row.file {
+            Some(file) => format!("[{}] {}", file.name, row.text),
+            None => row.text.clone(),
+        }
+        .trim()
+        .chars()
+        .take(BEGINNING)
+        .collect(),
     }
 }
 
@@ -108,14 +116,21 @@ impl ChannelsDeps {
             .collect()
     }
 
-    fn outbox_list(
+    /// The pieces of an account, read where nobody waits for it.
+    async fn pieces(&self, who: &AccountRef) -> Result<Vec<(u64, Row)>, ErrorShape> {
+        let who = who.clone();
+        let reader = self.shared.store.reader();
+        let rows = reader.offload(move |reader| lost::all(reader, &who)).await;
+        rows.map_err(|error| store_error(&error))
+    }
+
+    async fn outbox_list(
         &self,
         params: &ChannelsOutboxListParams,
     ) -> Result<ChannelsOutboxListResult, ErrorShape> {
         let mut messages = Vec::new();
         for who in self.meant(params.channel.as_deref(), params.account_id.as_deref()) {
-            let rows = lost::all(self.shared.store.reader(), &who);
-            let rows = rows.map_err(|error| store_error(&error))?;
+            let rows = self.pieces(&who).await?;
             let newest = rows.len().saturating_sub(MOST);
             messages.extend(rows[newest..].iter().map(|(_, row)| shown(&who, row)));
         }
@@ -134,8 +149,7 @@ impl ChannelsDeps {
         let id = params.id.trim();
         let mut found = None;
         for who in self.meant(params.channel.as_deref(), params.account_id.as_deref()) {
-            let rows = lost::all(self.shared.store.reader(), &who);
-            let rows = rows.map_err(|error| store_error(&error))?;
+            let rows = self.pieces(&who).await?;
             let row = rows.into_iter().find(|(_, row)| row.id == id);
             found = found.or(row.map(|(seq, row)| (who, seq, row)));
         }
@@ -163,12 +177,9 @@ impl ChannelsDeps {
             done: false,
         };
         // Somebody may have decided between the reading and now.
-        let still = lost::all(self.shared.store.reader(), &who);
+        let still = lost::one(self.shared.store.reader(), &who, seq);
         let still = still.map_err(|error| store_error(&error))?;
-        if !still
-            .iter()
-            .any(|(own, row)| *own == seq && row.state.is_over())
-        {
+        if !still.is_some_and(|row| row.state.is_over()) {
             return Err(invalid(format!("\"{id}\" is decided about already")));
         }
         let to = row.to.to_string();

@@ -246,6 +246,7 @@ fn welcome(request: &Request, now: Millis) -> Row {
         reply_to: None,
         silent: false,
         edits: None,
+        file: None,
         at: now.get(),
         by: format!("pairing of {}", request.sender.id),
         state: SendState::Queued,

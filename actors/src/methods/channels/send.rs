@@ -55,13 +55,13 @@ impl ChannelsDeps {
             ErrorShape::unavailable(format!("{} is starting; try again", order.who))
                 .retry_after(500)
         })?;
-        match sends::refusal(&account, order.parts.len()) {
+        match sends::refusal(&account, order.size()) {
             Some(refusal) => Err(refusal),
             None => Ok((order, account)),
         }
     }
 
-    async fn post(self, order: Order, account: Arc<Account>, msg: Admitted<Send>) {
+    async fn post(self, mut order: Order, account: Arc<Account>, msg: Admitted<Send>) {
         let Admitted { call, mut guard } = msg;
         let Call {
             params,
@@ -70,6 +70,17 @@ impl ChannelsDeps {
         } = call;
         let now = account.now();
         let run_id = params.idempotency_key.clone();
+        let most = self.shared.views.settings.load().attachments.max_bytes;
+        let mut names = String::new();
+        for medium in std::mem::take(&mut order.media) {
+            names = format!("{names}[{}]\n", medium.label());
+            let (takes, channel) = (order.takes, &order.who.channel);
+            let kept = medium.keep(takes, most, channel, &self.shared.media, now);
+            match kept.await {
+                Ok(file) => order.files.push(file),
+                Err(error) => return reply.error(error),
+            }
+        }
         let rows = order.rows(&account, &run_id, &by(&caller), now);
         // Until it is sent, this is what the same key is answered with after a restart.
         let stored = Stored {
@@ -86,7 +97,7 @@ impl ChannelsDeps {
             Ok(ops) => ops,
             Err(error) => return reply.error(store_error(&error)),
         };
-        let shown = match self.commit(&params, ops, now.wire()).await {
+        let shown = match self.commit(&params, &names, ops, now.wire()).await {
             Ok(shown) => shown,
             Err(error) => return reply.error(error),
         };
@@ -123,6 +134,7 @@ impl ChannelsDeps {
     async fn commit(
         &self,
         params: &SendParams,
+        files: &str,
         ops: Vec<Op>,
         at: u64,
     ) -> Result<Option<(Appended, SessionKey, Message)>, ErrorShape> {
@@ -133,7 +145,8 @@ impl ChannelsDeps {
         let settings = self.shared.views.settings.load();
         let session = keys::canonical(written, params.agent_id.as_deref(), &settings)
             .map_err(|error| ErrorShape::invalid(format!("invalid send params: {error}")))?;
-        let text = params.message.clone().unwrap_or_default();
+        let text = params.message.as_deref().unwrap_or_default();
+        let text = format!("{files}{text}").trim().to_owned();
         let mut row = Message::text(MessageRole::Assistant, text, at);
         row.provider = Some("openclaw".into());
         row.model = Some("gateway-injected".into());

@@ -35,6 +35,7 @@ impl Handler<Call<Wake>> for Heart {
             let note = Note {
                 id,
                 text: params.text,
+                tries: 0,
             };
             let at_once = params.mode == WakeMode::Now;
             return self.keep(&session.agent, note, at_once, ctx, |kept| match kept {

@@ -233,6 +233,7 @@ pub(super) fn caller(device: Option<&str>, scopes: Scopes, hub: Arc<HubQueue>) -
         remote_ip: None,
         hub,
         chain: Vec::new(),
+        chat: None,
         in_flight: AtomicU32::new(0),
         ended: crate::call::Ended::default(),
         subscriptions: crate::call::Subscriptions::default(),

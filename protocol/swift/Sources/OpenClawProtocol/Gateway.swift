@@ -15520,6 +15520,78 @@ public struct WakeParams: Codable, Hashable, Sendable {
     }
 }
 
+/// How far a login has come.
+public struct WebLoginResult: Codable, Hashable, Sendable {
+    /// What a person is told.
+    public var message: String
+    /// Whether the account is linked and connected.
+    public var connected: Bool?
+    /// Whether the login came to nothing; the message says why. A field of this gateway's own.
+    public var failed: Bool?
+    /// The picture to scan, a PNG.
+    public var qrDataUrl: String?
+    /// What the picture says, for terminals. A field of this gateway's own.
+    public var qrText: String?
+
+    public init(
+        message: String,
+        connected: Bool? = nil,
+        failed: Bool? = nil,
+        qrDataUrl: String? = nil,
+        qrText: String? = nil
+    ) {
+        self.message = message
+        self.connected = connected
+        self.failed = failed
+        self.qrDataUrl = qrDataUrl
+        self.qrText = qrText
+    }
+}
+
+/// Parameters of `web.login.start`.
+public struct WebLoginStartParams: Codable, Hashable, Sendable {
+    /// The account; the default one when left out.
+    public var accountId: String?
+    /// Also where the account is linked: that device is forgotten first.
+    public var force: Bool?
+    /// How long the first picture is waited for, milliseconds; 30 s unless said, 2 min at most.
+    public var timeoutMs: Int64?
+    /// Whether more is to be logged.
+    public var verbose: Bool?
+
+    public init(
+        accountId: String? = nil,
+        force: Bool? = nil,
+        timeoutMs: Int64? = nil,
+        verbose: Bool? = nil
+    ) {
+        self.accountId = accountId
+        self.force = force
+        self.timeoutMs = timeoutMs
+        self.verbose = verbose
+    }
+}
+
+/// Parameters of `web.login.wait`.
+public struct WebLoginWaitParams: Codable, Hashable, Sendable {
+    /// The account; the default one when left out.
+    public var accountId: String?
+    /// The picture that is shown: another one ends the wait.
+    public var currentQrDataUrl: String?
+    /// How long something new is waited for, milliseconds; 2 min unless said, and at most.
+    public var timeoutMs: Int64?
+
+    public init(
+        accountId: String? = nil,
+        currentQrDataUrl: String? = nil,
+        timeoutMs: Int64? = nil
+    ) {
+        self.accountId = accountId
+        self.currentQrDataUrl = currentQrDataUrl
+        self.timeoutMs = timeoutMs
+    }
+}
+
 // Methods.
 
 /// Starts a run. The first response says that it was accepted, the second how it ended.
@@ -16608,6 +16680,24 @@ public enum WakeMethod: GatewayMethod {
     public typealias Result = OkResult
     public static let name = "wake"
     public static let access = "operator.write"
+    public static let hasEffect = true
+}
+
+/// Begins to link an account, and gives the first picture to scan.
+public enum WebLoginStartMethod: GatewayMethod {
+    public typealias Params = WebLoginStartParams
+    public typealias Result = WebLoginResult
+    public static let name = "web.login.start"
+    public static let access = "operator.admin"
+    public static let hasEffect = true
+}
+
+/// Waits for the next picture, or for the end.
+public enum WebLoginWaitMethod: GatewayMethod {
+    public typealias Params = WebLoginWaitParams
+    public typealias Result = WebLoginResult
+    public static let name = "web.login.wait"
+    public static let access = "operator.admin"
     public static let hasEffect = true
 }
 

@@ -13,9 +13,14 @@ import type { Problem, Row } from './state';
 
 const words = () => strings.message;
 
+/** The name under which the gateway itself answers commands. */
+const COMMAND = 'gateway-command';
+/** What an answer says that failed for want of a model or its key. */
+const NO_MODEL = /\bmodels\.providers\b|openclaw models set/;
+
 /** What a row asks its conversation to do; bubbles as `row-action`. */
 export interface RowAction {
-  action: 'retry' | 'discard' | 'ask-again' | 'edit' | 'take-back';
+  action: 'retry' | 'discard' | 'ask-again' | 'edit' | 'take-back' | 'setup';
   row: Row;
 }
 
@@ -104,7 +109,10 @@ export class MessageElement extends LitElement {
           ${problem.detail && problem.detail !== problem.message
             ? html`<details><summary>${words().details}</summary><pre tabindex="0">${problem.detail}</pre></details>`
             : nothing}
-          <div class="actions"><button class="button" @click=${() => this.#act('ask-again')}>${words().askAgain}</button></div>
+          <div class="actions">
+            ${NO_MODEL.test(problem.message) ? html`<button class="button" data-testid="failed-setup" @click=${() => this.#act('setup')}>${strings.empty.setup}</button>` : nothing}
+            <button class="button" @click=${() => this.#act('ask-again')}>${words().askAgain}</button>
+          </div>
         </div>
       </div>
     `;
@@ -141,7 +149,8 @@ export class MessageElement extends LitElement {
 
   /** Which model wrote it, and what it took. */
   #facts() {
-    const { usage, model } = this.row;
+    const { usage } = this.row;
+    const model = this.row.model === COMMAND ? null : this.row.model;
     if (usage === null && model === null) return nothing;
     const tokens = usage === null ? null : words().tokens(brieflyCounted(usage.input), brieflyCounted(usage.output));
     const price = usage?.cost === null || usage === null ? null : cost(usage.cost);

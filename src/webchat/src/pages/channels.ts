@@ -10,7 +10,7 @@ import { PageElement, handed } from './page';
 import './telegram-form';
 
 /** Some that people ask for. */
-const OTHERS = ['Discord', 'Slack', 'IRC', 'WhatsApp'];
+const OTHERS = ['Discord', 'Slack', 'IRC'];
 /** How often it is asked how the accounts are. */
 const LOOK_MS = 3_000;
 

@@ -65,7 +65,7 @@ export class SessionsPage extends PageElement {
     .switch button[aria-pressed='true'] {
       background: var(--surface);
       color: var(--text);
-      box-shadow: var(--shadow);
+      box-shadow: 0 0 0 1px var(--line);
     }
 
     h3 a {

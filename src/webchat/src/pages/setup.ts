@@ -8,7 +8,7 @@ import { PROVIDERS, patchOf, problemsOf, providerId, type ModelForm } from './pr
 
 /** `<oc-page-setup>`: the three things that a new gateway lacks, and how to give them to it. */
 export class SetupPage extends PageElement {
-  static override properties = { model: { state: true }, models: { state: true }, devices: { state: true }, channels: { state: true }, form: { state: true }, tried: { state: true }, outcome: { state: true }, changing: { state: true }, hash: { state: true }, path: { state: true } };
+  static override properties = { model: { state: true }, models: { state: true }, devices: { state: true }, channels: { state: true }, form: { state: true }, tried: { state: true }, outcome: { state: true }, broken: { state: true }, changing: { state: true }, hash: { state: true }, path: { state: true } };
   /** The model that answers now; `null` while an echo does. */
   declare model: string | null;
   declare models: readonly ModelChoice[];
@@ -19,6 +19,9 @@ export class SetupPage extends PageElement {
   /** The form was sent, so what is wrong in it is shown. */
   declare tried: boolean;
   declare outcome: { ok: boolean; text: string } | null;
+  /** A model is chosen that cannot be asked: its key is missing, or nobody knows its provider. */
+  declare broken: boolean;
+  #touched = false;
   /** The form is open although a model answers. */
   declare changing: boolean;
   declare hash: string | null;
@@ -34,6 +37,7 @@ export class SetupPage extends PageElement {
     this.form = { provider, address: '', key: '', model: provider.example };
     this.tried = false;
     this.outcome = null;
+    this.broken = false;
     this.changing = false;
     this.hash = null;
     this.path = '';
@@ -137,6 +141,8 @@ export class SetupPage extends PageElement {
     const first = asObject(asList(agents['agents'])[0]);
     const model = asText(first['model']) ?? asText(asObject(first['model'])['primary']);
     this.model = model === null || /(^|\/)echo$/.test(model) ? null : model;
+    this.broken = this.models.some((row) => row.ref === this.model && !row.available);
+    if (this.broken) this.#begin();
     const mine = this.gateway.hello?.deviceId;
     this.devices = asList(devices['paired']).filter((row) => asObject(row)['deviceId'] !== mine).length;
     this.channels = asList(channels['channelOrder']).length;
@@ -144,11 +150,19 @@ export class SetupPage extends PageElement {
     this.path = asText(config['path']) ?? 'openclaw.json';
   }
 
+  /** The form begins with the model that is chosen already, unless somebody wrote in it. */
+  #begin(): void {
+    const [id = '', ...name] = (this.model ?? '').split('/');
+    const provider = PROVIDERS.find((choice) => choice.id === id);
+    if (this.#touched || provider === undefined) return;
+    this.form = { provider, address: provider.address ?? '', key: '', model: name.join('/') };
+  }
+
   protected override content() {
     const words = strings.setup;
     return html`<p class="intro">${words.intro}</p>
       <ol>
-        ${this.#step(1, words.model, this.model !== null, this.#modelStep())}
+        ${this.#step(1, words.model, this.model !== null && !this.broken, this.#modelStep())}
         ${this.#step(
           2,
           words.device,
@@ -180,14 +194,14 @@ export class SetupPage extends PageElement {
     const words = strings.setup;
     const may = this.gateway.has('config.patch') && this.gateway.may('operator.admin');
     return html`
-      <p class="sub">${this.model === null ? words.echo : words.answers(this.model)}</p>
+      <p class="sub">${this.model === null ? words.echo : this.broken ? words.broken(this.model) : words.answers(this.model)}</p>
       ${may ? (this.#settled ? this.#chosen() : this.#form()) : html`<p class="sub">${words.byHand(this.path)}</p><pre tabindex="0">${JSON.stringify(patchOf(this.form), null, 2)}</pre>`}
     `;
   }
 
   /** A model answers, and nobody wants another one. */
   get #settled(): boolean {
-    return this.model !== null && this.outcome === null && !this.changing;
+    return this.model !== null && !this.broken && this.outcome === null && !this.changing;
   }
 
   #chosen(): TemplateResult {
@@ -249,10 +263,12 @@ export class SetupPage extends PageElement {
     this.form = { provider, address: provider.address ?? '', key: '', model: provider.example };
     this.tried = false;
     this.outcome = null;
+    this.#touched = true;
   }
 
   #set(change: Partial<ModelForm>): void {
     this.form = { ...this.form, ...change };
+    this.#touched = true;
   }
 
   async #save(event: Event): Promise<void> {

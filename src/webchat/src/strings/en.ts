@@ -408,6 +408,7 @@ export const english = {
     echo: 'No model is configured yet, so the gateway only echoes what you write. Choose who should answer; you can change it at any time.',
     answers: (model: string) => `${model} answers.`,
     another: 'Choose another model',
+    broken: (model: string) => `${model} is chosen, and cannot be asked yet. Enter what is missing, or choose another one.`,
     deviceText: 'With a paired phone you talk to your agent on the way, and it can use the phone’s camera or screen if you allow it.',
     devicesThere: (count: number) => (count === 1 ? 'One other device may come in.' : `${count} other devices may come in.`),
     channelText: 'Channels bring messages from Telegram, WhatsApp and others to your agent.',

@@ -405,6 +405,7 @@ export const chinese: Strings = {
     echo: '还没有配置模型，网关只会重复你写的内容。请选择由谁回答；随时可以更改。',
     answers: (model) => `现在由 ${model} 回答。`,
     another: '换一个模型',
+    broken: (model) => `已选择 ${model}，但还不能使用。请补全缺少的内容，或换一个模型。`,
     deviceText: '配对手机后，你可以随时随地与智能体交谈；在你允许时，它还能使用手机的相机或屏幕。',
     devicesThere: (count) => `另有 ${count} 个设备可以进入。`,
     channelText: '渠道把 Telegram、WhatsApp 等处的消息带给你的智能体。',

@@ -22,6 +22,8 @@ pub use address::is_public;
 const MAX_REDIRECTS: usize = 5;
 /// Most bytes of a page that are read.
 const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// How long a file may take.
+const WHOLE: Duration = Duration::from_mins(1);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -49,6 +51,17 @@ pub struct Page {
     pub text: String,
     /// Whether there was more of it.
     pub cut: bool,
+}
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Download {
+    /// Its name, where its address has one.
+    pub name: Option<String>,
+    /// MIME type.
+    pub kind: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
 }
 
 /// Why a page cannot be read, in words for the model.
@@ -126,15 +139,57 @@ impl Client {
     ///
     /// [`WebError`].
     pub async fn fetch(&self, written: &str) -> Result<Page, WebError> {
+        let accept = "text/html,text/plain,application/json;q=0.9,*/*;q=0.5";
+        let (url, response) = self.open(written, accept).await?;
+        read(url, response).await
+    }
+
+    /// Reads a file; `None` where it has more than so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError`].
+    pub async fn download(&self, written: &str, most: usize) -> Result<Option<Download>, WebError> {
+        let whole = async {
+            let (url, response) = self.open(written, "*/*").await?;
+            if !response.status().is_success() {
+                let status = response.status().as_u16();
+                return Err(WebError::Network(format!("it answered {status}")));
+            }
+            let kind = kind(response.headers());
+            let mut bytes = Vec::new();
+            let mut pieces = response.bytes_stream();
+            while let Some(piece) = pieces.next().await {
+                let piece = piece.map_err(|error| explain(&error))?;
+                if bytes.len() + piece.len() > most {
+                    return Ok(None);
+                }
+                bytes.extend_from_slice(&piece);
+            }
+            let name = url.path_segments().and_then(|mut parts| parts.next_back());
+            let name = name.filter(|name| name.contains('.'));
+            Ok(Some(Download {
+                name: name.map(str::to_owned),
+                kind,
+                bytes,
+            }))
+        };
+        let whole = tokio::time::timeout(WHOLE, whole).await;
+        whole.unwrap_or_else(|_| Err(WebError::Network("it did not come in time".into())))
+    }
+
+    /// Asks for an address, and for where it redirects to.
+    async fn open(
+        &self,
+        written: &str,
+        accept: &str,
+    ) -> Result<(Url, reqwest::Response), WebError> {
         let mut url = self.judge(written)?;
         for _ in 0..=MAX_REDIRECTS {
-            let asked = self.http.get(url.clone()).header(
-                "accept",
-                "text/html,text/plain,application/json;q=0.9,*/*;q=0.5",
-            );
+            let asked = self.http.get(url.clone()).header("accept", accept);
             let response = asked.send().await.map_err(|error| explain(&error))?;
             if !response.status().is_redirection() {
-                return read(url, response).await;
+                return Ok((url, response));
             }
             let target = response
                 .headers()

@@ -1,0 +1,147 @@
+//! The stream of what comes in: opened, watched, and left when it is silent.
+
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::api::{Api, lost, unlinked};
+use super::sse::Stream;
+use super::translate::{Heard, Me, heard};
+use super::{Signal, SignalSetup};
+use crate::channel::{ChannelError, ChatKind, Link};
+
+/// Receives from the signal-cli at `url` until that fails.
+pub(super) async fn run(signal: &Signal, url: &str, link: &Link) -> ChannelError {
+    let api = Rc::new(Api::new(
+        signal.http.clone(),
+        url,
+        signal.setup.timing.request,
+    ));
+    match receive(signal, &api, link).await {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+async fn receive(
+    signal: &Signal,
+    api: &Rc<Api>,
+    link: &Link,
+) -> Result<std::convert::Infallible, ChannelError> {
+    let setup = &signal.setup;
+    api.check(setup.timing.open).await?;
+    link.alive();
+    let me = identify(setup, api).await?;
+    signal.me.borrow_mut().clone_from(&me);
+    let mut response = open(signal, api, &me).await?;
+    // From here on it is known that messages arrive: that requests are answered does not say so.
+    *signal.api.borrow_mut() = Some(Rc::clone(api));
+    link.connected(&me.number);
+    let mut stream = Stream::default();
+    loop {
+        let silence = setup.timing.silence;
+        let chunk = timeout(silence, response.chunk()).await.map_err(|_| {
+            ChannelError::Transient(format!(
+                "signal-cli's stream was silent for {} s, so it is opened anew",
+                silence.as_secs()
+            ))
+        })?;
+        let chunk = chunk.map_err(|error| lost(error).class())?;
+        let ended = || ChannelError::Transient("signal-cli ended its stream".into());
+        let chunk = chunk.ok_or_else(ended)?;
+        link.alive();
+        let events = stream.feed(&chunk).map_err(|_| {
+            ChannelError::Transient("signal-cli sends an event without an end".into())
+        })?;
+        for event in events {
+            match heard(&event.data, &me, &setup.named) {
+                Heard::Message(message) => {
+                    let chat = message.chat.chat.clone();
+                    let (kind, at) = (message.kind, message.at);
+                    link.take(vec![*message], None).await?;
+                    // signal-cli tells nobody in groups.
+                    if setup.read_receipts && kind == ChatKind::Direct {
+                        signal.note_unread(&chat, at);
+                    }
+                }
+                Heard::Nothing => {}
+                Heard::Unreadable(why) => {
+                    tracing::warn!(why, "an envelope of Signal cannot be read; the others can");
+                }
+            }
+            *signal.last_event.borrow_mut() = event.id;
+        }
+    }
+}
+
+/// Which account of signal-cli is ours.
+async fn identify(setup: &SignalSetup, api: &Api) -> Result<Me, ChannelError> {
+    let configured = || Me {
+        number: setup.account.clone().unwrap_or_default(),
+        uuid: setup.uuid.clone(),
+    };
+    let listed = match api.call("listAccounts", &json!({})).await {
+        Ok(listed) => listed,
+        // One that was started with an account of its own has no list.
+        Err(error) if error.is_unknown_method() => return Ok(configured()),
+        Err(error) => return Err(error.class()),
+    };
+    let rows = listed.as_array().cloned().unwrap_or_default();
+    let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
+    let of_row = |row: &Value| Me {
+        number: text(row, "number").unwrap_or_default(),
+        uuid: setup
+            .uuid
+            .clone()
+            .or_else(|| text(row, "aci"))
+            .or_else(|| text(row, "uuid")),
+    };
+    let numbers = || {
+        let numbers: Vec<String> = rows.iter().filter_map(|row| text(row, "number")).collect();
+        numbers.join(", ")
+    };
+    match (&setup.account, rows.as_slice()) {
+        (_, []) => Err(unlinked("no account is linked yet")),
+        (None, [only]) => Ok(of_row(only)),
+        (None, _) => Err(ChannelError::Auth(format!(
+            "signal-cli has several accounts ({}); set channels.signal.account to one of them, then: openclaw channels start signal",
+            numbers()
+        ))),
+        (Some(number), _) => {
+            let found = rows
+                .iter()
+                .find(|row| text(row, "number").as_ref() == Some(number));
+            found
+                .map(of_row)
+                .ok_or_else(|| unlinked(&format!("{number}; it has {}", numbers())))
+        }
+    }
+}
+
+async fn open(signal: &Signal, api: &Api, me: &Me) -> Result<reqwest::Response, ChannelError> {
+    let mut url = reqwest::Url::parse(&api.events())
+        .map_err(|error| ChannelError::Auth(format!("channels.signal.httpUrl: {error}")))?;
+    if !me.number.is_empty() {
+        url.query_pairs_mut().append_pair("account", &me.number);
+    }
+    let mut request = api.http().get(url).header("accept", "text/event-stream");
+    if let Some(last) = signal.last_event.borrow().as_ref() {
+        request = request.header("last-event-id", last);
+    }
+    let opening = timeout(signal.setup.timing.open, request.send()).await;
+    let response = opening
+        .map_err(|_| ChannelError::Transient("signal-cli does not open its stream".into()))?
+        .map_err(|error| lost(error).class())?;
+    match response.status().as_u16() {
+        200 => Ok(response),
+        400 | 404 => Err(unlinked(&format!(
+            "HTTP {} for {}",
+            response.status().as_u16(),
+            me.number
+        ))),
+        status => Err(ChannelError::Transient(format!(
+            "signal-cli does not open its stream: HTTP {status}"
+        ))),
+    }
+}

@@ -1,0 +1,481 @@
+//! The life of one connection: the locks, the process, what it is told and what it says.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::pin::Pin;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::close::{After, after};
+use super::lock::{Locks, Owner};
+use super::process::{Heard, Sidecar};
+use super::translate::{self, Me};
+use super::wire::{Answer, Class, Event, Message, PROTOCOL};
+use super::{BAILEYS, Job, SCRIPT, WhatsApp, auth};
+use crate::channel::login::{Step, Wish};
+use crate::channel::{ChannelError, Inbound, Link, SendFailure};
+
+/// Most messages that wait to be stored. The sidecar holds back before that; one that does not is broken.
+const HELD: usize = 1_000;
+/// Before a batch is tried again that the store did not take.
+const AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+/// The ids of our own requests; those of jobs come behind them.
+const START: u64 = 1;
+const PING: u64 = 2;
+const FIRST: u64 = 10;
+
+/// Messages on their way to the disk, and what is acknowledged then.
+type Taking<'a> = Pin<Box<dyn Future<Output = u64> + 'a>>;
+
+/// Connects and works until that fails.
+pub(super) async fn run(
+    wa: &WhatsApp,
+    link: &Link,
+    jobs: &mut mpsc::Receiver<Job>,
+) -> ChannelError {
+    loop {
+        let began = Instant::now();
+        let ended = match connect(wa, link, jobs).await {
+            Ok(After::Restart) if began.elapsed() >= wa.setup.timing.lived => continue,
+            // A device that was just linked is taken in by its next connection.
+            Ok(After::Restart) if wa.logins.wish(&wa.who).is_some() => continue,
+            Ok(After::Restart) => ChannelError::Transient(
+                "WhatsApp asked for another connection at once (515)".into(),
+            ),
+            Ok(After::End(error)) | Err(error) => error,
+        };
+        if matches!(ended, ChannelError::Auth(_) | ChannelError::Conflict(_)) {
+            wa.logins.step(&wa.who, Step::Failed(ended.to_string()));
+        }
+        return ended;
+    }
+}
+
+impl WhatsApp {
+    /// How the account is named in commands.
+    fn named(&self) -> String {
+        match &*self.who.account {
+            "default" => String::new(),
+            account => format!(" --account {account}"),
+        }
+    }
+
+    /// The script, as this release has it, where the packages are that it needs.
+    fn installed(&self) -> Result<(), ChannelError> {
+        let script = &self.setup.program.script;
+        if !self.setup.program.ours {
+            return Ok(());
+        }
+        let folder = script.parent().unwrap_or(script);
+        // The file that npm writes last.
+        let whole = folder.join("node_modules/.package-lock.json").is_file();
+        let package = std::fs::read_to_string(folder.join("node_modules/baileys/package.json"));
+        let version = format!("\"version\": \"{BAILEYS}\"");
+        if !whole || !package.is_ok_and(|package| package.contains(&version)) {
+            return Err(ChannelError::Auth(format!(
+                "Baileys {BAILEYS}, which speaks with WhatsApp, is not installed in {}; run: openclaw channels add whatsapp, then: openclaw channels start whatsapp{}",
+                folder.display(),
+                self.named()
+            )));
+        }
+        let known = std::fs::read(script).is_ok_and(|text| text == SCRIPT.as_bytes());
+        if known {
+            return Ok(());
+        }
+        let beside = script.with_extension("writing");
+        std::fs::write(&beside, SCRIPT)
+            .and_then(|()| std::fs::rename(&beside, script))
+            .map_err(|error| {
+                ChannelError::Transient(format!("cannot write {}: {error}", script.display()))
+            })
+    }
+
+    /// Takes the locks, and looks at the device's keys under them.
+    async fn own(&self, wish: Option<&Wish>) -> Result<(Locks, Option<String>), ChannelError> {
+        let folder = &self.setup.auth_dir;
+        let broken = |error: auth::AuthError| ChannelError::Transient(error.to_string());
+        auth::make(folder).map_err(broken)?;
+        let mut locks = Locks::new(Owner::this(self.started_at_ms));
+        let lock = folder.join("session.lock");
+        let what = format!("the WhatsApp session in {}", folder.display());
+        locks.take(&lock, &what).await?;
+        // Keys of a device that is none any more are of no use to a login.
+        let over = wish.is_some() && self.logged_out.take();
+        if over || wish.is_some_and(|wish| wish.force) {
+            auth::clear(folder).map_err(broken)?;
+            self.logins.forgotten(&self.who);
+        }
+        let found = match auth::prepare(folder) {
+            Ok(found) => found,
+            Err(auth::AuthError::Damaged { path }) => {
+                return Err(ChannelError::Auth(format!(
+                    "the credentials in {} are damaged, and there is no whole copy; link the device anew: openclaw channels login whatsapp{} --force",
+                    path.display(),
+                    self.named()
+                )));
+            }
+            Err(error) => return Err(broken(error)),
+        };
+        if found.restored {
+            tracing::warn!(account = %self.who, folder = %folder.display(), "the credentials were damaged; the copy of the last start is used");
+        }
+        let me = found.me.map(|me| me.number);
+        match &me {
+            Some(number) => self.lock_number(&mut locks, number).await?,
+            None if wish.is_none() => {
+                return Err(ChannelError::Auth(format!(
+                    "no phone is linked; link one: openclaw channels login whatsapp{}",
+                    self.named()
+                )));
+            }
+            // What an earlier login began is of no use to another.
+            None => auth::clear(folder).map_err(broken)?,
+        }
+        Ok((locks, me))
+    }
+
+    async fn lock_number(&self, locks: &mut Locks, number: &str) -> Result<(), ChannelError> {
+        let host = &self.setup.host_dir;
+        let made = auth::make(host);
+        made.map_err(|error| ChannelError::Transient(error.to_string()))?;
+        let path = host.join(format!("whatsapp-{number}.lock"));
+        let what = format!("the WhatsApp session of +{number}");
+        locks.take(&path, &what).await
+    }
+}
+
+/// One connection, from its start to its end.
+async fn connect(
+    wa: &WhatsApp,
+    link: &Link,
+    jobs: &mut mpsc::Receiver<Job>,
+) -> Result<After, ChannelError> {
+    wa.installed()?;
+    let wish = wa.logins.wish(&wa.who);
+    let owned = wa.own(wish.as_ref()).await;
+    let (mut locks, me) = match owned {
+        Ok(owned) => owned,
+        Err(error) => {
+            if matches!(error, ChannelError::Auth(_)) {
+                link.linked(false);
+            }
+            return Err(error);
+        }
+    };
+    link.linked(me.is_some());
+    let program = &wa.setup.program;
+    let mut sidecar = Sidecar::start(&program.node, &program.script, &wa.who.to_string())?;
+    let hello = timeout(wa.setup.timing.start, sidecar.hear()).await;
+    greet(hello)?;
+    // Before it connects it looks whether it is named there.
+    locks.name(sidecar.process())?;
+    let start = json!({ "id": START, "method": "start", "params": {
+        "authDir": wa.setup.auth_dir,
+        "locks": locks.paths(),
+        "me": me,
+        "server": wa.setup.server,
+        "keepAliveMs": millis(wa.setup.timing.keep_alive),
+        "confirmMs": millis(wa.setup.timing.answer),
+        "pairing": wish.as_ref().and_then(|wish| wish.phone.as_deref()),
+        "name": ["OpenClaw", "Desktop", env!("CARGO_PKG_VERSION")],
+    } });
+    sidecar.keep(locks);
+    sidecar.say(&start)?;
+    let now = Instant::now();
+    let mut connection = Connection {
+        wa,
+        link,
+        sidecar,
+        linking: me.is_none(),
+        number: None,
+        me: Me::default(),
+        held: Vec::new(),
+        seen: 0,
+        told: 0,
+        next: FIRST,
+        asked: BTreeMap::new(),
+        ping: now + wa.setup.timing.ask,
+        pinged: Some(now),
+        ended: None,
+    };
+    connection.work(jobs).await
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn greet(hello: Result<Heard, tokio::time::error::Elapsed>) -> Result<(), ChannelError> {
+    let transient = |text: String| Err(ChannelError::Transient(text));
+    match hello {
+        Ok(Heard::Line(line)) => match serde_json::from_value(line) {
+            Ok(Event::Hello { protocol, baileys }) if protocol == PROTOCOL => {
+                tracing::debug!(baileys, "the WhatsApp sidecar runs");
+                Ok(())
+            }
+            Ok(Event::Hello { protocol, .. }) => transient(format!(
+                "the WhatsApp sidecar speaks version {protocol}, and this gateway {PROTOCOL}; run: openclaw channels add whatsapp"
+            )),
+            _ => transient("the WhatsApp sidecar does not say hello".into()),
+        },
+        Ok(Heard::End(how)) => transient(format!(
+            "the WhatsApp sidecar did not start: {how}; the log says more (openclaw logs)"
+        )),
+        Err(_) => transient("the WhatsApp sidecar did not start in time".into()),
+    }
+}
+
+/// A request under way.
+struct Asked {
+    done: Option<oneshot::Sender<Result<Value, SendFailure>>>,
+    until: Instant,
+}
+
+struct Connection<'a> {
+    wa: &'a WhatsApp,
+    link: &'a Link,
+    sidecar: Sidecar,
+    linking: bool,
+    /// The lock of a number that was linked just now.
+    number: Option<Locks>,
+    me: Me,
+    held: Vec<Inbound>,
+    /// Newest message that was handed over by the sidecar, and newest that it was told of.
+    seen: u64,
+    told: u64,
+    next: u64,
+    asked: BTreeMap<u64, Asked>,
+    /// When it is asked next whether it lives.
+    ping: Instant,
+    /// Since when it owes an answer.
+    pinged: Option<Instant>,
+    /// What it said of its end.
+    ended: Option<After>,
+}
+
+impl Connection<'_> {
+    async fn work(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Result<After, ChannelError> {
+        let mut taking: Option<Taking<'_>> = None;
+        loop {
+            if taking.is_none() && self.seen > self.told {
+                let batch = std::mem::take(&mut self.held);
+                taking = Some(Box::pin(store(self.link, batch, self.seen)));
+                self.told = self.seen;
+            }
+            let late = self.late();
+            tokio::select! {
+                biased;
+                seq = finished(&mut taking) => {
+                    taking = None;
+                    self.sidecar.say(&json!({ "ack": seq }))?;
+                }
+                heard = self.sidecar.hear() => {
+                    let gone = match heard {
+                        Heard::Line(line) => {
+                            self.line(line).await?;
+                            None
+                        }
+                        Heard::End(how) => Some(how),
+                    };
+                    let ended = self.ended.take();
+                    if ended.is_none() && gone.is_none() {
+                        continue;
+                    }
+                    // What came before its end is stored.
+                    if let Some(taking) = taking {
+                        taking.await;
+                    }
+                    if !self.held.is_empty() {
+                        store(self.link, std::mem::take(&mut self.held), self.seen).await;
+                    }
+                    return ended.ok_or_else(|| {
+                        let how = gone.unwrap_or_default();
+                        ChannelError::Transient(format!("the WhatsApp sidecar is gone: {how}"))
+                    });
+                }
+                job = jobs.recv() => if let Some(job) = job { self.job(job)?; },
+                () = sleep_until(self.ping) => self.ask_whether_it_lives()?,
+                () = sleep_until(late) => self.give_up(),
+            }
+        }
+    }
+
+    /// When the next request is late.
+    fn late(&self) -> Instant {
+        let jobs = self.asked.values().map(|asked| asked.until).min();
+        jobs.unwrap_or_else(|| Instant::now() + std::time::Duration::from_hours(1))
+    }
+
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        let late: Vec<u64> = self
+            .asked
+            .iter()
+            .filter_map(|(id, asked)| (asked.until <= now).then_some(*id))
+            .collect();
+        for id in late {
+            if let Some(done) = self.asked.remove(&id).and_then(|asked| asked.done) {
+                let _ = done.send(Err(SendFailure::Unknown(
+                    "WhatsApp did not confirm it in time".into(),
+                )));
+            }
+        }
+    }
+
+    fn ask_whether_it_lives(&mut self) -> Result<(), ChannelError> {
+        let now = Instant::now();
+        let timing = &self.wa.setup.timing;
+        if self.pinged.is_some_and(|at| now >= at + timing.answer) {
+            return Err(ChannelError::Transient(
+                "the WhatsApp sidecar hangs: it does not answer".into(),
+            ));
+        }
+        self.ping = now + timing.ask;
+        if self.pinged.is_none() {
+            self.pinged = Some(now);
+            self.sidecar.say(&json!({ "id": PING, "method": "ping" }))?;
+        }
+        Ok(())
+    }
+
+    fn job(&mut self, job: Job) -> Result<(), ChannelError> {
+        let id = self.next;
+        self.next += 1;
+        let line = json!({ "id": id, "method": job.method, "params": job.params });
+        job.begun.set(true);
+        let asked = Asked {
+            done: job.done,
+            until: Instant::now() + self.wa.setup.timing.answer * 2,
+        };
+        self.asked.insert(id, asked);
+        self.sidecar.say(&line)
+    }
+
+    async fn line(&mut self, line: Value) -> Result<(), ChannelError> {
+        if line.get("event").is_some() {
+            return match serde_json::from_value(line) {
+                Ok(event) => self.event(event).await,
+                Err(error) => {
+                    tracing::warn!(%error, "an event of the WhatsApp sidecar cannot be read");
+                    Ok(())
+                }
+            };
+        }
+        match serde_json::from_value::<Answer>(line) {
+            Ok(answer) => self.answer(answer),
+            Err(error) => {
+                tracing::warn!(%error, "an answer of the WhatsApp sidecar cannot be read");
+                Ok(())
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<(), ChannelError> {
+        if matches!(answer.id, START | PING) {
+            self.pinged = None;
+        }
+        if answer.id == PING {
+            let heard = answer.result["heardMs"].as_u64();
+            let ask = self.wa.setup.timing.ask.as_millis();
+            if heard.is_some_and(|heard| u128::from(heard) <= ask) {
+                self.link.alive();
+            }
+        }
+        if answer.id == START
+            && let Some(problem) = &answer.error
+        {
+            return Err(ChannelError::Transient(format!(
+                "the WhatsApp sidecar cannot connect: {}",
+                problem.message
+            )));
+        }
+        let asked = self.asked.remove(&answer.id);
+        let Some(done) = asked.and_then(|asked| asked.done) else {
+            return Ok(());
+        };
+        let outcome = match answer.error {
+            None => Ok(answer.result),
+            Some(problem) => Err(match problem.class {
+                Class::NotSent => SendFailure::NotSent(ChannelError::Transient(problem.message)),
+                Class::Refused => SendFailure::Refused(problem.message),
+                Class::Unknown => SendFailure::Unknown(problem.message),
+            }),
+        };
+        // Whoever asked may be gone.
+        let _ = done.send(outcome);
+        Ok(())
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), ChannelError> {
+        let logins = &self.wa.logins;
+        let who = &self.wa.who;
+        match event {
+            Event::Qr { code } => logins.step(who, Step::Scan(code)),
+            Event::PairingCode { code } => logins.step(who, Step::Type(code)),
+            Event::Creds { me: Some(number) } if self.linking => {
+                // From here on there is an account, and it may be somebody's already.
+                let mut locks = Locks::new(Owner::this(self.wa.started_at_ms));
+                self.wa.lock_number(&mut locks, &number).await?;
+                self.number = Some(locks);
+                self.linking = false;
+                self.link.linked(true);
+            }
+            Event::Open { me } => {
+                self.me = Me::of(&me);
+                let words = self.me.words();
+                self.link.linked(true);
+                self.link.connected(&words);
+                logins.step(who, Step::Linked(words));
+            }
+            Event::Message { seq, message } => return self.message(seq, &message),
+            Event::Receipt { id, status } => {
+                tracing::debug!(account = %who, id, status, "a message of ours came further");
+            }
+            Event::Close { code, why } => {
+                self.wa.logged_out.set(matches!(code, 401 | 411));
+                let named = self.wa.named();
+                self.ended = Some(after(code, &why, &named, self.linking));
+            }
+            Event::Hello { .. } | Event::Creds { .. } | Event::Other => {}
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, seq: u64, message: &Message) -> Result<(), ChannelError> {
+        self.seen = self.seen.max(seq);
+        self.link.alive();
+        let (wa, now) = (self.wa, self.link.now().get());
+        let own = wa.setup.self_chat;
+        let inbound = translate::inbound(message, &self.me, own, now, |id| wa.is_ours(id));
+        if let Some(inbound) = inbound {
+            if let Some(id) = &inbound.message_id {
+                wa.is_unseen(&inbound.chat, id);
+            }
+            self.held.push(inbound);
+        }
+        if self.held.len() > HELD {
+            return Err(ChannelError::Transient(
+                "the WhatsApp sidecar does not wait for acknowledgements".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Stores a batch, however often that has to be tried: the platform does not keep it for us.
+async fn store(link: &Link, batch: Vec<Inbound>, seq: u64) -> u64 {
+    while let Err(refused) = link.take(batch.clone(), None).await {
+        link.trouble(&refused.to_string());
+        sleep(AGAIN).await;
+    }
+    seq
+}
+
+async fn finished(taking: &mut Option<Taking<'_>>) -> u64 {
+    match taking {
+        Some(taking) => taking.await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,425 @@
+// The WhatsApp sidecar: stock Baileys behind JSON lines.
+//
+// One process is one connection. The gateway starts it, says when another one begins, and ends it; this
+// program never connects twice. In: {"id", "method", "params"}, one answer for each, and {"ack": seq}.
+// Out: {"id", "result"} or {"id", "error": {"class", "message"}}, and {"event", ...}. Standard error is for
+// logs. The end of standard input is the end of everything.
+import { once } from 'node:events';
+import { createWriteStream, readFileSync } from 'node:fs';
+import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Worker } from 'node:worker_threads';
+
+const PROTOCOL = 1;
+/** So many messages may be unacknowledged; then the socket is not read until half of them are. */
+const UNACKNOWLEDGED = 200;
+/** So many messages are remembered, to be quoted, and for who could not read one of ours. */
+const REMEMBERED = 500;
+/** How long the server may take to answer a goodbye. */
+const GOODBYE_MS = 1_000;
+
+const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+// Libraries print whole sessions there, keys and all: that is neither a line of ours nor for a log.
+for (const name of ['log', 'info', 'warn', 'error', 'debug', 'trace', 'dir']) console[name] = () => {};
+// Nobody reads any more: there is nothing left to do.
+process.stdout.on('error', () => process.exit(0));
+const log = (...words) => process.stderr.write(`${words.join(' ')}\n`);
+
+/** A failure that says what became of what was asked for. */
+class Failure extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+// ---- the files of a linked device, in the layout that Baileys' own store has
+
+const fileName = (name) => name.replaceAll('/', '__').replaceAll(':', '-');
+
+/** Writes whole files or nothing, one after the other. */
+class Folder {
+  #last = Promise.resolve();
+  constructor(path, BufferJSON) {
+    this.path = path;
+    this.json = BufferJSON;
+  }
+
+  async read(name) {
+    await this.#last;
+    try {
+      return JSON.parse(await readFile(join(this.path, fileName(name)), 'utf8'), this.json.reviver);
+    } catch (error) {
+      if (error.code !== 'ENOENT') log(`${name} cannot be read: ${error.message}`);
+      return null;
+    }
+  }
+
+  /** `value` is taken as it is now. */
+  write(name, value, durable = false) {
+    const path = join(this.path, fileName(name));
+    const text = value === null || value === undefined ? null : JSON.stringify(value, this.json.replacer);
+    const work = async () => {
+      if (text === null) {
+        await unlink(path).catch((error) => error.code === 'ENOENT' || Promise.reject(error));
+        return;
+      }
+      const file = await open(`${path}.new`, 'w', 0o600);
+      try {
+        await file.writeFile(text);
+        if (durable) await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(`${path}.new`, path);
+    };
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  get idle() {
+    return this.#last;
+  }
+}
+
+/** The first owner of a session is its only one: the gateway holds the locks and names this process. */
+function mustOwn(locks) {
+  for (const path of locks) {
+    let holder = {};
+    try {
+      holder = JSON.parse(readFileSync(path, 'utf8'));
+    } catch (error) {
+      throw new Failure('refused', `the lock ${path} cannot be read: ${error.message}`);
+    }
+    if (holder.pid !== process.ppid || holder.sidecar?.pid !== process.pid)
+      throw new Failure('refused', `another process has the session: the lock ${path} names pid ${holder.pid}`);
+  }
+}
+
+// ---- the connection
+
+class Connection {
+  #baileys;
+  #socket;
+  #folder;
+  #locks = [];
+  #unacknowledged = new Set();
+  #seq = 0;
+  #paused = false;
+  #heard = 0;
+  #known = new Map();
+  #groups = new Map();
+  #unsettled = new Map();
+  /** How long WhatsApp may take to confirm a message. */
+  #confirmMs = 30_000;
+  #over = false;
+  #me = null;
+
+  async start({ authDir, locks, me, server, pairing, name, keepAliveMs, confirmMs }) {
+    if (this.#baileys) throw new Failure('refused', 'it is started already');
+    this.#locks = locks;
+    this.#confirmMs = confirmMs ?? this.#confirmMs;
+    mustOwn(locks);
+    const baileys = (this.#baileys = await import('baileys'));
+    await mkdir(authDir, { recursive: true, mode: 0o700 });
+    const folder = (this.#folder = new Folder(authDir, baileys.BufferJSON));
+    const creds = (await folder.read('creds.json')) ?? baileys.initAuthCreds();
+    if (this.#user(creds) !== (me ?? null)) throw new Failure('refused', `the credentials in ${authDir} are another account's than the one that is locked`);
+    const keys = {
+      get: async (type, ids) => {
+        const found = {};
+        for (const id of ids) {
+          const value = await folder.read(`${type}-${id}.json`);
+          found[id] = type === 'app-state-sync-key' && value ? baileys.proto.Message.AppStateSyncKeyData.fromObject(value) : value;
+        }
+        return found;
+      },
+      set: async (data) => {
+        const writes = [];
+        for (const [type, values] of Object.entries(data))
+          for (const [id, value] of Object.entries(values)) writes.push(folder.write(`${type}-${id}.json`, value));
+        await Promise.all(writes);
+      },
+    };
+    const quiet = { level: 'silent', child: () => quiet, trace() {}, debug() {}, info() {}, warn() {}, error: (what, text) => log('baileys:', text ?? '', what?.err?.message ?? what?.error?.message ?? '') };
+    this.#socket = (baileys.makeWASocket ?? baileys.default)({
+      auth: { creds, keys: baileys.makeCacheableSignalKeyStore(keys, quiet) },
+      logger: quiet,
+      browser: name,
+      ...(server ? { waWebSocketUrl: server } : {}),
+      keepAliveIntervalMs: keepAliveMs ?? 30_000,
+      syncFullHistory: false,
+      markOnlineOnConnect: false,
+      generateHighQualityLinkPreview: false,
+      getMessage: async (key) => this.#known.get(key.id)?.message,
+      cachedGroupMetadata: async (id) => this.#groups.get(id),
+    });
+    this.#listen(creds, pairing);
+    return {};
+  }
+
+  /** Whose device it is. A pairing that was begun has a number and no account yet. */
+  #user(creds) {
+    const begun = creds.me?.name === '~' && !creds.account;
+    return creds.me?.id && !begun ? creds.me.id.split(/[:@]/)[0] : null;
+  }
+
+  #listen(creds, pairing) {
+    const { ev, ws } = this.#socket;
+    let asked = false;
+    // A peer that is gone never answers a goodbye, and a connection would count as open for 30 s more.
+    const close = ws.close.bind(ws);
+    ws.close = async () => {
+      const gone = setTimeout(() => ws.socket?.terminate(), GOODBYE_MS);
+      await close();
+      clearTimeout(gone);
+    };
+    ws.on('message', () => (this.#heard = Date.now()));
+    ws.on('CB:ack,class:message', ({ attrs }) => {
+      // At 463 Baileys tries once more by itself.
+      const problem = attrs.error && { class: attrs.error === '463' ? 'unknown' : 'refused', why: `WhatsApp refused it (${attrs.error})` };
+      this.#unsettled.get(attrs.id)?.(problem || {});
+    });
+    ev.on('creds.update', async (change) => {
+      Object.assign(creds, change);
+      try {
+        mustOwn(this.#locks);
+        await this.#folder.write('creds.json', creds, true);
+        say({ event: 'creds', me: this.#user(creds) });
+      } catch (error) {
+        // Credentials that are not on the disk are lost with the next start: better to stop now.
+        await this.#close(0, `the credentials cannot be written: ${error.message}`);
+      }
+    });
+    ev.on('connection.update', async ({ connection, qr, lastDisconnect }) => {
+      if (qr && pairing) {
+        if (asked) return;
+        asked = true;
+        try {
+          say({ event: 'pairing-code', code: await this.#socket.requestPairingCode(pairing) });
+        } catch (error) {
+          await this.#close(error.output?.statusCode ?? 0, `no pairing code: ${error.message}`);
+        }
+      } else if (qr) say({ event: 'qr', code: qr });
+      if (connection === 'open') {
+        this.#me = this.#socket.user ?? creds.me ?? {};
+        say({ event: 'open', me: { id: this.#me.id, lid: this.#me.lid, name: this.#me.name } });
+      }
+      if (connection === 'close') {
+        const error = lastDisconnect?.error;
+        // The code of an HTTP answer is that of whatever stands in between, not WhatsApp's word.
+        const between = error?.message?.startsWith('WebSocket Error');
+        await this.#close(between ? 0 : (error?.output?.statusCode ?? 0), error?.message ?? 'closed');
+      }
+    });
+    // One after the other, in the order in which they came.
+    let turn = Promise.resolve();
+    ev.on('messages.upsert', ({ messages, type }) => {
+      turn = turn.then(async () => {
+        for (const message of messages) await this.#message(message, type).catch((error) => log(`a message cannot be read: ${error.message}`));
+      });
+    });
+    ev.on('messages.update', (updates) => {
+      for (const { key, update } of updates) if (key.fromMe && update.status) say({ event: 'receipt', id: key.id, chat: key.remoteJid, status: Number(update.status) });
+    });
+    ev.on('groups.upsert', (groups) => groups.forEach((group) => this.#groups.set(group.id, group)));
+    ev.on('groups.update', (groups) => groups.forEach((group) => this.#groups.delete(group.id)));
+    ev.on('group-participants.update', ({ id }) => this.#groups.delete(id));
+  }
+
+  /** The number behind an id that hides it, where that is known. */
+  async #person(jid, other) {
+    const baileys = this.#baileys;
+    const plain = [jid, other].find((one) => one?.endsWith('@s.whatsapp.net'));
+    if (plain) return baileys.jidNormalizedUser(plain);
+    const known = jid?.endsWith('@lid') && (await this.#socket.signalRepository?.lidMapping?.getPNForLID?.(jid).catch(() => null));
+    return baileys.jidNormalizedUser(known || jid);
+  }
+
+  async #message(message, type) {
+    const { key } = message;
+    const chat = key?.remoteJid;
+    const content = this.#baileys.normalizeMessageContent(message.message);
+    if (!key?.id || !chat || !content) return;
+    if (chat === 'status@broadcast' || chat.endsWith('@broadcast') || chat.endsWith('@newsletter')) return;
+    this.#remember(key.id, message);
+    const group = chat.endsWith('@g.us');
+    const from = group ? (key.participant ?? message.participant) : chat;
+    const text = JSON.stringify(content, (name, value) => (name === 'jpegThumbnail' || name === 'messageContextInfo' || name === 'waveform' ? undefined : value));
+    const seq = ++this.#seq;
+    this.#unacknowledged.add(seq);
+    say({
+      event: 'message',
+      seq,
+      message: {
+        id: key.id,
+        chat: group ? chat : await this.#person(chat, key.remoteJidAlt),
+        sender: key.fromMe ? await this.#person(this.#me?.id ?? '') : await this.#person(from, group ? key.participantAlt : key.remoteJidAlt),
+        participant: group ? from : undefined,
+        fromMe: key.fromMe === true,
+        offline: type !== 'notify',
+        name: message.pushName || undefined,
+        title: group ? await this.#subject(chat) : undefined,
+        at: Number(message.messageTimestamp ?? 0) * 1000,
+        content: JSON.parse(text),
+      },
+    });
+    if (this.#unacknowledged.size >= UNACKNOWLEDGED && !this.#paused) {
+      this.#paused = true;
+      this.#socket.ws.socket?.pause?.();
+    }
+  }
+
+  /** A group's name; asked for once, and not waited for. */
+  async #subject(id) {
+    const known = this.#groups.get(id);
+    if (known) return known.subject;
+    if (this.#groups.size > REMEMBERED) this.#groups.clear();
+    this.#groups.set(id, undefined);
+    this.#socket.groupMetadata(id).then((group) => this.#groups.set(id, group)).catch(() => {});
+    return undefined;
+  }
+
+  #remember(id, message) {
+    this.#known.set(id, message);
+    if (this.#known.size > REMEMBERED) this.#known.delete(this.#known.keys().next().value);
+  }
+
+  acknowledge(seq) {
+    for (const one of this.#unacknowledged) if (one <= seq) this.#unacknowledged.delete(one);
+    if (this.#paused && this.#unacknowledged.size < UNACKNOWLEDGED / 2) {
+      this.#paused = false;
+      this.#socket.ws.socket?.resume?.();
+    }
+  }
+
+  /** The connection is over: said once, and the process ends. */
+  async #close(code, why) {
+    if (this.#over) return;
+    this.#over = true;
+    await this.#folder?.idle;
+    say({ event: 'close', code, why });
+    await leave();
+  }
+
+  async stop() {
+    this.#over = true;
+    await this.#socket?.end(undefined)?.catch?.(() => {});
+    await this.#folder?.idle;
+    setImmediate(leave);
+    return {};
+  }
+
+  #open() {
+    if (!this.#me) throw new Failure('not-sent', 'WhatsApp is not connected');
+    return this.#socket;
+  }
+
+  /** Sends something, and waits until WhatsApp's servers have it: what was only written may be lost. */
+  async send({ to, content, messageId, quote }) {
+    const socket = this.#open();
+    const quoted = quote ? this.#known.get(quote) : undefined;
+    let settle;
+    const settled = new Promise((resolve) => (settle = resolve));
+    this.#unsettled.set(messageId, settle);
+    const late = setTimeout(() => settle({ class: 'unknown', why: 'WhatsApp did not confirm it in time' }), this.#confirmMs);
+    try {
+      const sending = socket.sendMessage(to, content, { messageId, ...(quoted ? { quoted } : {}) });
+      sending.then((sent) => sent?.key?.id && this.#remember(sent.key.id, sent)).catch((error) => {
+        // Only what is wrong with the message itself is certain not to have left.
+        const wrong = error.output?.statusCode === 400 || error instanceof TypeError;
+        settle({ class: wrong ? 'refused' : 'unknown', why: error.message || 'the connection ended meanwhile' });
+      });
+      const end = await settled;
+      if (end.class) throw new Failure(end.class, end.why);
+      return { id: messageId };
+    } finally {
+      clearTimeout(late);
+      this.#unsettled.delete(messageId);
+    }
+  }
+
+  async read({ keys }) {
+    await this.#open().readMessages(keys);
+    return {};
+  }
+
+  async presence({ to, state }) {
+    await this.#open().sendPresenceUpdate(state, to);
+    return {};
+  }
+
+  async groups() {
+    const groups = Object.values(await this.#open().groupFetchAllParticipating());
+    for (const group of groups) this.#groups.set(group.id, group);
+    return { groups: groups.map(({ id, subject, participants }) => ({ id, subject, size: participants?.length ?? 0 })) };
+  }
+
+  /** Reads a file into one on this host, no more than `most` bytes of it. */
+  async fetch({ kind, mediaKey, directPath, url, most, into }) {
+    const reference = { mediaKey: Buffer.from(mediaKey, 'base64'), directPath, url };
+    const stream = await this.#baileys.downloadContentFromMessage(reference, kind);
+    const file = createWriteStream(into, { mode: 0o600 });
+    let bytes = 0;
+    try {
+      for await (const piece of stream) {
+        bytes += piece.length;
+        if (bytes > most) throw new Failure('refused', `it is larger than ${most} bytes`);
+        if (!file.write(piece)) await once(file, 'drain');
+      }
+    } finally {
+      file.end();
+      await once(file, 'close');
+    }
+    return { bytes };
+  }
+
+  async logout() {
+    await this.#open().logout();
+    return {};
+  }
+
+  async ping() {
+    return { heardMs: this.#heard ? Date.now() - this.#heard : null, unacknowledged: this.#unacknowledged.size };
+  }
+}
+
+const connection = new Connection();
+const METHODS = new Set(['start', 'stop', 'send', 'read', 'presence', 'groups', 'fetch', 'logout', 'ping']);
+
+async function leave() {
+  // What was said is read before this process is gone.
+  await new Promise((done) => process.stdout.write('', done));
+  process.exit(0);
+}
+
+async function answer({ id, method, params }) {
+  try {
+    if (!METHODS.has(method)) throw new Failure('refused', `there is no method ${method}`);
+    say({ id, result: await connection[method](params ?? {}) });
+  } catch (error) {
+    say({ id, error: { class: error.kind ?? 'unknown', message: String(error.message ?? error) } });
+  }
+}
+
+process.on('unhandledRejection', (error) => log(`a promise failed: ${error?.stack ?? error}`));
+process.on('SIGINT', () => {});
+const lines = createInterface({ input: process.stdin, crlfDelay: Infinity });
+lines.on('line', (line) => {
+  let said;
+  try {
+    said = JSON.parse(line);
+  } catch {
+    log('a line is no JSON');
+    return;
+  }
+  if ('ack' in said) connection.acknowledge(said.ack);
+  else void answer(said);
+});
+lines.on('close', () => void connection.stop().catch(leave));
+// Also where this thread hangs: the gateway's end is the end of this process.
+new Worker("const parent = process.ppid; setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 1000);", { eval: true }).unref();
+const own = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8'));
+say({ event: 'hello', protocol: PROTOCOL, baileys: own.dependencies.baileys, pid: process.pid });

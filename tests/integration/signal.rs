@@ -1,0 +1,306 @@
+//! Signal, whole: crabline's signal-cli, one that the test scripts, the daemon, a model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_actors::channel::AccountRef;
+use openclaw_actors::channel::policy::GroupRule;
+use openclaw_actors::channel::signal::{Managed, SignalSetup, Timing, Way};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::accounts::{in_state, plan, row_when};
+use crate::harness::crabline::Crabline;
+use crate::harness::daemon::{Daemon, Plan};
+use crate::harness::model::Model;
+use crate::harness::signal::SignalCli;
+use crate::harness::soon;
+
+const US: &str = "+15550000000";
+const ANN: &str = "+447700900123";
+const BOB: &str = "3fa85f64-5717-4562-b3fc-2c963f66afa6";
+const GROUP: &str = "5M1NlYCcJ9lfhyOa0b5YrQ==";
+
+fn setup(url: &str) -> SignalSetup {
+    SignalSetup {
+        way: Way::External {
+            url: url.to_owned(),
+        },
+        account: Some(US.into()),
+        uuid: None,
+        read_receipts: true,
+        ignore_files: false,
+        named: BTreeSet::new(),
+        timing: Timing::default(),
+    }
+}
+
+/// With one group in which everything counts.
+fn with_group(mut plan: Plan) -> Plan {
+    let who = AccountRef::new("signal", "default");
+    let mut channels = (*plan.settings.channels).clone();
+    let mut account = (*channels.accounts[&who]).clone();
+    let rule = GroupRule {
+        require_mention: Some(false),
+        ..GroupRule::default()
+    };
+    account.policy.groups = BTreeMap::from([(GROUP.to_owned(), rule)]);
+    channels.accounts.insert(who, Arc::new(account));
+    plan.settings.channels = Arc::new(channels);
+    plan
+}
+
+fn from_ann(text: &str, at: u64) -> Value {
+    json!({ "account": US, "envelope": { "source": ANN, "sourceNumber": ANN, "sourceName": "Ann", "timestamp": at,
+        "dataMessage": { "timestamp": at, "message": text } } })
+}
+
+async fn calls(platform: &Crabline, method: &str, count: usize) -> Vec<Value> {
+    soon(&format!("{count} calls of {method}"), async {
+        loop {
+            let all = platform.calls("rpc");
+            let own = all.into_iter().filter(|body| body["method"] == method);
+            let own: Vec<Value> = own.map(|mut body| body["params"].take()).collect();
+            if own.len() >= count {
+                return own;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn people_are_answered_alone_and_in_groups() {
+    let (platform, model) = (Crabline::start("signal").await, Model::echoing().await);
+    let url = platform.manifest["baseUrl"].as_str().expect("its address");
+    let daemon = Daemon::start(with_group(plan(&model, setup(url), &[ANN])));
+    let mut client = daemon.client().await;
+    let row = in_state(&mut client, "signal", "connected").await;
+    assert_eq!(row["probe"]["bot"]["username"], US);
+
+    platform
+        .write(&json!({ "sourceNumber": ANN, "sourceName": "Ann", "text": "hello **you**" }))
+        .await;
+    let sent = calls(&platform, "send", 1).await;
+    assert_eq!(
+        sent[0],
+        json!({ "account": US, "recipient": [ANN], "message": "re: hello you", "textStyle": ["10:3:BOLD"] })
+    );
+    let typing = calls(&platform, "sendTyping", 1).await;
+    assert_eq!(typing[0], json!({ "account": US, "recipient": [ANN] }));
+    let read = calls(&platform, "sendReceipt", 1).await;
+    assert_eq!(
+        (&read[0]["recipient"], &read[0]["type"]),
+        (&json!(ANN), &json!("read"))
+    );
+
+    platform
+        .write(&json!({ "sourceNumber": ANN, "sourceName": "Ann", "groupId": GROUP, "text": "and here?" }))
+        .await;
+    let sent = calls(&platform, "send", 2).await;
+    assert_eq!(sent[1]["groupId"], GROUP);
+    assert_eq!(sent[1]["message"], "re: Ann: and here?");
+
+    // A stranger without a number is asked to pair, by their id.
+    platform
+        .write(&json!({ "sourceUuid": BOB, "sourceName": "Bob", "text": "let me in" }))
+        .await;
+    let sent = calls(&platform, "send", 3).await;
+    assert_eq!(sent[2]["recipient"], json!([BOB]));
+    let listed = client.call("channels.pairing.list", json!({})).await;
+    assert_eq!(listed["requests"][0]["senderId"], format!("uuid:{BOB}"));
+    let code = &listed["requests"][0]["metadata"]["code"];
+    let told = sent[2]["message"].as_str().unwrap_or_default();
+    assert!(told.contains(code.as_str().expect("a code")), "{told}");
+    assert_eq!(model.journal().len(), 2);
+
+    let react = json!({ "channel": "signal", "action": "react", "idempotencyKey": "r",
+        "params": { "target": ANN, "messageId": format!("17:{ANN}"), "emoji": "🎉" } });
+    client.call("message.action", react).await;
+    let reaction = calls(&platform, "sendReaction", 1).await;
+    assert_eq!(
+        reaction[0],
+        json!({ "account": US, "recipient": [ANN], "targetAuthor": ANN, "targetTimestamp": 17, "emoji": "🎉" })
+    );
+}
+
+#[tokio::test]
+async fn one_envelope_that_nobody_can_read_stops_nothing() {
+    let (peer, model) = (SignalCli::start(&[US]).await, Model::echoing().await);
+    let daemon = Daemon::start(plan(&model, setup(&peer.url), &[ANN]));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "signal", "connected").await;
+    peer.stream("event:receive\ndata:{half\n\n");
+    peer.event(&json!({ "exception": { "type": "NullPointerException" }, "envelope": { "source": ANN, "timestamp": 1 } }));
+    peer.event(&json!({ "envelope": { "timestamp": [], "dataMessage": 7 } }));
+    peer.event(&json!(["nothing"]));
+    peer.event(&from_ann("hello", 5));
+    // The same again is the same message.
+    peer.event(&from_ann("hello", 5));
+    peer.until("an answer", |peer| peer.calls("send").len() == 1)
+        .await;
+    peer.event(&from_ann("more", 6));
+    peer.until("two answers", |peer| peer.calls("send").len() == 2)
+        .await;
+    let row = in_state(&mut client, "signal", "connected").await;
+    assert_eq!(row["generation"], 1);
+    assert_eq!(model.journal(), ["hello", "more"]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_silent_or_ends_is_opened_again_alone() {
+    let (peer, model) = (SignalCli::start(&[US]).await, Model::echoing().await);
+    let mut own = setup(&peer.url);
+    own.timing.silence = Duration::from_secs(2);
+    let daemon = Daemon::start(plan(&model, own, &[ANN]));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "signal", "connected").await;
+    peer.stream("id:41\n");
+    peer.event(&from_ann("hello", 5));
+    peer.until("an answer", |peer| peer.calls("send").len() == 1)
+        .await;
+    // Requests are answered all the while: that the stream is deaf shows only in the stream.
+    peer.silent(true);
+    peer.until("a second stream", |peer| peer.opened().len() == 2)
+        .await;
+    peer.silent(false);
+    let opened = peer.opened();
+    let again = opened[1].to_lowercase();
+    assert!(again.contains("last-event-id: 41"), "{again}");
+    let first = &opened[0];
+    assert!(first.contains("account=%2B15550000000"), "{first}");
+    let second = |row: &Value| row["state"] == "connected" && row["generation"] == 2;
+    row_when(&mut client, "signal", second).await;
+    peer.end();
+    row_when(&mut client, "signal", |row| {
+        let why = row["lastError"].as_str();
+        why.is_some_and(|why| why.contains("ended its stream"))
+    })
+    .await;
+    in_state(&mut client, "signal", "connected").await;
+    assert_eq!(peer.most_open(), 1);
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_linked_waits_for_its_owner() {
+    let (peer, model) = (SignalCli::start(&[]).await, Model::echoing().await);
+    let daemon = Daemon::start(plan(&model, setup(&peer.url), &[ANN]));
+    let mut client = daemon.client().await;
+    let row = in_state(&mut client, "signal", "parked").await;
+    let why = row["lastError"].as_str().unwrap_or_default();
+    assert!(why.contains("openclaw channels login signal"), "{row}");
+    assert!(peer.opened().is_empty());
+
+    peer.answer(
+        "listAccounts",
+        json!({ "result": [{ "number": "+15550000009" }] }),
+    );
+    client
+        .call("channels.start", json!({ "channel": "signal" }))
+        .await;
+    row_when(&mut client, "signal", |row| {
+        row["state"] == "parked"
+            && row["lastError"]
+                .as_str()
+                .is_some_and(|why| why.contains("+15550000009"))
+    })
+    .await;
+    // It was unlinked between its list and the stream.
+    peer.answer("listAccounts", json!({ "result": [{ "number": US }] }));
+    peer.refuse(&[400]);
+    client
+        .call("channels.start", json!({ "channel": "signal" }))
+        .await;
+    row_when(&mut client, "signal", |row| {
+        row["state"] == "parked" && row["generation"] == 3
+    })
+    .await;
+    client
+        .call("channels.start", json!({ "channel": "signal" }))
+        .await;
+    in_state(&mut client, "signal", "connected").await;
+}
+
+#[tokio::test]
+async fn what_signal_did_with_a_message_is_told_as_it_is() {
+    let (peer, model) = (SignalCli::start(&[US]).await, Model::echoing().await);
+    let daemon = Daemon::start(plan(&model, setup(&peer.url), &[ANN]));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "signal", "connected").await;
+    let failed = |code: i64, kind: &str| {
+        json!({ "error": { "code": code, "message": "Failed to send message", "data": { "response": {
+            "timestamp": 1, "results": [{ "recipientAddress": { "number": ANN }, "type": kind, "retryAfterSeconds": 1 }] } } } })
+    };
+    let send = |text: &str| json!({ "to": ANN, "channel": "signal", "message": text, "idempotencyKey": text });
+    peer.answer("send", failed(-3, "NETWORK_FAILURE"));
+    let answer = client.request("send", send("one")).await;
+    assert_eq!(answer["error"]["details"]["state"], "unknown", "{answer}");
+    peer.answer("send", failed(-1, "UNREGISTERED_FAILURE"));
+    let answer = client.request("send", send("two")).await;
+    assert_eq!(answer["ok"], false, "{answer}");
+    assert_ne!(answer["error"]["details"]["state"], "unknown", "{answer}");
+    // A limit is waited for, and then it is sent: once.
+    peer.answer("send", failed(-5, "RATE_LIMIT_FAILURE"));
+    let waiting = client.ask("send", send("three")).await;
+    let count = |peer: &SignalCli, text: &str| {
+        let sent = peer.calls("send").into_iter();
+        sent.filter(|params| params["message"] == text).count()
+    };
+    peer.until("the limit", |peer| count(peer, "three") == 1)
+        .await;
+    peer.answer("send", json!({ "result": { "timestamp": 99 } }));
+    client.answer(&waiting).await;
+    peer.until("another try", |peer| count(peer, "three") == 2)
+        .await;
+    row_when(&mut client, "signal", |row| row["waitingOutbound"] == 0).await;
+    assert_eq!(
+        (
+            count(&peer, "one"),
+            count(&peer, "two"),
+            count(&peer, "three")
+        ),
+        (1, 1, 2)
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_is_missing_or_fails_is_named() {
+    let (folder, model) = (TempDir::new().expect("a folder"), Model::echoing().await);
+    let managed = |program: std::path::PathBuf| {
+        let mut own = setup("");
+        own.way = Way::Managed(Managed {
+            program,
+            config: None,
+            host: "127.0.0.1".into(),
+            port: None,
+            startup: Duration::from_secs(20),
+            receive_mode: "on-connection".into(),
+            ignore_stories: true,
+        });
+        own
+    };
+    let missing = folder.path().join("nothing/signal-cli");
+    let daemon = Daemon::start(plan(&model, managed(missing), &[ANN]));
+    let row = in_state(&mut daemon.client().await, "signal", "parked").await;
+    let why = row["lastError"].as_str().unwrap_or_default();
+    assert!(why.contains("channels.signal.cliPath"), "{row}");
+
+    let failing = folder.path().join("failing");
+    std::fs::write(
+        &failing,
+        "#!/bin/sh\necho 'ERROR no Java here' >&2\nexit 7\n",
+    )
+    .expect("a program");
+    std::fs::set_permissions(&failing, std::fs::Permissions::from_mode(0o700))
+        .expect("its permissions");
+    let daemon = Daemon::start(plan(&model, managed(failing), &[ANN]));
+    let row = in_state(&mut daemon.client().await, "signal", "backoff").await;
+    let why = row["lastError"].as_str().unwrap_or_default();
+    assert!(
+        why.contains("exit code 7") && why.contains("no Java here"),
+        "{row}"
+    );
+}
