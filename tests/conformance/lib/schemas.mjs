@@ -119,6 +119,7 @@ export const RESULTS_WITHOUT_SCHEMA = new Set([
   "channels.outbox.resend",
   "channels.outbox.discard",
   "channels.pairing.remove",
+  "channels.logout",
   "channels.start",
   "web.login.start",
   "web.login.wait",

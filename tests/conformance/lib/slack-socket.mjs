@@ -3,6 +3,14 @@ import http from "node:http";
 import { randomUUID } from "node:crypto";
 import { WebSocketServer } from "ws";
 
+/** A file, as its bytes alone or as a part of a form; Slack's own client sends a form. */
+async function uploaded(type, body) {
+  if (!type.startsWith("multipart/form-data")) return body;
+  const form = await new Response(body, { headers: { "content-type": type } }).formData();
+  const file = [...form.values()].find((part) => typeof part !== "string");
+  return file && Buffer.from(await file.arrayBuffer());
+}
+
 /** Serves `apps.connections.open` and the socket; what else is asked goes to `apiRoot`. */
 export async function startSlackSocket({ apiRoot, appToken }) {
   const live = new Set();
@@ -80,8 +88,9 @@ export async function startSlackSocket({ apiRoot, appToken }) {
     }
     if (request.url.startsWith("/upload/")) {
       const held = uploads.get(request.url.slice("/upload/".length));
-      if (!held || Buffer.concat(chunks).length !== held.length) return answer({ ok: false }, 400);
-      held.bytes = Buffer.concat(chunks);
+      const bytes = await uploaded(request.headers["content-type"] ?? "", Buffer.concat(chunks));
+      if (!held || bytes?.length !== held.length) return answer({ ok: false }, 400);
+      held.bytes = bytes;
       return answer({ ok: true });
     }
     if (request.url === "/journal") return answer(journal);
