@@ -2902,6 +2902,53 @@ export interface ExecApprovalResolvedEvent {
   ts: number;
 }
 
+/** Parameters of `exec.approvals.node.get`. */
+export interface ExecApprovalsNodeGetParams {
+  /** The node: its device id. (1 to 256 characters) */
+  nodeId: string;
+}
+
+/** Parameters of `exec.approvals.node.set`: one of `file` and `native`. */
+export interface ExecApprovalsNodeSetParams {
+  /** The node: its device id. (1 to 256 characters) */
+  nodeId: string;
+  /** The hash of the rules that these replace; needed once there are some. (1 to 256 characters) */
+  baseHash?: string;
+  /** The rules of a node that keeps a file of them. */
+  file?: ExecRules;
+  /** The rules of a node that has a list of patterns instead (Windows). */
+  native?: NativeExecRules;
+}
+
+/**
+ * The rules that a node keeps: a file of them (`path`, `exists`, `hash`, `file`), a list of patterns (`enabled`, `hash`,
+ * `defaultAction`, `rules`), or word that it keeps none (`enabled: false`).
+ */
+export interface ExecApprovalsNodeSnapshot {
+  /** The hash to name with the next change, where it is another than `hash`. */
+  baseHash?: string;
+  /** What the node would refuse in a change. */
+  constraints?: NativeExecConstraints;
+  /** What happens to what no rule names. */
+  defaultAction?: NativeExecAction;
+  /** Whether the list counts. */
+  enabled?: boolean;
+  /** Whether there is one. */
+  exists?: boolean;
+  /** The rules of the file. */
+  file?: ExecRules;
+  /** Changes with the rules. */
+  hash?: string;
+  /** What the node says about it. */
+  message?: string;
+  /** Where the file is, on the node. */
+  path?: string;
+  /** The rules of an agent without its own. */
+  resolvedDefaults?: ResolvedExecRules;
+  /** The rules of the list. */
+  rules?: NativeExecRule[];
+}
+
 /** Parameters of `exec.approvals.set`. */
 export interface ExecApprovalsSetParams {
   /** The rules. */
@@ -2980,6 +3027,8 @@ export interface ExecRules {
 export interface ExecSocket {
   /** Its path. (at most 4096 characters) */
   path?: string;
+  /** Its secret, of nodes that have such a socket; never kept by the gateway. (at most 4096 characters) */
+  token?: string;
 }
 
 /** Lists of what is implemented. */
@@ -3564,6 +3613,49 @@ export type NameSource =
   | "workspace"
   /** Nothing was set. */
   | "default";
+
+/** What a rule of a list says. */
+export type NativeExecAction =
+  /** It runs. */
+  | "allow"
+  /** It does not. */
+  | "deny"
+  /** Someone at the node is asked. */
+  | "prompt";
+
+/** What a node would refuse in a list of rules. */
+export interface NativeExecConstraints {
+  /** A change that names no hash. */
+  baseHashRequired?: boolean;
+  /** Whether a pattern that fits everything may be allowed. */
+  broadAllowRulesAllowed?: boolean;
+  /** Whether shells and the like may be allowed. */
+  dangerousAllowRulesAllowed?: boolean;
+  /** Whether `defaultAction` may be `allow`. */
+  defaultAllowAllowed?: boolean;
+}
+
+/** One rule of a list. */
+export interface NativeExecRule {
+  /** What happens to them. */
+  action: NativeExecAction;
+  /** Which commands. (at least 1 characters) */
+  pattern: string;
+  /** What it is for. */
+  description?: string;
+  /** Off, it is kept without effect. */
+  enabled?: boolean;
+  /** In which shells; in all without it. */
+  shells?: string[];
+}
+
+/** Rules as a list of patterns. */
+export interface NativeExecRules {
+  /** The rules; the first that fits counts. */
+  rules: NativeExecRule[];
+  /** What happens to what no rule names. */
+  defaultAction?: NativeExecAction;
+}
 
 /** Parameters of `node.describe`; unknown keys are ignored. */
 export interface NodeDescribeParams {
@@ -6295,6 +6387,10 @@ export interface Methods {
   "exec.approval.waitDecision": { params: ExecApprovalIdParams; result: ExecApprovalDecided; access: "operator.approvals"; effect: false };
   /** The lasting rules. */
   "exec.approvals.get": { params: EmptyParams; result: ExecApprovalsSnapshot; access: "operator.admin"; effect: false };
+  /** The rules that a node keeps itself. */
+  "exec.approvals.node.get": { params: ExecApprovalsNodeGetParams; result: ExecApprovalsNodeSnapshot; access: "operator.admin"; effect: false };
+  /** Replaces the rules that a node keeps itself. */
+  "exec.approvals.node.set": { params: ExecApprovalsNodeSetParams; result: ExecApprovalsNodeSnapshot; access: "operator.admin"; effect: true };
   /** Replaces the lasting rules. */
   "exec.approvals.set": { params: ExecApprovalsSetParams; result: ExecApprovalsSnapshot; access: "operator.admin"; effect: true };
   /** The gateway's own key. */

@@ -505,7 +505,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         host: host_name(),
         features: hello::features(&dispatch.methods(), router::EVENTS, router::CAPABILITIES),
     });
-    let shared = SessionShared {
+    let shared = Arc::new(SessionShared {
         gateway: gateway.clone(),
         views: views.clone(),
         dispatch,
@@ -520,7 +520,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         entropy,
         facts,
         limits: setup.limits,
-    };
+    });
     let canvas = setup.canvas.as_ref().map(TcpListener::local_addr);
     let canvas = canvas.transpose()?;
     views.canvas.listening(canvas.map_or(0, |own| own.port()));

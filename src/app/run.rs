@@ -131,14 +131,12 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
     environment.add_block(&loaded.value);
     let (profiles, warning) =
         AuthProfiles::read(&loaded.paths.auth_profiles()).map_err(Failure::refused)?;
-    for warning in loaded
-        .warnings
-        .iter()
-        .chain(&auth.warnings)
-        .chain(&warning)
-        .chain(&first.notices)
-    {
+    let warnings = loaded.warnings.iter().chain(&auth.warnings).chain(&warning);
+    for warning in warnings.chain(&first.notices) {
         tracing::warn!("{warning}");
+    }
+    if let Some(created) = &first.created {
+        tracing::info!("created {} with a new token", created.display());
     }
     let limits = &loaded.config.gateway.limits;
     let first_settings = settings::settings(&loaded, &environment, &profiles);

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_actors::agent::generate::DEFAULT_CONTEXT_TOKENS;
 use openclaw_actors::agent::model::thinking::Thinking;
 use openclaw_actors::canvas::CanvasSettings;
 use openclaw_actors::dedupe::state::Bounds;
@@ -19,11 +18,9 @@ use openclaw_actors::sessions::freshness::{ResetRule, ResetRules};
 use openclaw_actors::sessions::passing::Passing;
 use openclaw_actors::sessions::route::RouteSettings;
 use openclaw_actors::settings::{
-    AgentSettings, CronSettings, HttpEndpoints, ModelPlan, QueueSettings, ResolvedModel, Retention,
-    Settings,
+    AgentSettings, CronSettings, HttpEndpoints, QueueSettings, Retention, Settings,
 };
 use openclaw_protocol::methods::agents::{AgentIdentity, AgentModel, AgentSummary};
-use openclaw_protocol::methods::models::{ModelChoice as ModelRow, ModelInput};
 use serde_json::{Value, json};
 
 use crate::config::agents::AgentEntry;
@@ -32,12 +29,12 @@ use crate::config::bindings;
 use crate::config::channels;
 use crate::config::gateway::{AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TrustedProxy};
 use crate::config::messages::Drop;
-use crate::config::models::{
-    AuthProfiles, Input, ModelSources, ResolvedModel as Found, choice, is_unconfigured, resolve,
-};
+use crate::config::models::AuthProfiles;
 use crate::config::redact::ConfigSnapshot;
 use crate::config::session::{Age, MaintenanceMode, Reset, ResetMode, Session, SessionScope};
 use crate::config::{Config, Environment, Loaded};
+
+mod models;
 
 /// Most runs that wait, over all sessions.
 const MAX_QUEUED: usize = 1_000;
@@ -82,8 +79,8 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         } else {
             defaults.timeout_seconds
         }),
-        models: models(loaded),
-        catalogue: catalogue(loaded, env, profiles),
+        models: models::told(loaded, env, profiles),
+        catalogue: models::catalogue(loaded, env, profiles),
         config_get: config_get(loaded),
         retention: Retention {
             audit: Duration::from_hours(u64::from(config.store.retention.audit_days) * 24),
@@ -261,7 +258,7 @@ fn agent(
             },
             thinking_default: thinking.map(|level: Thinking| level.name().to_owned()),
         },
-        model: plan(loaded, env, profiles, id),
+        model: models::plan(loaded, env, profiles, id),
         thinking,
         system_prompt: defaults.additional_system_prompt.clone(),
         workspace: Some(workspace(loaded, id, entry)),
@@ -282,140 +279,6 @@ fn workspace(loaded: &Loaded, id: &str, entry: &AgentEntry) -> PathBuf {
         (None, Some(all)) => paths.expand(all, &paths.state_dir).join(id),
         (None, None) if is_default => paths.state_dir.join("workspace"),
         (None, None) => paths.state_dir.join(format!("workspace-{id}")),
-    }
-}
-
-fn resolved(found: Found) -> ResolvedModel {
-    ResolvedModel {
-        endpoint: found.endpoint,
-        model: found.model,
-        context_tokens: found
-            .context_window
-            .and_then(|tokens| usize::try_from(tokens).ok())
-            .unwrap_or(DEFAULT_CONTEXT_TOKENS),
-        max_output_tokens: found
-            .max_tokens
-            .and_then(|tokens| u32::try_from(tokens).ok()),
-        timeout: found.timeout,
-        takes: found.takes,
-        price: found.price,
-    }
-}
-
-/// Which model answers. A fallback that cannot be asked is left out with a warning; a primary that
-/// cannot be asked fails every run with its remedy, and never falls back to the echo.
-fn plan(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles, id: &str) -> ModelPlan {
-    let config = &loaded.config;
-    if is_unconfigured(config) {
-        return ModelPlan::Unconfigured;
-    }
-    let chosen = match choice(config, id) {
-        Ok(chosen) => chosen,
-        Err(error) => return ModelPlan::Broken(error.to_string()),
-    };
-    let sources = || ModelSources {
-        config,
-        env,
-        profiles,
-        paths: &loaded.paths,
-    };
-    let mut chain = Vec::new();
-    for (index, reference) in chosen.primary.iter().chain(&chosen.fallbacks).enumerate() {
-        match resolve(sources(), reference) {
-            Ok(found) => chain.push(resolved(found)),
-            Err(error) if index == 0 => return ModelPlan::Broken(error.to_string()),
-            Err(error) => tracing::warn!(agent = id, %error, "a fallback model cannot be asked"),
-        }
-    }
-    ModelPlan::Chain(chain)
-}
-
-/// How to ask each configured model.
-fn catalogue(
-    loaded: &Loaded,
-    env: &Environment<'_>,
-    profiles: &AuthProfiles,
-) -> BTreeMap<String, Result<ResolvedModel, String>> {
-    let config = &loaded.config;
-    if is_unconfigured(config) {
-        return BTreeMap::new();
-    }
-    let entry = |row: ModelRow| {
-        let reference = format!("{}/{}", row.provider, row.id);
-        let sources = ModelSources {
-            config,
-            env,
-            profiles,
-            paths: &loaded.paths,
-        };
-        let model = resolve(sources, &reference);
-        let model = model.map(resolved).map_err(|error| error.to_string());
-        (reference, model)
-    };
-    models(loaded).into_iter().map(entry).collect()
-}
-
-/// The configured models, as lists show them.
-fn models(loaded: &Loaded) -> Vec<ModelRow> {
-    let config = &loaded.config;
-    let mut rows: Vec<ModelRow> = Vec::new();
-    for (provider, entry) in &config.models.providers {
-        for model in &entry.models {
-            rows.push(ModelRow {
-                id: model.id.clone(),
-                name: model.name.clone().unwrap_or_else(|| model.id.clone()),
-                provider: provider.clone(),
-                alias: None,
-                available: Some(true),
-                unavailable_reason: None,
-                context_window: model.context_window,
-                reasoning: Some(model.reasoning),
-                supports_tools: None,
-                input: (!model.input.is_empty())
-                    .then(|| model.input.iter().copied().map(input).collect()),
-            });
-        }
-    }
-    for (id, _) in config.agents.all() {
-        let chosen = config.agents.models_of(&id);
-        for reference in chosen.primary.iter().chain(&chosen.fallbacks) {
-            if let Some((provider, model)) = reference.split_once('/')
-                && !rows
-                    .iter()
-                    .any(|row| row.provider == provider && row.id == model)
-            {
-                rows.push(plain_row(provider, model));
-            }
-        }
-    }
-    if rows.is_empty() {
-        rows.push(plain_row("openclaw", "echo"));
-    }
-    rows
-}
-
-fn plain_row(provider: &str, model: &str) -> ModelRow {
-    ModelRow {
-        id: model.to_owned(),
-        name: model.to_owned(),
-        provider: provider.to_owned(),
-        alias: None,
-        available: Some(true),
-        unavailable_reason: None,
-        context_window: None,
-        reasoning: None,
-        supports_tools: None,
-        input: None,
-    }
-}
-
-const fn input(input: Input) -> ModelInput {
-    match input {
-        Input::Text => ModelInput::Text,
-        Input::Image => ModelInput::Image,
-        Input::Audio => ModelInput::Audio,
-        Input::Video => ModelInput::Video,
-        Input::Document => ModelInput::Document,
     }
 }
 
@@ -483,3 +346,6 @@ const fn rate_limit(config: &RateLimitConfig) -> RateLimit {
         exempt_loopback: config.exempt_loopback,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,8 @@ pub const CALLED_ONLY: &[(&[&str], &str)] = &[
             "config.schema.lookup",
             "config.set",
             "exec.approvals.set",
+            "exec.approvals.node.get",
+            "exec.approvals.node.set",
             "agents.files.get",
             "agents.files.list",
             "agents.files.set",

@@ -51,10 +51,6 @@ pub fn load_for_start(
     } else if loaded.raw.is_none() {
         if create_private(&config_path, new_config(&token).as_bytes())? {
             first.made_token = true;
-            first.notices.push(format!(
-                "created {} with a new token",
-                config_path.display()
-            ));
             first.created = Some(config_path);
         }
     } else {

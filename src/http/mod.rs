@@ -41,7 +41,7 @@ use crate::tls::Certificates;
 #[derive(Clone)]
 pub struct HttpState {
     /// What sessions share.
-    pub sessions: SessionShared,
+    pub sessions: Arc<SessionShared>,
     /// This host's networks.
     pub network: NetworkPort,
     /// Says how the gateway is, in figures.

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::net::{IpAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Extensions;
@@ -92,7 +93,7 @@ pub(super) async fn upgrade(
         payload,
         peer,
         slot,
-        sessions.clone(),
+        Arc::clone(sessions),
         Worker::clone(&worker),
     )
 }

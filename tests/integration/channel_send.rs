@@ -67,10 +67,10 @@ async fn what_cannot_be_sent_is_refused_with_its_reason() {
             .await
             .contains("unsupported channel: pigeon (configured: telegram")
     );
+    let other = refused(json!({ "accountId": "work" })).await;
     assert!(
-        refused(json!({ "accountId": "work" }))
-            .await
-            .contains("no account \"work\" (it has: default)")
+        other.contains("no account \"work\" (it has: default)"),
+        "{other}"
     );
     assert!(
         refused(json!({ "to": "somebody" }))

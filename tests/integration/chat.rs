@@ -309,6 +309,7 @@ async fn a_client_that_was_away_catches_up_with_each_message_once() {
     asked.done().await;
     client.chat("k1", "final").await;
     say(&mut client, "away", "two", "k2").await;
+    let second = model.asked().await;
     let delta = other
         .call("chat.history", ask(json!({ "cursor": cursor })))
         .await;
@@ -327,7 +328,7 @@ async fn a_client_that_was_away_catches_up_with_each_message_once() {
         .call("chat.startup", ask(json!({ "cursor": cursor })))
         .await;
     assert!(caught_up(&startup).is_empty() && startup["agentsList"].is_object());
-    model.asked().await.done().await;
+    second.done().await;
     client.chat("k2", "final").await;
 
     // Around a message that a search found, also when its conversation was set aside since.

@@ -166,14 +166,14 @@ async fn a_taken_nick_is_had_back_when_it_is_free() {
     let mut other = Person::come(server.port, "helper").await;
     let daemon = Daemon::start(plan(&model, setup(server.port), ANN));
     let mut client = daemon.client().await;
-    let row = in_state(&mut client, "irc", "connected").await;
+    // Connected first; what is wrong with its nick is told right after.
+    let row = row_when(&mut client, "irc", |row| {
+        row["state"] == "connected" && row["lastError"].is_string()
+    })
+    .await;
     assert_eq!(row["probe"]["bot"]["username"], "helper_");
-    assert!(
-        row["lastError"]
-            .as_str()
-            .is_some_and(|why| why.contains("taken")),
-        "{row}"
-    );
+    let why = row["lastError"].as_str().unwrap_or_default();
+    assert!(why.contains("taken"), "{row}");
     let mut ann = Person::come(server.port, "ann").await;
     ann.meet("#room", "helper_").await;
     ann.say("#room", "helper: are you there").await;

@@ -30,6 +30,7 @@ mod harness;
 mod hooks;
 mod http;
 mod idempotency;
+mod imessage;
 mod irc;
 mod kill;
 mod lanes;

@@ -202,7 +202,22 @@ async fn the_nodes_own_rules_come_first_and_can_be_changed_from_afar() {
     let empty = json!({});
     let rules = gave(&mut owner, &row, "system.execApprovals.get", &empty, "k1").await;
     assert_eq!(rules["exists"], false);
-    let deny = json!({ "file": { "version": 1, "defaults": { "security": "deny" } } });
+    // The methods that the control pages use say the same, and change the same.
+    let id = &row["nodeId"];
+    let asked = owner
+        .call("exec.approvals.node.get", json!({ "nodeId": id }))
+        .await;
+    assert_eq!(asked, rules);
+    let neither = owner
+        .refused("exec.approvals.node.set", json!({ "nodeId": id }))
+        .await;
+    let message = neither["message"].as_str().unwrap();
+    assert!(message.contains("'file' and 'native'"), "{message}");
+    let ask = json!({ "nodeId": id, "file": { "version": 1, "defaults": { "ask": "always" } } });
+    let changed = owner.call("exec.approvals.node.set", ask).await;
+    assert_eq!(changed["file"]["defaults"]["ask"], "always", "{changed}");
+    let mut deny = json!({ "file": { "version": 1, "defaults": { "security": "deny" } } });
+    deny["baseHash"] = changed["hash"].clone();
     let set = gave(&mut owner, &row, "system.execApprovals.set", &deny, "k2").await;
     assert_eq!(set["file"]["defaults"]["security"], "deny", "{set}");
     let refused = ran(&mut owner, &row, &json!({ "command": ["true"] }), "k3").await;

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_actors::channel::AccountRef;
 use openclaw_actors::channel::policy::GroupRule;
 use openclaw_actors::channel::signal::{Managed, SignalSetup, Timing, Way};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::accounts::{in_state, plan, row_when};
-use crate::harness::crabline::Crabline;
+use crate::harness::child::{Gateway, Home, config};
+use crate::harness::crabline::{Crabline, programs};
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::model::Model;
 use crate::harness::signal::SignalCli;
@@ -264,6 +267,114 @@ async fn what_signal_did_with_a_message_is_told_as_it_is() {
         ),
         (1, 1, 2)
     );
+}
+
+/// A program that takes signal-cli's arguments and is crabline's.
+fn program(folder: &Path) -> std::path::PathBuf {
+    let (node, crabline) = programs();
+    let text = format!(
+        "#!/bin/sh\nfor arg; do case $arg in --http=*) port=${{arg##*:}};; esac; done\n\
+         [ -f '{folder}/slow' ] && sleep 6\n\
+         rm -rf '{folder}/ready.json' '{folder}/ready.json.lock'\n\
+         echo $$ >'{folder}/pid'\n\
+         CRABLINE_ADMIN_TOKEN=managed exec '{node}' '{crabline}' --json serve signal --port \"$port\" \
+         --ready-file '{folder}/ready.json' --recorder '{folder}/journal.jsonl'\n",
+        folder = folder.display(),
+        node = node.display(),
+        crabline = crabline.display(),
+    );
+    let path = folder.join("signal-cli");
+    std::fs::write(&path, text).expect("a program");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))
+        .expect("its permissions");
+    path
+}
+
+fn pid(folder: &Path) -> Option<Pid> {
+    let text = std::fs::read_to_string(folder.join("pid")).ok()?;
+    Pid::from_raw(text.trim().parse().ok()?)
+}
+
+async fn gone(pid: Pid) {
+    soon("the end of signal-cli", async {
+        while test_kill_process(pid).is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signal_cli_of_its_own_is_started_watched_and_ended() {
+    let (folder, model) = (TempDir::new().expect("a folder"), Model::echoing().await);
+    std::fs::write(folder.path().join("slow"), "").expect("a file");
+    let mut own = setup("");
+    own.way = Way::Managed(Managed {
+        program: program(folder.path()),
+        config: None,
+        host: "127.0.0.1".into(),
+        port: None,
+        startup: Duration::from_secs(30),
+        receive_mode: "on-connection".into(),
+        ignore_stories: true,
+    });
+    let daemon = Daemon::start(plan(&model, own, &[ANN]));
+    let mut client = daemon.client().await;
+    // A Java program takes a while, and that is said.
+    let row = row_when(&mut client, "signal", |row| row["lastError"].is_string()).await;
+    let why = row["lastError"].as_str().unwrap_or_default();
+    assert!(
+        why.contains("starting") && row["state"] == "connecting",
+        "{row}"
+    );
+    let row = in_state(&mut client, "signal", "connected").await;
+    assert_eq!(
+        (&row["generation"], &row["lastError"]),
+        (&json!(1), &Value::Null)
+    );
+    std::fs::remove_file(folder.path().join("slow")).expect("the file");
+
+    let first = pid(folder.path()).expect("its number");
+    kill_process(first, Signal::KILL).expect("it lives");
+    let row = row_when(&mut client, "signal", |row| {
+        row["state"] == "connected" && row["generation"] == 2
+    })
+    .await;
+    assert_eq!(row["lastError"], Value::Null);
+    let second = pid(folder.path()).expect("its number");
+    assert_ne!(first, second);
+    client
+        .call("channels.stop", json!({ "channel": "signal" }))
+        .await;
+    gone(second).await;
+    client
+        .call("channels.start", json!({ "channel": "signal" }))
+        .await;
+    in_state(&mut client, "signal", "connected").await;
+    let platform = Crabline::found(folder).await;
+    platform
+        .write(&json!({ "sourceNumber": ANN, "text": "hello" }))
+        .await;
+    let sent = calls(&platform, "send", 1).await;
+    assert_eq!(sent[0]["message"], "re: hello");
+}
+
+#[tokio::test]
+async fn signal_cli_dies_with_the_gateway_however_that_ends() {
+    let (folder, model) = (TempDir::new().expect("a folder"), Model::echoing().await);
+    let mut config = config(&model);
+    config["channels"]["signal"] = json!({
+        "account": US, "cliPath": program(folder.path()), "allowFrom": [ANN],
+    });
+    let mut home = Home::with(&config);
+    home.variables
+        .push(("PATH", "/usr/local/bin:/usr/bin:/bin".into()));
+    let gateway = Gateway::start(&home).await;
+    let mut client = gateway.client().await;
+    in_state(&mut client, "signal", "connected").await;
+    let pid = pid(folder.path()).expect("its number");
+    gateway.kill().await;
+    gone(pid).await;
 }
 
 #[tokio::test]

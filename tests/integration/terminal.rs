@@ -82,6 +82,18 @@ async fn models_are_listed_chosen_and_tested() {
         tested.2.contains("models.providers.scripted.apiKey"),
         "{tested:?}"
     );
+
+    // What cannot be asked is said where it is chosen, and not only by the first message.
+    let args = ["models", "set", "typo/m", "--url", &url, "--token", TOKEN];
+    let (_, out, err) = home.run(&args).await;
+    assert!(out.contains("cannot answer yet"), "{out}{err}");
+    let (_, out, _) = home
+        .run(&["models", "list", "--url", &url, "--token", TOKEN])
+        .await;
+    assert!(
+        out.contains("cannot be asked") && out.contains("openclaw models test"),
+        "{out}"
+    );
 }
 
 #[tokio::test]
@@ -125,6 +137,14 @@ async fn a_conversation_through_a_pipe_is_listed_shown_and_begun_anew() {
     ] {
         assert!(out.contains(said), "{said} in {out}");
     }
+    let (code, _, err) = home
+        .run(&["sessions", "reset", "mian", "--url", &url, "--token", TOKEN])
+        .await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains("no conversation mian") && err.contains("sessions list"),
+        "{err}"
+    );
     let (code, out, err) = home
         .run(&["sessions", "reset", "main", "--url", &url, "--token", TOKEN])
         .await;

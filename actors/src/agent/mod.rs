@@ -28,6 +28,8 @@ pub(crate) mod system;
 mod take;
 pub mod tools;
 
+pub use command::MODEL as COMMAND_MODEL;
+
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -228,8 +230,10 @@ impl AgentRunner {
         acknowledge: impl FnOnce(A, &Appended) -> Option<Reply<Agent>> + 'static,
         ctx: &mut Context<Self>,
     ) {
+        // Each refusal frees the key first: whoever hears of it may use it again at once.
         if self.deps.state.with(|state| state.is_draining()) {
             let error = ErrorShape::unavailable("gateway restart in progress; try again");
+            drop(incoming);
             return reply.refuse(error.retry_after(2_000));
         }
         if !incoming.as_text {
@@ -241,6 +245,7 @@ impl AgentRunner {
         }
         let settings = self.deps.views.settings.load();
         if self.deps.state.with(|state| state.waiting()) >= settings.max_queued {
+            drop(incoming);
             return reply.refuse(
                 ErrorShape::unavailable("too many messages wait for their run; try again")
                     .retry_after(2_000),
@@ -250,6 +255,7 @@ impl AgentRunner {
         let queue = settings.queue;
         let usual_mode = settings.queue_mode(incoming.channel());
         if queue.refuse && self.deps.state.with(|state| state.waiting_in(key)) >= queue.cap {
+            drop(incoming);
             return reply.refuse(
                 ErrorShape::unavailable(format!(
                     "{} messages of this session wait for their run already, which is the limit (messages.queue.cap); stop the run with /stop, or try again later",
@@ -263,7 +269,10 @@ impl AgentRunner {
             .accept(Some(&incoming.session.canonical), self.deps.clock.now())
         {
             Ok(op) => op,
-            Err(error) => return reply.refuse(crate::methods::store_error(&error)),
+            Err(error) => {
+                drop(incoming);
+                return reply.refuse(crate::methods::store_error(&error));
+            }
         };
         let thinking = model::thinking::noted(&incoming.row);
         let draft = Draft {
@@ -307,8 +316,12 @@ impl AgentRunner {
         actix_rt::spawn(async move {
             let appended = match appending.await {
                 Ok(Ok(appended)) => appended,
-                Ok(Err(error)) => return reply.refuse(crate::methods::store_error(&error)),
+                Ok(Err(error)) => {
+                    drop(guard);
+                    return reply.refuse(crate::methods::store_error(&error));
+                }
                 Err(_) => {
+                    drop(guard);
                     return reply.refuse(
                         ErrorShape::unavailable("the session index is restarting; try again")
                             .retry_after(500),

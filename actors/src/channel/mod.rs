@@ -45,6 +45,7 @@ pub mod outbox;
 pub mod pairing;
 pub mod policy;
 pub mod provider;
+pub(crate) mod request;
 pub mod route;
 pub(crate) mod sends;
 pub mod settings;

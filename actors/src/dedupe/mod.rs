@@ -11,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 
 use actix::prelude::SendError;
 use actix::{Actor, Context, Handler, Message, Recipient};
-use openclaw_protocol::ErrorShape;
 use openclaw_protocol::methods::agent::Agent;
 use openclaw_protocol::methods::chat::{ChatSend, ChatSendParams};
 use openclaw_protocol::methods::messaging::{MessageAction, Poll, Send};
@@ -20,6 +19,7 @@ use openclaw_protocol::methods::session_starts::{
     SessionsCreate, SessionsSend, SessionsSendParams,
 };
 use openclaw_protocol::methods::tools::ToolsInvoke;
+use openclaw_protocol::{ErrorShape, Method};
 use serde_json::json;
 
 use crate::call::{Call, Reply};
@@ -178,6 +178,12 @@ impl KeyGuard {
     /// The accepting commit is done: from here on the key is never free again.
     pub const fn accepted(&mut self) {
         self.progress = Progress::Accepted;
+    }
+
+    /// Frees the key, then says why, in this order: whoever hears of the refusal may use the key again at once.
+    pub fn refuse<M: Method>(self, reply: Reply<M>, error: ErrorShape) {
+        drop(self);
+        reply.error(error);
     }
 
     /// The gateway is stopping and the work will not be done: the key stays in flight, and the next
@@ -440,7 +446,7 @@ impl Dedupe {
         }
     }
 
-    fn answer_stored<M: openclaw_protocol::Method>(&self, id: &KeyId, reply: Reply<M>) {
+    fn answer_stored<M: Method>(&self, id: &KeyId, reply: Reply<M>) {
         match self
             .deps
             .store
@@ -511,7 +517,7 @@ impl Handler<Call<ToolsInvoke>> for Dedupe {
 }
 
 /// The owner of a request takes no more at the moment.
-fn busy<M: openclaw_protocol::Method>(call: Call<M>) {
+fn busy<M: Method>(call: Call<M>) {
     call.caller.hub.count(Count::BusyRequests);
     let busy = "The server is busy. Please try again in a moment.";
     call.reply

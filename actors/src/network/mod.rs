@@ -154,7 +154,14 @@ impl Network {
         }
         let now = before.after(interfaces, status);
         if now.tailnet != before.tailnet || now.own_tailnet != before.own_tailnet {
-            tracing::info!(tailnet = ?now.tailnet, own = ?now.own_tailnet, "this host's tailnet");
+            // That there is none is no news on the hosts that have none.
+            let (tailnet, own) = (&now.tailnet, &now.own_tailnet);
+            let none = |place: Tailnet| matches!(place, Tailnet::Absent | Tailnet::NotLooked);
+            if none(now.tailnet) && none(before.tailnet) {
+                tracing::debug!(?tailnet, "this host is in no tailnet");
+            } else {
+                tracing::info!(?tailnet, ?own, "this host's tailnet");
+            }
         }
         self.deps.views.surroundings.publish(now);
         self.looking = false;

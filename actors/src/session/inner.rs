@@ -44,7 +44,7 @@ pub struct Entrant {
 pub struct InnerConnection {
     link: Rc<Link>,
     caller: Arc<Caller>,
-    shared: SessionShared,
+    shared: Arc<SessionShared>,
     worker: Worker,
     buffer: BytesMut,
     waiting: VecDeque<Value>,
@@ -58,7 +58,7 @@ impl InnerConnection {
     ///
     /// `UNAVAILABLE` when it does not take the connection.
     pub async fn open(
-        shared: &SessionShared,
+        shared: &Arc<SessionShared>,
         worker: &Worker,
         entrant: Entrant,
     ) -> Result<Self, ErrorShape> {
@@ -134,7 +134,7 @@ impl InnerConnection {
             views,
             gateway,
             ..
-        } = &self.shared;
+        } = &*self.shared;
         let Ok(frame) = RequestFrame::parse(&text) else {
             // Its answer never comes; the limits of whoever waits for it end that.
             tracing::error!(method, "a request of our own is not well formed");

@@ -50,8 +50,7 @@ const MAX_ROLE_STRIKES: u8 = 10;
 /// The context that drives a session.
 pub(super) type Ctx = WebsocketContext<WsSession>;
 
-/// What every session of a worker shares.
-#[derive(Clone)]
+/// What every session shares; one for all, because a copy in each would be a kilobyte of every connection.
 pub struct SessionShared {
     /// The way to the Gateway.
     pub gateway: GatewayPort,
@@ -115,7 +114,7 @@ pub(super) enum Phase {
 /// One client connection.
 pub struct WsSession {
     pub(super) conn: ConnKey,
-    pub(super) shared: SessionShared,
+    pub(super) shared: Arc<SessionShared>,
     pub(super) worker: Worker,
     pub(super) link: Rc<Link>,
     pub(super) peer: Peer,
@@ -185,7 +184,7 @@ pub fn upgrade(
     payload: Payload,
     peer: Peer,
     slot: Slot,
-    shared: SessionShared,
+    shared: Arc<SessionShared>,
     worker: Worker,
 ) -> Result<HttpResponse, Error> {
     let mut response = ws::handshake(request)?;

@@ -26,6 +26,8 @@ const RESULTS: &[(&str, &str)] = &[
     ("device.scopes.waitUpgrade", "ScopeUpgradeResult"),
     ("exec.approvals.get", "ExecApprovalsSnapshot"),
     ("exec.approvals.set", "ExecApprovalsSnapshot"),
+    ("exec.approvals.node.get", "ExecApprovalsNodeSnapshot"),
+    ("exec.approvals.node.set", "ExecApprovalsNodeSnapshot"),
 ];
 
 /// Two schemas that the package has for one part, or not.

@@ -32,6 +32,10 @@ crate::methods! {
     ExecApprovalsGet => "exec.approvals.get", Access::Operator(Scope::Admin), read, EmptyParams => ExecApprovalsSnapshot;
     /// Replaces the lasting rules.
     ExecApprovalsSet => "exec.approvals.set", Access::Operator(Scope::Admin), effect, ExecApprovalsSetParams => ExecApprovalsSnapshot;
+    /// The rules that a node keeps itself.
+    ExecApprovalsNodeGet => "exec.approvals.node.get", Access::Operator(Scope::Admin), read, ExecApprovalsNodeGetParams => ExecApprovalsNodeSnapshot;
+    /// Replaces the rules that a node keeps itself.
+    ExecApprovalsNodeSet => "exec.approvals.node.set", Access::Operator(Scope::Admin), effect, ExecApprovalsNodeSetParams => ExecApprovalsNodeSnapshot;
 }
 
 /// Parameters of `exec.approval.request`. Those that only upstream's hosts read are taken and ignored.
@@ -265,6 +269,172 @@ pub struct ExecApprovalsSnapshot {
     pub resolved_defaults: Option<ResolvedExecRules>,
 }
 
+/// Parameters of `exec.approvals.node.get`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExecApprovalsNodeGetParams {
+    /// The node: its device id.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub node_id: String,
+}
+
+/// Parameters of `exec.approvals.node.set`: one of `file` and `native`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExecApprovalsNodeSetParams {
+    /// The node: its device id.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub node_id: String,
+    /// The rules of a node that keeps a file of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<ExecRules>,
+    /// The rules of a node that has a list of patterns instead (Windows).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<NativeExecRules>,
+    /// The hash of the rules that these replace; needed once there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub base_hash: Option<String>,
+}
+
+/// Rules as a list of patterns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NativeExecRules {
+    /// What happens to what no rule names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_action: Option<NativeExecAction>,
+    /// The rules; the first that fits counts.
+    pub rules: Vec<NativeExecRule>,
+}
+
+/// What a rule of a list says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum NativeExecAction {
+    /// It runs.
+    Allow,
+    /// It does not.
+    Deny,
+    /// Someone at the node is asked.
+    Prompt,
+}
+
+/// One rule of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NativeExecRule {
+    /// Which commands.
+    #[schemars(length(min = 1))]
+    pub pattern: String,
+    /// What happens to them.
+    pub action: NativeExecAction,
+    /// In which shells; in all without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shells: Option<Vec<String>>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Off, it is kept without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+/// The rules that a node keeps: a file of them (`path`, `exists`, `hash`, `file`), a list of patterns (`enabled`, `hash`,
+/// `defaultAction`, `rules`), or word that it keeps none (`enabled: false`).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecApprovalsNodeSnapshot {
+    /// Where the file is, on the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Whether there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exists: Option<bool>,
+    /// Changes with the rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// The rules of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<ExecRules>,
+    /// The rules of an agent without its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_defaults: Option<ResolvedExecRules>,
+    /// Whether the list counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The hash to name with the next change, where it is another than `hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_hash: Option<String>,
+    /// What happens to what no rule names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_action: Option<NativeExecAction>,
+    /// The rules of the list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<NativeExecRule>>,
+    /// What the node would refuse in a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraints: Option<NativeExecConstraints>,
+    /// What the node says about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl ExecApprovalsNodeSnapshot {
+    /// Whether it is one of the three forms that clients read.
+    pub fn is_whole(&self) -> bool {
+        let Self {
+            path,
+            exists,
+            hash,
+            file,
+            resolved_defaults,
+            enabled,
+            base_hash,
+            default_action,
+            rules,
+            constraints,
+            message,
+        } = self;
+        let of_file = path.is_some() && exists.is_some() && hash.is_some() && file.is_some();
+        let any_of_file =
+            path.is_some() || exists.is_some() || file.is_some() || resolved_defaults.is_some();
+        let any_of_list = base_hash.is_some()
+            || default_action.is_some()
+            || rules.is_some()
+            || constraints.is_some();
+        match enabled {
+            None => of_file && !any_of_list && message.is_none(),
+            Some(true) => {
+                message.is_none()
+                    && hash.is_some()
+                    && default_action.is_some()
+                    && rules.is_some()
+                    && !any_of_file
+            }
+            Some(false) => !any_of_file && hash.is_none() && !any_of_list,
+        }
+    }
+}
+
+/// What a node would refuse in a list of rules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NativeExecConstraints {
+    /// A change that names no hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_hash_required: Option<bool>,
+    /// Whether `defaultAction` may be `allow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_allow_allowed: Option<bool>,
+    /// Whether a pattern that fits everything may be allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broad_allow_rules_allowed: Option<bool>,
+    /// Whether shells and the like may be allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dangerous_allow_rules_allowed: Option<bool>,
+}
+
 /// Parameters of `exec.approvals.set`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -315,6 +485,10 @@ pub struct ExecSocket {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_TEXT))]
     pub path: Option<String>,
+    /// Its secret, of nodes that have such a socket; never kept by the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_TEXT))]
+    pub token: Option<String>,
 }
 
 /// The rules for all agents. Words that are not known mean the safest rule.

@@ -125,6 +125,8 @@ table![
     approvals::ExecApprovalWaitDecision,
     approvals::ExecApprovalsGet,
     approvals::ExecApprovalsSet,
+    approvals::ExecApprovalsNodeGet,
+    approvals::ExecApprovalsNodeSet,
     system::GatewayIdentityGet,
     system::Health,
     heartbeat::LastHeartbeat,

@@ -39,6 +39,16 @@ use serde_json::value::RawValue;
 use super::failure::Failure;
 use super::output::Output;
 
+/// An answer that the command goes on with.
+fn decoded<T: DeserializeOwned>(answer: &RawValue) -> Result<T, Failure> {
+    serde_json::from_str(answer.get()).map_err(|error| {
+        Failure::failed(
+            format!("the gateway's answer has another form than this program knows: {error}"),
+            Some("use the `openclaw` of the gateway's version: `openclaw --version`, `openclaw status`".into()),
+        )
+    })
+}
+
 /// Shows an answer: as it came with `--json`; else as text, or as it came when it is one that this
 /// program does not know, as another gateway may give.
 fn show<T: DeserializeOwned>(

@@ -8,7 +8,7 @@ use openclaw_protocol::methods::agents::{AgentsList, AgentsListResult};
 use openclaw_protocol::methods::common::EmptyParams;
 use openclaw_protocol::methods::config::{ConfigGet, ConfigPatch, ConfigSnapshot};
 use openclaw_protocol::methods::models::{
-    ModelsList, ModelsListResult, ModelsProbe, ModelsProbeResult, ProbeStatus,
+    ModelChoice, ModelsList, ModelsListResult, ModelsProbe, ModelsProbeResult, ProbeStatus,
 };
 use openclaw_protocol::{Method, Scope};
 use serde_json::json;
@@ -118,6 +118,11 @@ async fn set(
         .await
         .map_err(|error| Failure::request(&error, &target))?;
     let chosen = chosen(client, &target).await?;
+    let listed: ModelsListResult = client
+        .request_raw(ModelsList::NAME, &json!({}))
+        .await
+        .map_err(|error| Failure::request(&error, &target))
+        .and_then(|listed| super::decoded(&listed))?;
     connection.close().await;
     if args.read.form.json {
         return output.raw(&answer);
@@ -128,6 +133,12 @@ async fn set(
         ));
     }
     let provider = model.split('/').next().unwrap_or_default();
+    let row = |row: &&ModelChoice| format!("{}/{}", row.provider, row.id) == model;
+    if listed.models.iter().find(row).and_then(|row| row.available) == Some(false) {
+        return output.line(&format!(
+            "{model} is chosen, and cannot answer yet: `openclaw models test {provider}` says what is missing"
+        ));
+    }
     output.line(&format!(
         "{model} answers from the next message on; try it with `openclaw models test {provider}`"
     ))
@@ -153,9 +164,9 @@ async fn test(
     let provider = named.split('/').next().unwrap_or_default();
     if provider == "openclaw" {
         return Err(Failure::failed(
-            "no model is configured: the built-in echo answers".into(),
+            "no model is chosen, so there is nobody to ask".into(),
             Some(
-                "configure one in the page (`openclaw dashboard`), or in models.providers and agents.defaults.model"
+                "choose one on the page's Set up (`openclaw dashboard`), or with `openclaw models set PROVIDER/MODEL`"
                     .into(),
             ),
         ));

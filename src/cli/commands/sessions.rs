@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use openclaw_protocol::methods::chat::{ChatHistory, ChatHistoryAnswer};
 use openclaw_protocol::methods::session_changes::{SessionsReset, SessionsResetResult};
-use openclaw_protocol::methods::sessions::{SessionsList, SessionsListResult};
+use openclaw_protocol::methods::sessions::{
+    SessionsDescribe, SessionsDescribeResult, SessionsList, SessionsListResult,
+};
 use openclaw_protocol::methods::usage::{SessionsUsage, SessionsUsageResult};
 use openclaw_protocol::{Method, Scope};
 use serde_json::value::RawValue;
@@ -56,6 +58,7 @@ pub(crate) async fn run(
             )?;
         }
         SessionsCommand::Reset(args) => {
+            known(&args.session, &args.read, environment).await?;
             let ask = Ask::<SessionsReset>::new(Scope::Admin, json!({ "key": args.session }));
             let answer = ask.of(&args.read, environment).await?;
             super::show(
@@ -80,6 +83,20 @@ pub(crate) async fn run(
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a conversation that is not there: a word that was mistyped would make one.
+async fn known(key: &str, args: &ReadArgs, environment: &Environment) -> Result<(), Failure> {
+    let ask = Ask::<SessionsDescribe>::new(Scope::Read, json!({ "key": key }));
+    let answer = ask.of(args, environment).await?;
+    let described: SessionsDescribeResult = super::decoded(&answer)?;
+    if described.session.0.is_some() {
+        return Ok(());
+    }
+    Err(Failure::failed(
+        format!("there is no conversation {key}"),
+        Some("`openclaw sessions list` shows the conversations".into()),
+    ))
 }
 
 /// One request on a connection of its own.

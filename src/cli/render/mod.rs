@@ -20,6 +20,7 @@ pub mod table;
 pub mod text;
 pub mod time;
 pub mod usage;
+pub mod wrap;
 
 /// How an answer may look.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,10 @@ use super::models::tokens;
 use super::table::Columns;
 use super::text::{Tone, plain, plain_lines};
 use super::time::{ago, ago_or};
+use super::wrap::wrapped;
 
+/// The name under which the gateway itself answers commands.
+pub const COMMAND: &str = openclaw_actors::agent::COMMAND_MODEL;
 /// Longest title in a list, characters.
 const TITLE: usize = 48;
 /// Longest line about a tool, characters.
@@ -74,7 +77,10 @@ pub fn cut(text: &str, most: usize) -> String {
 /// What was said, oldest first.
 pub fn history(page: &ChatHistoryResult, style: &Style) -> String {
     if page.messages.is_empty() {
-        return format!("nothing was said in {}\n", plain(&page.session_key));
+        return format!(
+            "nothing was said in {}; `openclaw sessions list` shows the conversations\n",
+            plain(&page.session_key)
+        );
     }
     let mut out = String::new();
     if page.has_more == Some(true) {
@@ -92,7 +98,11 @@ pub fn message(message: &Message, style: &Style) -> String {
     let (who, tone) = match message.role {
         MessageRole::User => ("you".to_owned(), Tone::Good),
         MessageRole::Assistant => (
-            message.model.clone().unwrap_or_else(|| "agent".into()),
+            match message.model.as_deref() {
+                Some(COMMAND) => "gateway".into(),
+                Some(model) => model.to_owned(),
+                None => "agent".into(),
+            },
             Tone::Strong,
         ),
         MessageRole::ToolResult => (
@@ -112,14 +122,14 @@ pub fn message(message: &Message, style: &Style) -> String {
     );
     let body = match message.role {
         MessageRole::ToolResult => style.paint(Tone::Faint, &cut(&text(message), TOOL_LINE)),
-        _ => text(message),
+        _ => wrapped(&text(message), style.width),
     };
     out += &body;
     if !body.ends_with('\n') {
         out.push('\n');
     }
     if let Some(error) = &message.error_message {
-        out += &style.paint(Tone::Bad, &plain_lines(error));
+        out += &style.paint(Tone::Bad, &wrapped(&plain_lines(error), style.width));
         out.push('\n');
     }
     out.push('\n');

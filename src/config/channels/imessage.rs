@@ -11,8 +11,7 @@ use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Entry, World, enter};
-use crate::config::place::push_key;
+use super::{Common, Entry, World, enter, place_of};
 
 /// Where Messages keeps files.
 const ROOT: &str = "/Users/*/Library/Messages/Attachments";
@@ -149,10 +148,7 @@ impl IMessage {
     }
 
     fn account(&self, named: Option<&Account>, name: &str, world: &World<'_>) -> AccountSettings {
-        let place = named.map_or_else(
-            || "channels.imessage".to_owned(),
-            |_| push_key("channels.imessage.accounts", name),
-        );
+        let place = place_of(FACTS.id, named.map(|_| name));
         let mut levels = [Some(&self.own), named].into_iter().flatten();
         let enabled = levels.all(|own| own.common.enabled != Some(false));
         let mut own = match named {

@@ -10,8 +10,7 @@ use openclaw_actors::channel::signal::{FACTS, Managed, SignalSetup, Timing, Way,
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Entry, World, enter};
-use crate::config::place::push_key;
+use super::{Common, Entry, World, enter, place_of};
 
 /// How long signal-cli may take to start, unless said otherwise: a Java program, on a small machine.
 const STARTUP_MS: u64 = 120_000;
@@ -198,10 +197,7 @@ impl Signal {
     }
 
     fn account(&self, named: Option<&Account>, name: &str, world: &World<'_>) -> AccountSettings {
-        let place = named.map_or_else(
-            || "channels.signal".to_owned(),
-            |_| push_key("channels.signal.accounts", name),
-        );
+        let place = place_of(FACTS.id, named.map(|_| name));
         let mut levels = [Some(&self.own), named].into_iter().flatten();
         let enabled = levels.all(|own| own.common.enabled != Some(false));
         let mut own = match named {
@@ -219,7 +215,7 @@ impl Signal {
 fn setup(
     own: &Account,
     named: BTreeSet<String>,
-    place_of: &str,
+    key: &str,
     world: &World<'_>,
 ) -> Result<SignalSetup, String> {
     let account = match own.number.as_deref().map(str::trim) {
@@ -229,14 +225,14 @@ fn setup(
                 .filter(|number| number.starts_with('+'))
                 .ok_or_else(|| {
                     format!(
-                        "{place_of}.account: \"{written}\" is no number with its country, such as +447700900001"
+                        "{key}.account: \"{written}\" is no number with its country, such as +447700900001"
                     )
                 })?,
         ),
     };
     let uuid = own.uuid.as_deref().and_then(place);
     Ok(SignalSetup {
-        way: way(own, place_of, world)?,
+        way: way(own, key, world)?,
         account,
         uuid: uuid.and_then(|id| id.strip_prefix("uuid:").map(str::to_owned)),
         read_receipts: own.send_read_receipts.unwrap_or_default(),
@@ -246,11 +242,11 @@ fn setup(
     })
 }
 
-fn way(own: &Account, place_of: &str, world: &World<'_>) -> Result<Way, String> {
+fn way(own: &Account, key: &str, world: &World<'_>) -> Result<Way, String> {
     let kind = (own.transport.as_ref()).and_then(|transport| transport.kind.as_deref());
     if let Some(kind) = kind.filter(|kind| !matches!(*kind, "managed-native" | "external-native")) {
         return Err(format!(
-            "{place_of}.transport.kind: \"{kind}\" is not supported; use \"managed-native\", or \"external-native\" with the url of a signal-cli daemon --http"
+            "{key}.transport.kind: \"{kind}\" is not supported; use \"managed-native\", or \"external-native\" with the url of a signal-cli daemon --http"
         ));
     }
     let url = own.http_url.as_deref().map(str::trim);
@@ -258,9 +254,7 @@ fn way(own: &Account, place_of: &str, world: &World<'_>) -> Result<Way, String> 
         && !url.starts_with("http://")
         && !url.starts_with("https://")
     {
-        return Err(format!(
-            "{place_of}.httpUrl must begin with http:// or https://"
-        ));
+        return Err(format!("{key}.httpUrl must begin with http:// or https://"));
     }
     let host = own.http_host.as_deref().map_or("127.0.0.1", str::trim);
     if !own.auto_start.unwrap_or(url.is_none()) {

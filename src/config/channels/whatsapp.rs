@@ -11,8 +11,7 @@ use openclaw_actors::sessions::route::account_id;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Common, Entry, World, enter};
-use crate::config::place::push_key;
+use super::{Common, Entry, World, enter, place_of};
 use crate::lock::runtime_dir;
 use crate::state_dir::StatePaths;
 
@@ -77,15 +76,9 @@ impl WhatsApp {
     }
 
     fn account(&self, named: Option<&Account>, name: &str, world: &World<'_>) -> AccountSettings {
-        let own = named.unwrap_or(&self.own);
         let setup = self.setup(named, name, world);
         let setup = setup.map(|setup| Arc::new(setup) as Arc<dyn ChannelSetup>);
-        let channel_on = self.own.common.enabled != Some(false);
-        let enabled = channel_on && own.common.enabled != Some(false);
-        let mut common = match named {
-            Some(account) => account.common.over(&self.own.common),
-            None => self.own.common.clone(),
-        };
+        let (mut common, enabled) = self.own.common.with(named.map(|account| &account.common));
         numbers(&mut common);
         common.account(&FACTS, enabled, setup, None)
     }
@@ -96,10 +89,7 @@ impl WhatsApp {
         name: &str,
         world: &World<'_>,
     ) -> Result<WhatsAppSetup, String> {
-        let place = named.map_or_else(
-            || "channels.whatsapp".to_owned(),
-            |_| push_key("channels.whatsapp.accounts", name),
-        );
+        let place = place_of(FACTS.id, named.map(|_| name));
         let own = named.unwrap_or(&self.own);
         let (paths, id) = (world.paths, account_id(name));
         let server = own.web_socket_url.as_ref();

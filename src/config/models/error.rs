@@ -9,7 +9,7 @@ use crate::config::secrets::SecretFault;
 pub enum ModelConfigError {
     /// No model is configured for the agent.
     #[error(
-        "no model is configured: set agents.defaults.model.primary to \"provider/model\", for example \"anthropic/claude-sonnet-4-5\" with ANTHROPIC_API_KEY in the environment"
+        "no model is chosen: choose one on the page's Set up (`openclaw dashboard`), or with `openclaw models set PROVIDER/MODEL`, for example anthropic/claude-sonnet-4-5"
     )]
     NoModel,
     /// The text is not `provider/model`, and no alias.
@@ -48,7 +48,7 @@ pub enum ModelConfigError {
         place: String,
     },
     /// There is no key.
-    #[error("no key for {provider}: set {variable} in the environment, or {place}.apiKey{}", note.as_deref().unwrap_or_default())]
+    #[error("no key for {provider}: enter it on the page's Set up (`openclaw dashboard`), or set {place}.apiKey, or {variable} where the gateway is started{}", note.as_deref().unwrap_or_default())]
     NoKey {
         /// The provider.
         provider: String,

@@ -192,7 +192,7 @@ fn every_failure_names_its_place_and_remedy() {
             "{}",
             "{}",
             "anthropic/m",
-            "no key for anthropic: set ANTHROPIC_API_KEY in the environment, or models.providers.anthropic.apiKey",
+            "no key for anthropic: enter it on the page's Set up (`openclaw dashboard`), or set models.providers.anthropic.apiKey, or ANTHROPIC_API_KEY where the gateway is started",
         ),
         (
             "{}",

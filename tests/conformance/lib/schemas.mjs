@@ -49,6 +49,8 @@ const RESULT_NAME = {
   "cron.update": "CronJob",
   "exec.approvals.get": "ExecApprovalsSnapshot",
   "exec.approvals.set": "ExecApprovalsSnapshot",
+  "exec.approvals.node.get": "ExecApprovalsNodeSnapshot",
+  "exec.approvals.node.set": "ExecApprovalsNodeSnapshot",
   "device.scopes.requestUpgrade": "ScopeUpgradeRegistration",
   "device.scopes.waitUpgrade": "ScopeUpgradeResult",
   "agent.identity.get": "AgentIdentityResult",

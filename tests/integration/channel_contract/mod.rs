@@ -4,6 +4,7 @@
 mod defect;
 mod discord;
 mod irc;
+mod signal;
 mod slack;
 mod telegram;
 mod whatsapp;
@@ -70,6 +71,7 @@ macro_rules! channels {
 channels! {
     discord: crate::channel_contract::discord::Platform,
     irc: crate::channel_contract::irc::Platform,
+    signal: crate::channel_contract::signal::Platform,
     slack: crate::channel_contract::slack::Platform,
     telegram: crate::channel_contract::telegram::Platform,
     whatsapp: crate::channel_contract::whatsapp::Platform,

@@ -18,7 +18,18 @@ pub(crate) struct Crabline {
     /// What it says of itself: addresses and secrets.
     pub(crate) manifest: Value,
     folder: TempDir,
-    _child: Child,
+    _child: Option<Child>,
+}
+
+/// How one is started by hand: Node, and the program.
+pub(crate) fn programs() -> (PathBuf, PathBuf) {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/node_modules");
+    let program = modules.join(".bin/crabline");
+    assert!(
+        program.exists(),
+        "crabline is not installed; run: npm ci --ignore-scripts in tests/conformance"
+    );
+    (node(&modules), program)
 }
 
 /// Node, as the tests have it.
@@ -39,14 +50,9 @@ impl Crabline {
         arguments: &[OsString],
         variables: &[(&str, OsString)],
     ) -> Self {
-        let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/node_modules");
-        let program = modules.join(".bin/crabline");
-        assert!(
-            program.exists(),
-            "crabline is not installed; run: npm ci --ignore-scripts in tests/conformance"
-        );
+        let (node, program) = programs();
         let folder = tempfile::tempdir().expect("a folder for the platform");
-        let mut child = Command::new(node(&modules))
+        let mut child = Command::new(node)
             .args(arguments)
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .arg(&program)
@@ -75,7 +81,27 @@ impl Crabline {
         Self {
             manifest,
             folder,
-            _child: child,
+            _child: Some(child),
+        }
+    }
+
+    /// One that somebody else starts in this folder, with `ready.json` and `journal.jsonl` there.
+    pub(crate) async fn found(folder: TempDir) -> Self {
+        let path = folder.path().join("ready.json");
+        let manifest = soon("the platform", async {
+            loop {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                if let Ok(manifest) = serde_json::from_str::<Value>(&text) {
+                    return manifest;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        Self {
+            manifest,
+            folder,
+            _child: None,
         }
     }
 

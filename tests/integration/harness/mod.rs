@@ -11,6 +11,7 @@ pub(crate) mod faults;
 pub(crate) mod frames;
 pub(crate) mod hosts;
 pub(crate) mod http;
+pub(crate) mod imsg;
 pub(crate) mod line_proxy;
 pub(crate) mod model;
 pub(crate) mod ngircd;

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
@@ -31,6 +32,11 @@ pub(crate) struct Shape {
     /// Whether a frame of a WebSocket brings a message.
     pub(crate) brings: fn(&Value) -> bool,
 }
+
+/// The end of the path of a stream of events.
+const STREAM: &str = "/events";
+/// Between two of its heartbeats.
+const HEARTBEAT: Duration = Duration::from_millis(300);
 
 /// The proxy.
 #[derive(Clone)]
@@ -106,6 +112,9 @@ impl Proxy {
             } else {
                 None
             };
+            if how.is_none_or(|how| !how.ends()) && request.path.ends_with(STREAM) {
+                return self.pass(stream, &request).await;
+            }
             let _receiving = receives.then(|| self.faults.begin());
             let Some(answer) = self.answer(&request, how, receives, &mut stream).await else {
                 return;
@@ -205,6 +214,64 @@ impl Proxy {
             }
         }
         Some(response(code, "", answer.to_string().as_bytes()))
+    }
+
+    /// Passes a stream of events on until it ends, or is broken. Its heartbeat is faster than the platform's:
+    /// a chunk with a comment.
+    async fn pass(&self, mut client: TcpStream, request: &Request) {
+        let Ok(mut platform) = TcpStream::connect(self.upstream).await else {
+            return;
+        };
+        if platform.write_all(&request.bytes).await.is_err() {
+            return;
+        }
+        let _receiving = self.faults.begin();
+        let (mut began, mut held) = (false, None::<Vec<u8>>);
+        let (mut bytes, mut rest) = (vec![0; 64 * 1024], [0; 64]);
+        loop {
+            let out = tokio::select! {
+                how = self.faults.broken() => {
+                    match how {
+                        Break::Hang | Break::HalfOpen => closed(&mut client).await,
+                        Break::CloseMidBody => {
+                            let _ = client.write_all(b"40\r\nevent:receive\ndata:{").await;
+                        }
+                        _ => {}
+                    }
+                    return;
+                }
+                read = platform.read(&mut bytes) => {
+                    let Ok(read @ 1..) = read else { return };
+                    began = true;
+                    let part = bytes[..read].to_vec();
+                    let brings = String::from_utf8_lossy(&part).contains("event:receive");
+                    match self.faults.receiving().filter(|_| brings) {
+                        Some(Break::Duplicate) => {
+                            self.faults.meet();
+                            [part.clone(), part].concat()
+                        }
+                        Some(Break::Reorder) if held.is_none() => {
+                            self.faults.meet();
+                            held = Some(part);
+                            continue;
+                        }
+                        _ => part.into_iter().chain(held.take().into_iter().flatten()).collect(),
+                    }
+                }
+                read = client.read(&mut rest) => match read {
+                    Ok(1..) => continue,
+                    _ => return,
+                },
+                () = tokio::time::sleep(HEARTBEAT), if began => {
+                    self.faults.beat();
+                    let late = held.take().into_iter().flatten();
+                    b"2\r\n:\n\r\n".iter().copied().chain(late).collect()
+                }
+            };
+            if client.write_all(&out).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Passes the frames of a WebSocket on until it ends, or is broken.

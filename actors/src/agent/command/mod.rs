@@ -35,7 +35,7 @@ use crate::sessions::{Append, Appended};
 use words::{Facts, choose, models_text, queue_text, thinking_text};
 
 /// Model name of the gateway's own answers.
-const MODEL: &str = "gateway-command";
+pub const MODEL: &str = "gateway-command";
 
 /// What a command came to.
 struct Done {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::channel::files::Form;
+use crate::channel::request::{Failed, whole};
 use crate::channel::{ChannelError, SendFailure};
 
 /// Largest answer, bytes.
@@ -139,7 +140,7 @@ impl Api {
             )
             .header("user-agent", "DiscordBot (openclaw, 1)")
             .timeout(limit);
-        let response = request.send().await.map_err(lost)?;
+        let response = request.send().await.map_err(Failed::from)?;
         let status = response.status().as_u16();
         self.note(path, response.headers());
         let text = whole(response, MAX_ANSWER).await?;
@@ -174,19 +175,15 @@ impl Api {
         if !url.starts_with("https://") {
             return Err("Discord does not say where it is".into());
         }
-        let words = |error| match error {
-            ApiError::NotSent(why) | ApiError::Lost(why) => why,
-            ApiError::Limited(_) | ApiError::Answered { .. } => "Discord refused it".to_owned(),
-        };
         let response = self.http.get(url).timeout(self.limit).send().await;
-        let response = response.map_err(lost).map_err(words)?;
+        let response = response.map_err(|error| Failed::from(error).why())?;
         if !response.status().is_success() {
             return Err(format!(
                 "Discord answered {} (its address is valid for a day)",
                 response.status().as_u16()
             ));
         }
-        whole(response, most).await.map_err(words)
+        whole(response, most).await.map_err(Failed::why)
     }
 
     /// Waits until the path may be asked, where that is soon.
@@ -227,36 +224,16 @@ impl Api {
     }
 }
 
-async fn whole(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, ApiError> {
-    let mut text = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(lost)? {
-        if text.len() + chunk.len() > most {
-            return Err(ApiError::Lost("the answer is too large".into()));
-        }
-        text.extend_from_slice(&chunk);
-    }
-    Ok(text)
-}
-
 fn seconds(number: f64) -> Duration {
     Duration::try_from_secs_f64(number).unwrap_or(UNSAID)
 }
 
-fn lost(error: reqwest::Error) -> ApiError {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        words = inner.to_string();
-        source = inner.source();
-    }
-    if error.is_timeout() {
-        "no answer came in time".clone_into(&mut words);
-    }
-    if error.is_connect() {
-        ApiError::NotSent(words)
-    } else {
-        ApiError::Lost(words)
+impl From<Failed> for ApiError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::NotSent(why) => Self::NotSent(why),
+            Failed::Lost(why) => Self::Lost(why),
+        }
     }
 }
 

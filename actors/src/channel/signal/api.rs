@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::channel::request::{Failed, whole};
 use crate::channel::{ChannelError, SendFailure};
 
 /// Largest answer, bytes: a file comes as one.
@@ -72,7 +73,7 @@ impl Api {
     pub(super) async fn check(&self, limit: Duration) -> Result<(), ChannelError> {
         let url = format!("{}/api/v1/check", self.root);
         let asked = self.http.get(url).timeout(limit).send();
-        let status = asked.await.map_err(lost).map_err(ApiError::class)?.status();
+        let status = asked.await.map_err(|error| lost(error).class())?.status();
         match status.as_u16() {
             200..300 => Ok(()),
             // Something else listens there, or something in front of it wants to know who we are.
@@ -107,15 +108,9 @@ impl Api {
             .header("content-type", "application/json")
             .body(body.to_string())
             .timeout(limit);
-        let mut response = request.send().await.map_err(lost)?;
+        let response = request.send().await.map_err(Failed::from)?;
         let status = response.status().as_u16();
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(lost)? {
-            if text.len() + chunk.len() > most {
-                return Err(ApiError::Lost("the answer is too large".into()));
-            }
-            text.extend_from_slice(&chunk);
-        }
+        let text = whole(response, most).await?;
         let answer: Value = serde_json::from_slice(&text).unwrap_or_default();
         if answer.get("id").and_then(Value::as_u64) == Some(id)
             && let Some(result) = answer.get("result")
@@ -147,22 +142,18 @@ fn answered(error: &Value) -> ApiError {
     }
 }
 
+impl From<Failed> for ApiError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::NotSent(why) => Self::NotSent(why),
+            Failed::Lost(why) => Self::Lost(why),
+        }
+    }
+}
+
+/// A failure of the request itself.
 pub(super) fn lost(error: reqwest::Error) -> ApiError {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        words = inner.to_string();
-        source = inner.source();
-    }
-    if error.is_timeout() {
-        "no answer came in time".clone_into(&mut words);
-    }
-    if error.is_connect() {
-        ApiError::NotSent(words)
-    } else {
-        ApiError::Lost(words)
-    }
+    Failed::from(error).into()
 }
 
 impl ApiError {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use crate::channel::request::{Failed, whole};
 use crate::channel::{Attached, ChannelError, SendFailure};
 
 /// Largest answer, bytes.
@@ -99,7 +100,7 @@ impl Api {
         }
         let request = self.http.post(url).body(bytes).timeout(self.limit * 2);
         let request = request.header("content-type", "application/octet-stream");
-        let answer = request.send().await.map_err(lost)?;
+        let answer = request.send().await.map_err(Failed::from)?;
         if !answer.status().is_success() {
             let status = answer.status().as_u16();
             return Err(ApiError::Lost(format!("it answered {status}")));
@@ -121,7 +122,7 @@ impl Api {
             .header("content-type", kind)
             .body(body)
             .timeout(self.limit);
-        let response = request.send().await.map_err(lost)?;
+        let response = request.send().await.map_err(Failed::from)?;
         let status = response.status().as_u16();
         if status == 429 {
             let after = response.headers().get("retry-after");
@@ -163,16 +164,9 @@ impl Api {
         if !serves(&self.root, &file.id) {
             return Err("Slack does not hand it on".into());
         }
-        let words = |error| match error {
-            ApiError::NotSent(why)
-            | ApiError::Lost(why)
-            | ApiError::Lacking(why)
-            | ApiError::Refused(why) => why,
-            ApiError::Limited(_) => "Slack wants fewer requests".to_owned(),
-        };
         let request = self.http.get(&file.id).bearer_auth(token.expose_secret());
         let response = request.timeout(self.limit).send().await;
-        let response = response.map_err(lost).map_err(words)?;
+        let response = response.map_err(|error| Failed::from(error).why())?;
         let status = response.status();
         let kind = response.headers().get("content-type");
         let is_page = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
@@ -183,7 +177,7 @@ impl Api {
         if !status.is_success() {
             return Err(format!("Slack answered {}", status.as_u16()));
         }
-        whole(response, most).await.map_err(words)
+        whole(response, most).await.map_err(Failed::why)
     }
 }
 
@@ -204,32 +198,12 @@ pub(super) fn serves(root: &str, address: &str) -> bool {
     (is_slack && url.scheme() == "https") || own.is_ok_and(|own| own == url.origin())
 }
 
-async fn whole(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, ApiError> {
-    let mut text = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(lost)? {
-        if text.len() + chunk.len() > most {
-            return Err(ApiError::Lost("the answer is too large".into()));
+impl From<Failed> for ApiError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::NotSent(why) => Self::NotSent(why),
+            Failed::Lost(why) => Self::Lost(why),
         }
-        text.extend_from_slice(&chunk);
-    }
-    Ok(text)
-}
-
-fn lost(error: reqwest::Error) -> ApiError {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        words = inner.to_string();
-        source = inner.source();
-    }
-    if error.is_timeout() {
-        "no answer came in time".clone_into(&mut words);
-    }
-    if error.is_connect() {
-        ApiError::NotSent(words)
-    } else {
-        ApiError::Lost(words)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::wire::Answer;
 use crate::channel::files::Form;
+use crate::channel::request::{Failed, whole};
 use crate::channel::{ChannelError, SendFailure};
 
 /// Largest answer, bytes.
@@ -81,7 +82,7 @@ impl Api {
         method: &str,
         request: reqwest::RequestBuilder,
     ) -> Result<T, ApiError> {
-        let response = request.send().await.map_err(lost)?;
+        let response = request.send().await.map_err(Failed::from)?;
         let status = response.status().as_u16();
         let text = whole(response, MAX_ANSWER).await?;
         match serde_json::from_slice::<Answer<T>>(&text) {
@@ -118,7 +119,7 @@ impl Api {
         let token = self.token.expose_secret();
         let url = format!("{}/file/bot{token}/{path}", self.root);
         let request = self.http.get(url).timeout(limit);
-        let response = request.send().await.map_err(lost)?;
+        let response = request.send().await.map_err(Failed::from)?;
         let status = response.status();
         if !status.is_success() {
             return Err(ApiError::Answered {
@@ -127,37 +128,16 @@ impl Api {
                 retry_after: None,
             });
         }
-        whole(response, most).await
+        Ok(whole(response, most).await?)
     }
 }
 
-async fn whole(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, ApiError> {
-    let mut text = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(lost)? {
-        if text.len() + chunk.len() > most {
-            return Err(ApiError::Lost("the answer is too large".into()));
+impl From<Failed> for ApiError {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::NotSent(why) => Self::NotSent(why),
+            Failed::Lost(why) => Self::Lost(why),
         }
-        text.extend_from_slice(&chunk);
-    }
-    Ok(text)
-}
-
-/// The address holds the token, so it is left out.
-fn lost(error: reqwest::Error) -> ApiError {
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(inner) = source {
-        words = inner.to_string();
-        source = inner.source();
-    }
-    if error.is_timeout() {
-        "no answer came in time".clone_into(&mut words);
-    }
-    if error.is_connect() {
-        ApiError::NotSent(words)
-    } else {
-        ApiError::Lost(words)
     }
 }
 

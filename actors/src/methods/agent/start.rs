@@ -26,9 +26,8 @@ impl Handler<Admitted<Agent>> for AgentRunner {
             .as_deref()
             .filter(|channel| !matches!(*channel, "webchat" | "last"))
         {
-            return call.reply.error(ErrorShape::invalid(format!(
-                "invalid agent params: unknown channel: {channel}"
-            )));
+            let message = format!("invalid agent params: unknown channel: {channel}");
+            return guard.refuse(call.reply, ErrorShape::invalid(message));
         }
         let has_files = params
             .attachments
@@ -42,7 +41,7 @@ impl Handler<Admitted<Agent>> for AgentRunner {
         let agent = params.agent_id.as_deref();
         let session = match keys::of_params::<Agent>(&written, agent, &settings) {
             Ok(session) => session,
-            Err(error) => return call.reply.error(error),
+            Err(error) => return guard.refuse(call.reply, error),
         };
         let now = self.deps.clock.now().wire();
         let run_id: Arc<str> = params.idempotency_key.into();

@@ -52,7 +52,12 @@ impl Handler<Call<ExecApprovalsSet>> for Approvals {
     fn handle(&mut self, call: Call<ExecApprovalsSet>, _: &mut Self::Context) -> Self::Result {
         let (params, caller, reply) = (call.params, call.caller, call.reply);
         let present = self.deps.state.with(|state| state.rules().map(Rules::hash));
+        let socket = params.file.socket.as_ref();
         let refusal = match (&present, &params.base_hash) {
+            // A secret that nothing here would use is not kept.
+            _ if socket.is_some_and(|socket| socket.token.is_some()) => Some(
+                "invalid exec.approvals.set params: at /file/socket/token: this gateway has no such socket; leave 'token' out",
+            ),
             (Some(_), None) => Some(
                 "exec approvals base hash required; call exec.approvals.get, and send its hash as baseHash",
             ),

@@ -37,7 +37,7 @@ impl Handler<Admitted<PollMethod>> for Channels {
         let Call { params, reply, .. } = call;
         let deed = match self.deps.poll(&params) {
             Ok(deed) => deed,
-            Err(error) => return reply.error(error),
+            Err(error) => return guard.refuse(reply, error),
         };
         let deps = self.deps.clone();
         actix_rt::spawn(async move {
@@ -66,7 +66,7 @@ impl Handler<Admitted<MessageAction>> for Channels {
         if action == "send" {
             let params = match send_params(&call.params) {
                 Ok(params) => params,
-                Err(error) => return call.reply.error(error),
+                Err(error) => return guard.refuse(call.reply, error),
             };
             let call: Call<Send> = Call {
                 params,
@@ -78,7 +78,7 @@ impl Handler<Admitted<MessageAction>> for Channels {
         let Call { params, reply, .. } = call;
         let deed = match self.deps.deed(&params, &action) {
             Ok(deed) => deed,
-            Err(error) => return reply.error(error),
+            Err(error) => return guard.refuse(reply, error),
         };
         let deps = self.deps.clone();
         actix_rt::spawn(async move {

@@ -35,7 +35,7 @@ impl Handler<Admitted<Send>> for Channels {
                 let deps = self.deps.clone();
                 actix_rt::spawn(async move { deps.post(order, account, msg).await });
             }
-            Err(error) => msg.call.reply.error(error),
+            Err(error) => msg.guard.refuse(msg.call.reply, error),
         }
     }
 }
@@ -78,7 +78,7 @@ impl ChannelsDeps {
             let kept = medium.keep(takes, most, channel, &self.shared.media, now);
             match kept.await {
                 Ok(file) => order.files.push(file),
-                Err(error) => return reply.error(error),
+                Err(error) => return guard.refuse(reply, error),
             }
         }
         let rows = order.rows(&account, &run_id, &by(&caller), now);
@@ -95,11 +95,11 @@ impl ChannelsDeps {
             .collect::<Result<Vec<Op>, _>>();
         let ops = match ops {
             Ok(ops) => ops,
-            Err(error) => return reply.error(store_error(&error)),
+            Err(error) => return guard.refuse(reply, store_error(&error)),
         };
         let shown = match self.commit(&params, &names, ops, now.wire()).await {
             Ok(shown) => shown,
-            Err(error) => return reply.error(error),
+            Err(error) => return guard.refuse(reply, error),
         };
         guard.accepted();
         let result = SendResult {

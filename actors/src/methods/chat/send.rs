@@ -28,17 +28,14 @@ impl Handler<Admitted<ChatSend>> for AgentRunner {
             .as_ref()
             .is_some_and(|attachments| !attachments.is_empty());
         if params.message.trim().is_empty() && !has_files {
-            // Before the refusal: whoever hears of it may use the key again.
-            drop(guard);
-            return call
-                .reply
-                .error(ErrorShape::invalid("message or attachment required"));
+            let error = ErrorShape::invalid("message or attachment required");
+            return guard.refuse(call.reply, error);
         }
         let settings = self.deps.views.settings.load();
         let (key, agent) = (&params.session_key, params.agent_id.as_deref());
         let session = match keys::of_params::<ChatSend>(key, agent, &settings) {
             Ok(session) => session,
-            Err(error) => return call.reply.error(error),
+            Err(error) => return guard.refuse(call.reply, error),
         };
         let reply = call.reply.alias(&session.canonical, &params.session_key);
         // A command has no use for a file, so a message with one is meant for the agent.

@@ -79,9 +79,7 @@ async fn serve(
     let placed = match deps.place(&by, what).await {
         Ok(placed) => placed,
         Err(error) => {
-            // The key is free again before its client can know.
-            drop(guard);
-            return reply.error(error);
+            return guard.refuse(reply, error);
         }
     };
     let accepted = match guard.accept(None, deps.clock.now()) {
@@ -89,8 +87,7 @@ async fn serve(
         Err(error) => Err(error),
     };
     if let Err(error) = accepted {
-        drop(guard);
-        return reply.error(store_error(&error));
+        return guard.refuse(reply, store_error(&error));
     }
     guard.accepted();
     tracing::info!(node = %params.node_id, command = %params.command, by = %caller.principal(), "a node is asked");

@@ -3,6 +3,7 @@
 mod agent_request;
 mod describe;
 mod event;
+mod exec_rules;
 mod invoke;
 mod invoke_result;
 mod list;

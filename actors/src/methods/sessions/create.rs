@@ -34,7 +34,7 @@ impl Handler<Admitted<SessionsCreate>> for AgentRunner {
         let agent = params.agent_id.as_deref();
         let session = match keys::of_params::<SessionsCreate>(&written, agent, &settings) {
             Ok(session) => session,
-            Err(error) => return reply.error(error),
+            Err(error) => return guard.refuse(reply, error),
         };
         let first = params.message.clone().or_else(|| params.task.clone());
         let attachments = params.attachments.take().unwrap_or_default();
@@ -49,12 +49,11 @@ impl Handler<Admitted<SessionsCreate>> for AgentRunner {
         ctx.spawn(making.into_actor(self).map(move |made, act, ctx| {
             let Changed { entry, event } = match made {
                 Ok(Ok(changed)) => changed,
-                Ok(Err(error)) => return reply.error(error),
+                Ok(Err(error)) => return guard.refuse(reply, error),
                 Err(_) => {
-                    return reply.error(
-                        ErrorShape::unavailable("the session index is restarting; try again")
-                            .retry_after(500),
-                    );
+                    let error =
+                        ErrorShape::unavailable("the session index is restarting; try again");
+                    return guard.refuse(reply, error.retry_after(500));
                 }
             };
             let mut result = result_of(entry);

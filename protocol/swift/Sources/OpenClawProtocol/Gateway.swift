@@ -7406,6 +7406,95 @@ public struct ExecApprovalResolvedEvent: Codable, Hashable, Sendable {
     }
 }
 
+/// Parameters of `exec.approvals.node.get`.
+public struct ExecApprovalsNodeGetParams: Codable, Hashable, Sendable {
+    /// The node: its device id.
+    public var nodeId: String
+
+    public init(
+        nodeId: String
+    ) {
+        self.nodeId = nodeId
+    }
+}
+
+/// Parameters of `exec.approvals.node.set`: one of `file` and `native`.
+public struct ExecApprovalsNodeSetParams: Codable, Hashable, Sendable {
+    /// The node: its device id.
+    public var nodeId: String
+    /// The hash of the rules that these replace; needed once there are some.
+    public var baseHash: String?
+    /// The rules of a node that keeps a file of them.
+    public var file: ExecRules?
+    /// The rules of a node that has a list of patterns instead (Windows).
+    public var native: NativeExecRules?
+
+    public init(
+        nodeId: String,
+        baseHash: String? = nil,
+        file: ExecRules? = nil,
+        native: NativeExecRules? = nil
+    ) {
+        self.nodeId = nodeId
+        self.baseHash = baseHash
+        self.file = file
+        self.native = native
+    }
+}
+
+/// The rules that a node keeps: a file of them (`path`, `exists`, `hash`, `file`), a list of patterns (`enabled`, `hash`,
+/// `defaultAction`, `rules`), or word that it keeps none (`enabled: false`).
+public struct ExecApprovalsNodeSnapshot: Codable, Hashable, Sendable {
+    /// The hash to name with the next change, where it is another than `hash`.
+    public var baseHash: String?
+    /// What the node would refuse in a change.
+    public var constraints: NativeExecConstraints?
+    /// What happens to what no rule names.
+    public var defaultAction: NativeExecAction?
+    /// Whether the list counts.
+    public var enabled: Bool?
+    /// Whether there is one.
+    public var exists: Bool?
+    /// The rules of the file.
+    public var file: ExecRules?
+    /// Changes with the rules.
+    public var hash: String?
+    /// What the node says about it.
+    public var message: String?
+    /// Where the file is, on the node.
+    public var path: String?
+    /// The rules of an agent without its own.
+    public var resolvedDefaults: ResolvedExecRules?
+    /// The rules of the list.
+    public var rules: [NativeExecRule]?
+
+    public init(
+        baseHash: String? = nil,
+        constraints: NativeExecConstraints? = nil,
+        defaultAction: NativeExecAction? = nil,
+        enabled: Bool? = nil,
+        exists: Bool? = nil,
+        file: ExecRules? = nil,
+        hash: String? = nil,
+        message: String? = nil,
+        path: String? = nil,
+        resolvedDefaults: ResolvedExecRules? = nil,
+        rules: [NativeExecRule]? = nil
+    ) {
+        self.baseHash = baseHash
+        self.constraints = constraints
+        self.defaultAction = defaultAction
+        self.enabled = enabled
+        self.exists = exists
+        self.file = file
+        self.hash = hash
+        self.message = message
+        self.path = path
+        self.resolvedDefaults = resolvedDefaults
+        self.rules = rules
+    }
+}
+
 /// Parameters of `exec.approvals.set`.
 public struct ExecApprovalsSetParams: Codable, Hashable, Sendable {
     /// The rules.
@@ -7558,11 +7647,15 @@ public struct ExecRules: Codable, Hashable, Sendable {
 public struct ExecSocket: Codable, Hashable, Sendable {
     /// Its path.
     public var path: String?
+    /// Its secret, of nodes that have such a socket; never kept by the gateway.
+    public var token: String?
 
     public init(
-        path: String? = nil
+        path: String? = nil,
+        token: String? = nil
     ) {
         self.path = path
+        self.token = token
     }
 }
 
@@ -9054,6 +9147,114 @@ public enum NameSource: Codable, Hashable, Sendable {
     public func encode(to encoder: any Encoder) throws {
         var value = encoder.singleValueContainer()
         try value.encode(text)
+    }
+}
+
+/// What a rule of a list says.
+public enum NativeExecAction: Codable, Hashable, Sendable {
+    /// It runs.
+    case allow
+    /// It does not.
+    case deny
+    /// Someone at the node is asked.
+    case prompt
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "allow": self = .allow
+        case "deny": self = .deny
+        case "prompt": self = .prompt
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .allow: return "allow"
+        case .deny: return "deny"
+        case .prompt: return "prompt"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
+/// What a node would refuse in a list of rules.
+public struct NativeExecConstraints: Codable, Hashable, Sendable {
+    /// A change that names no hash.
+    public var baseHashRequired: Bool?
+    /// Whether a pattern that fits everything may be allowed.
+    public var broadAllowRulesAllowed: Bool?
+    /// Whether shells and the like may be allowed.
+    public var dangerousAllowRulesAllowed: Bool?
+    /// Whether `defaultAction` may be `allow`.
+    public var defaultAllowAllowed: Bool?
+
+    public init(
+        baseHashRequired: Bool? = nil,
+        broadAllowRulesAllowed: Bool? = nil,
+        dangerousAllowRulesAllowed: Bool? = nil,
+        defaultAllowAllowed: Bool? = nil
+    ) {
+        self.baseHashRequired = baseHashRequired
+        self.broadAllowRulesAllowed = broadAllowRulesAllowed
+        self.dangerousAllowRulesAllowed = dangerousAllowRulesAllowed
+        self.defaultAllowAllowed = defaultAllowAllowed
+    }
+}
+
+/// One rule of a list.
+public struct NativeExecRule: Codable, Hashable, Sendable {
+    /// What happens to them.
+    public var action: NativeExecAction
+    /// Which commands.
+    public var pattern: String
+    /// What it is for.
+    public var description: String?
+    /// Off, it is kept without effect.
+    public var enabled: Bool?
+    /// In which shells; in all without it.
+    public var shells: [String]?
+
+    public init(
+        action: NativeExecAction,
+        pattern: String,
+        description: String? = nil,
+        enabled: Bool? = nil,
+        shells: [String]? = nil
+    ) {
+        self.action = action
+        self.pattern = pattern
+        self.description = description
+        self.enabled = enabled
+        self.shells = shells
+    }
+}
+
+/// Rules as a list of patterns.
+public struct NativeExecRules: Codable, Hashable, Sendable {
+    /// The rules; the first that fits counts.
+    public var rules: [NativeExecRule]
+    /// What happens to what no rule names.
+    public var defaultAction: NativeExecAction?
+
+    public init(
+        rules: [NativeExecRule],
+        defaultAction: NativeExecAction? = nil
+    ) {
+        self.rules = rules
+        self.defaultAction = defaultAction
     }
 }
 
@@ -16132,6 +16333,24 @@ public enum ExecApprovalsGetMethod: GatewayMethod {
     public static let name = "exec.approvals.get"
     public static let access = "operator.admin"
     public static let hasEffect = false
+}
+
+/// The rules that a node keeps itself.
+public enum ExecApprovalsNodeGetMethod: GatewayMethod {
+    public typealias Params = ExecApprovalsNodeGetParams
+    public typealias Result = ExecApprovalsNodeSnapshot
+    public static let name = "exec.approvals.node.get"
+    public static let access = "operator.admin"
+    public static let hasEffect = false
+}
+
+/// Replaces the rules that a node keeps itself.
+public enum ExecApprovalsNodeSetMethod: GatewayMethod {
+    public typealias Params = ExecApprovalsNodeSetParams
+    public typealias Result = ExecApprovalsNodeSnapshot
+    public static let name = "exec.approvals.node.set"
+    public static let access = "operator.admin"
+    public static let hasEffect = true
 }
 
 /// Replaces the lasting rules.

@@ -26,6 +26,7 @@ use crate::cli::output::Output;
 use crate::cli::render::Style;
 use crate::cli::render::sessions as render;
 use crate::cli::render::text::Tone;
+use crate::cli::render::wrap::wrapped;
 use crate::cli::target::Target;
 use editor::{Editor, Line};
 
@@ -96,6 +97,11 @@ impl Chat<'_> {
         self.output.terminal && !self.json
     }
 
+    /// How wide the terminal is, where somebody looks at it.
+    fn width(&self) -> Option<u16> {
+        self.style.width.filter(|_| self.is_shown())
+    }
+
     /// What was said last, and how to leave.
     async fn greet(&self, messages: u32) -> Result<(), Failure> {
         if !self.is_shown() {
@@ -119,7 +125,7 @@ impl Chat<'_> {
             }
         }
         let help = "Ctrl-C stops an answer, twice it leaves. /help lists commands. \\ at the end: one more line.";
-        shown += &self.style.paint(Tone::Faint, help);
+        shown += &self.style.paint(Tone::Faint, &wrapped(help, self.width()));
         self.output.line(&shown)
     }
 

@@ -14,6 +14,7 @@ use crate::cli::render::agent::Shown;
 use crate::cli::render::models::tokens;
 use crate::cli::render::sessions as render;
 use crate::cli::render::text::{Tone, plain, plain_lines};
+use crate::cli::render::wrap::{Wrap, wrapped};
 
 /// Whether an answer is to be waited for.
 enum Sent {
@@ -30,6 +31,7 @@ pub(super) struct View {
     /// A line stands there that says only that nothing came yet.
     waiting: bool,
     stopping: bool,
+    wrap: Wrap,
 }
 
 impl Chat<'_> {
@@ -40,6 +42,7 @@ impl Chat<'_> {
             shown: Shown::default(),
             waiting: false,
             stopping: false,
+            wrap: Wrap::new(self.width()),
         };
         let params = json!({
             "sessionKey": self.session, "message": message, "idempotencyKey": view.run, "deliver": false,
@@ -148,7 +151,7 @@ impl Chat<'_> {
             ChatState::Delta(delta) => {
                 let added = view.shown.update(&render::text(&delta.message));
                 if !self.json {
-                    self.put(view, &added)?;
+                    self.say(view, &added)?;
                 }
                 return Ok(false);
             }
@@ -180,7 +183,8 @@ impl Chat<'_> {
         let line = render::tool_line(name, &data["args"].to_string());
         let end = view.shown.end_line();
         let line = self.style.paint(Tone::Faint, &line);
-        self.put(view, &format!("{end}{line}\n"))
+        self.say(view, &end)?;
+        self.put(view, &format!("{line}\n"))
     }
 
     pub(super) fn last_words(
@@ -194,7 +198,9 @@ impl Chat<'_> {
         } else {
             view.shown.finish(&text)
         };
-        self.put(view, &rest)
+        self.say(view, &rest)?;
+        let last = view.wrap.end();
+        self.put(view, &last)
     }
 
     /// Which model answered, and how much it read and wrote.
@@ -203,7 +209,9 @@ impl Chat<'_> {
         message: Option<&Message>,
         usage: Option<&Usage>,
     ) -> Result<(), Failure> {
-        let model = message.and_then(|message| message.model.as_deref());
+        let model = message
+            .and_then(|message| message.model.as_deref())
+            .filter(|model| *model != render::COMMAND);
         let usage = usage.or(message.and_then(|message| message.usage.as_ref()));
         let mut parts: Vec<String> = model.map(plain).into_iter().collect();
         if let Some(usage) = usage.filter(|usage| usage.input + usage.output > 0) {
@@ -224,7 +232,13 @@ impl Chat<'_> {
         Ok(())
     }
 
-    /// Writes a piece of the answer, in the place of the sign that nothing came yet.
+    /// Writes a piece of the answer, broken between its words.
+    fn say(&self, view: &mut View, text: &str) -> Result<(), Failure> {
+        let text = view.wrap.push(text);
+        self.put(view, &text)
+    }
+
+    /// Writes a text, in the place of the sign that nothing came yet.
     pub(super) fn put(&self, view: &mut View, text: &str) -> Result<(), Failure> {
         let clear = if std::mem::take(&mut view.waiting) {
             "\r\u{1b}[K"
@@ -239,8 +253,11 @@ impl Chat<'_> {
 
     pub(super) fn bad(&self, why: &str) -> Result<(), Failure> {
         if self.is_shown() {
-            self.output
-                .line(&self.style.paint(Tone::Bad, &plain_lines(why)))
+            self.output.line(
+                &self
+                    .style
+                    .paint(Tone::Bad, &wrapped(&plain_lines(why), self.width())),
+            )
         } else {
             self.output.problem(why);
             Ok(())

@@ -1,0 +1,144 @@
+// Whole turns over Signal: the built daemon runs the released signal-cli, which speaks to Signal's own mock server.
+import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import path from "node:path";
+import { after, before, describe, it } from "node:test";
+import { connect } from "../conformance/lib/client.mjs";
+import { nonce, startDaemon, tempFolder } from "../conformance/lib/daemon.mjs";
+import { eventually } from "../conformance/lib/eventually.mjs";
+import { startModel } from "../conformance/lib/model.mjs";
+import { makeSignalCli, startMock } from "./lib/mock.mjs";
+
+describe("the real signal-cli, run by the gateway", () => {
+  const word = nonce("word");
+  let folder;
+  let mock;
+  let program;
+  let bot;
+  let alice;
+  let device;
+  let model;
+  let daemon;
+  let client;
+  const data = () => path.join(folder.path, "data");
+  const row = (what, holds, tries = 4) =>
+    eventually(`Signal ${what}`, async () => {
+      const status = await client.request("channels.status", { probe: false });
+      const found = status.channelAccounts.signal[0];
+      return holds(found) ? found : null;
+    }).catch((error) => (tries > 1 ? row(what, holds, tries - 1) : Promise.reject(error)));
+  const key = () => nonce("key");
+
+  before(async () => {
+    folder = await tempFolder("signal");
+    mock = await startMock(folder.path);
+    program = makeSignalCli({ folder: folder.path, java: process.env.OPENCLAW_TEST_JAVA, properties: mock.properties });
+    bot = await mock.server.createPrimaryDevice({ profileName: "Bot" });
+    alice = await mock.server.createPrimaryDevice({ profileName: "Alice", contacts: [bot] });
+    model = await startModel(`It is **${word}**.`);
+    daemon = await startDaemon({
+      channels: true,
+      config: {
+        ...model.config(),
+        channels: {
+          signal: {
+            account: bot.device.number,
+            cliPath: program,
+            configPath: data(),
+            allowFrom: [`uuid:${alice.device.aci}`],
+            sendReadReceipts: true,
+          },
+        },
+      },
+    });
+    ({ client } = await connect({ daemon }));
+  });
+  after(async () => {
+    client?.stop();
+    await daemon?.end();
+    await model?.stop();
+    await folder?.remove();
+    // The mock keeps connections of clients that are gone.
+    setTimeout(() => process.exit(), 1_000).unref();
+  });
+
+  it("waits for its owner while no device is linked, and says how", async () => {
+    const parked = await row("parked", (account) => account.state === "parked");
+    assert.match(parked.lastError, /openclaw channels login signal/);
+  });
+
+  it("is linked by what a phone scans, and connects", async () => {
+    // The account that is parked has ended its signal-cli; another one links.
+    const link = spawn(program, ["--config", data(), "link", "-n", "gateway"]);
+    let said = "";
+    link.stdout.on("data", (bytes) => (said += bytes));
+    const url = await eventually("the address to scan", () => /sgnl:\S+/.exec(said)?.[0]);
+    const phone = await mock.server.waitForProvision();
+    void phone.complete({ provisionURL: url, primaryDevice: bot });
+    const code = await new Promise((resolve) => link.on("exit", resolve));
+    assert.equal(code, 0, said);
+    device = bot.secondaryDevices[0];
+    await client.request("channels.start", { channel: "signal" });
+    const linked = await row("connected", (account) => account.connected);
+    assert.equal(linked.probe.bot.username, bot.device.number);
+  });
+
+  it("answers once, and an envelope that signal-cli cannot read stops nothing", async () => {
+    await alice.addSingleUseKey(device, await device.popSingleUseKey());
+    await alice.sendText(device, "which word?");
+    const { body, dataMessage } = await alice.waitForMessage();
+    assert.equal(body, `It is ${word}.`);
+    assert.equal(dataMessage.bodyRanges[0].length, word.length);
+    const { receiptMessage } = await alice.waitForReceipt();
+    assert.ok(receiptMessage, "it is told that the message came");
+    const account = await row("idle", (own) => own.waitingInbound === 0 && own.waitingOutbound === 0);
+    assert.equal(account.connected, true);
+    assert.equal(model.requests().length, 1);
+  });
+
+  it("reacts, and takes nobody for somebody", async () => {
+    const target = `uuid:${alice.device.aci}`;
+    const at = Date.now();
+    await client.request("message.action", {
+      channel: "signal",
+      action: "react",
+      params: { target, messageId: `${at}:${target}`, emoji: "🎉" },
+      idempotencyKey: key(),
+    });
+    const { dataMessage } = await alice.waitForMessage();
+    assert.equal(dataMessage.reaction.emoji, "🎉");
+    assert.equal(Number(dataMessage.reaction.targetTimestamp), at);
+    const nobody = client.request("send", { channel: "signal", to: "+15551239999", message: "hello", idempotencyKey: key() });
+    await assert.rejects(nobody, /not on Signal/);
+  });
+
+  it("sends once what a limit held back", async () => {
+    const pair = { source: bot.device.aci, target: alice.device.aci };
+    mock.server.rateLimit(pair);
+    const to = `uuid:${alice.device.aci}`;
+    const sent = client.request("send", { channel: "signal", to, message: "later", idempotencyKey: key() });
+    await row("waiting for its limit", (account) => account.waitingOutbound > 0);
+    await eventually("the limit", () => mock.server.rateLimitCountByPair?.size > 0 || true);
+    mock.server.stopRateLimiting(pair);
+    await sent.catch(() => {});
+    const { body } = await alice.waitForMessage();
+    assert.equal(body, "later");
+  });
+
+  it("is started anew when it dies, and says so when its phone unlinks it", async () => {
+    const running = () => {
+      const all = execFileSync("ps", ["-eo", "pid,args"]).toString().split("\n");
+      const own = all.filter((line) => line.includes(folder.path) && line.includes("org.asamk.signal.Main"));
+      return own.map((line) => Number(line.trim().split(" ")[0]));
+    };
+    const [first] = running();
+    process.kill(first, "SIGKILL");
+    await row("connected again", (account) => account.connected && account.generation >= 3);
+    assert.equal(running().length, 1);
+    await bot.unlink(device);
+    process.kill(running()[0], "SIGKILL");
+    const parked = await row("parked", (account) => account.state === "parked");
+    assert.match(parked.lastError, /openclaw channels login signal/);
+    await eventually("the end of signal-cli", () => running().length === 0);
+  });
+});
