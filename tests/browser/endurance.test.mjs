@@ -11,14 +11,15 @@ import { held, tasksDuring } from './lib/work.mjs';
 
 const TOKEN = 'a-token-that-is-long-enough-to-be-strong-0123456789';
 const MESSAGES = 10_000;
+/** Enough to scroll for as long. */
+const FEW = 1_500;
 const MINUTES = Number(process.env.OPENCLAW_STREAM_MINUTES ?? 0);
 /** Two times as many as the page keeps; then it forgets the older half. */
 const WARM_TURNS = 300;
 const TURNS = 300;
 const REPLY = `## A plan\n\n${Array.from({ length: 12 }, (_, index) => `${index + 1}. item **number ${index + 1}** of the plan`).join('\n')}\n\n\`\`\`js\nconst answer = plan.map((item) => item.name);\n\`\`\`\n\nThe end.`;
-/** One frame at 60 Hz, and what is a long task to a browser. */
+/** One frame at 60 Hz. */
 const FRAME_MS = 16.7;
-const LONG_MS = 50;
 
 describe('a page that is open for weeks', () => {
   let browser;
@@ -40,11 +41,12 @@ describe('a page that is open for weeks', () => {
     await model?.stop();
   });
 
-  it(`scrolls through ${MESSAGES} messages without losing frames, its place or itself`, async () => {
-    const key = 'agent:main:long';
-    await owner.request('chat.send', { sessionKey: key, message: 'the first of all', idempotencyKey: 'long-1' });
-    await owner.request('agent.wait', { runId: 'long-1', timeoutMs: 30_000 });
-    for (let from = 0; from < MESSAGES; from += 100) {
+  /** A conversation of so many messages, open in a page that has loaded all of it; and what scrolling through it costs. */
+  const scrolled = async (count) => {
+    const key = `agent:main:long-${count}`;
+    await owner.request('chat.send', { sessionKey: key, message: 'the first of all', idempotencyKey: `long-${count}` });
+    await owner.request('agent.wait', { runId: `long-${count}`, timeoutMs: 30_000 });
+    for (let from = 0; from < count; from += 100) {
       await Promise.all(Array.from({ length: 100 }, (_, index) => owner.request('chat.inject', { sessionKey: key, message: `message number ${from + index}, with a few words in it` })));
       owner.frames.length = 0;
     }
@@ -52,7 +54,7 @@ describe('a page that is open for weeks', () => {
     const { page, chat } = tab;
     await page.goto(`${daemon.origin}/chat/${encodeURIComponent(key)}#token=${TOKEN}`);
     await chat.connected();
-    await chat.answers.filter({ hasText: `message number ${MESSAGES - 1},` }).waitFor();
+    await chat.answers.filter({ hasText: `message number ${count - 1},` }).waitFor();
 
     /** Scrolls by so many pixels a frame, until the beginning is in view or so many frames are over. */
     const scroll = (step, frames) =>
@@ -75,7 +77,7 @@ describe('a page that is open for weeks', () => {
       );
     const seen = await scroll(-900, 20_000);
     assert.equal(seen.first, 'the first of all');
-    assert.ok(seen.rows >= MESSAGES, `${seen.rows} rows were loaded`);
+    assert.ok(seen.rows >= count, `${seen.rows} rows were loaded`);
     assert.ok(seen.most < 600, `${seen.most} messages are drawn`);
 
     // All of it is there now. As fast as a hand can make it go, down again.
@@ -83,10 +85,18 @@ describe('a page that is open for weeks', () => {
     const tasks = await tasksDuring(browser, page, async () => (down = await scroll(240, 300)));
     const work = tasks.reduce((sum, ms) => sum + ms, 0) / down.frames;
     const dropped = tasks.filter((ms) => ms > FRAME_MS).length;
-    console.log(`long history: ${seen.rows} rows; ${work.toFixed(1)} ms of work for each of ${down.frames} frames, ${dropped} tasks longer than a frame, the longest ${tasks[0].toFixed(0)} ms; at most ${seen.most} messages drawn`);
-    assert.ok(work < FRAME_MS, `${work} ms of work for each frame`);
-    assert.ok(dropped < down.frames * 0.05, `${dropped} of ${down.frames} frames are dropped`);
-    assert.ok(tasks.filter((ms) => ms > LONG_MS).length <= 1, `long tasks: ${tasks.slice(0, 5)}`);
+    console.log(`a history of ${seen.rows} rows: ${work.toFixed(1)} ms of work for each of ${down.frames} frames, ${dropped} tasks longer than a frame, the longest ${tasks[0].toFixed(0)} ms; at most ${seen.most} messages drawn`);
+    return { tab, work, dropped };
+  };
+
+  it(`scrolls through ${MESSAGES} messages as through ${FEW}, and keeps its place`, async () => {
+    // How long a frame takes is the machine's affair; that it does not depend on what is out of sight is the page's.
+    const short = await scrolled(FEW);
+    await short.tab.context.close();
+    const { tab, work, dropped } = await scrolled(MESSAGES);
+    const { page, chat } = tab;
+    assert.ok(work < short.work * 2, `${work} ms of work for each frame; ${short.work} in a history of ${FEW}`);
+    assert.ok(dropped <= short.dropped * 2 + 15, `${dropped} frames are dropped; ${short.dropped} in a history of ${FEW}`);
     await chat.screenshot('long-history');
 
     // Back at the end, the page forgets what nobody looks at.
