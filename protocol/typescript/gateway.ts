@@ -5130,7 +5130,9 @@ export type SessionSort =
   /** By last change. */
   | "updatedAt"
   /** By last message of a person. */
-  | "lastInteractionAt";
+  | "lastInteractionAt"
+  /** By what happened last, pinned or not. */
+  | "activity";
 
 /** State of a session's last run. */
 export type SessionStatus =
@@ -5411,10 +5413,12 @@ export interface SessionsListParams {
   /** Most rows. (1 to 100000) */
   limit?: number;
   /** Rows to skip. (at most 9007199254740991) */
+  /** Only sessions that work: a run is under way, or waits. */
+  activeOnly?: boolean;
   offset?: number;
   /** Only sessions whose key, label or title contains this. (at most 4096 characters) */
   search?: string;
-  /** Order, newest first. */
+  /** Order, newest first; those that are pinned come first, but by `activity`. */
   sortBy?: SessionSort;
   /** Only sessions that this session made. (1 to 512 characters) */
   spawnedBy?: string;

@@ -16,6 +16,8 @@ const DIFFERENCES = {
   // Keys of newer clients are ignored in `connect` and in methods that only read.
   "connect/request.control-ui": /additional/,
   "sessions.list/request.control-ui": /additional/,
+  // What the activity page of a newer Control UI asks for.
+  "sessions.list/request.activity": /additional|must be equal|match/,
   // An owner may approve some commands of a node only.
   "node.pair.approve/request.some": /additional/,
 };

@@ -1,7 +1,7 @@
 //! Filters, order and pages of the session list. Pure.
 
 use openclaw_protocol::methods::sessions::{
-    ArchivedFilter, SessionRow, SessionsListParams, SessionsListResult,
+    ArchivedFilter, SessionRow, SessionSort, SessionsListParams, SessionsListResult,
 };
 
 use super::state::{Index, Record};
@@ -12,11 +12,12 @@ const DEFAULT_LIMIT: usize = 200;
 /// Most rows of a page.
 const MAX_LIMIT: usize = 1_000;
 
-/// A page of the index, newest first.
+/// A page of the index, newest first; `works` says of which sessions a run is under way or waits.
 pub fn page(
     index: &Index,
     params: &SessionsListParams,
     now: Millis,
+    works: impl Fn(&Record) -> bool,
     row: impl Fn(&Record) -> SessionRow,
 ) -> SessionsListResult {
     let search = params
@@ -54,10 +55,12 @@ pub fn page(
         })
         // Nothing is spawned yet.
         .filter(|_| params.spawned_by.is_none())
+        .filter(|record| params.active_only != Some(true) || works(record))
         .collect();
+    let pins = params.sort_by != Some(SessionSort::Activity);
     matching.sort_by(|a, b| {
-        b.pinned
-            .cmp(&a.pinned)
+        (b.pinned && pins)
+            .cmp(&(a.pinned && pins))
             .then_with(|| b.updated_at.cmp(&a.updated_at))
             .then_with(|| a.key.cmp(&b.key))
     });

@@ -278,7 +278,8 @@ fn keys(index: &Index, params: serde_json::Value) -> (Vec<String>, serde_json::V
     let row = |record: &crate::sessions::state::Record| {
         record.row("main", &ModelDefaults::default(), &[])
     };
-    let page = list::page(index, &params, seconds(600), row);
+    let works = |record: &crate::sessions::state::Record| record.key.ends_with('7');
+    let page = list::page(index, &params, seconds(600), works, row);
     let keys = page.sessions.iter().map(|row| row.key.clone()).collect();
     (keys, serde_json::to_value(&page).unwrap())
 }
@@ -320,6 +321,34 @@ fn the_session_list_is_filtered_by_what_people_look_for() {
     assert_eq!(keys(&index, json!({"activeMinutes": 10})).0.len(), 25);
     assert!(keys(&index, json!({"agentId": "other"})).0.is_empty());
     assert!(keys(&index, json!({"label": "x"})).0.is_empty());
+    assert_eq!(
+        keys(&index, json!({"activeOnly": true})).0,
+        ["agent:main:s17", "agent:main:s7"]
+    );
+    assert_eq!(keys(&index, json!({"activeOnly": false})).0.len(), 25);
+}
+
+#[test]
+fn what_is_pinned_comes_first_but_where_activity_is_asked_for() {
+    let mut index = index(3);
+    let key: Arc<str> = "agent:main:s1".into();
+    index
+        .change(
+            (&key, "main"),
+            String::new,
+            seconds(9),
+            |_, record| -> Result<(), crate::store::StoreError> {
+                record.pinned = true;
+                Ok(())
+            },
+        )
+        .unwrap();
+    let order = |params| keys(&index, params).0.join(" ").replace("agent:main:", "");
+    for asked in [json!({}), json!({"sortBy": "updatedAt"})] {
+        assert_eq!(order(asked), "s1 s2 s0");
+    }
+    assert_eq!(order(json!({"sortBy": "activity"})), "s2 s1 s0");
+    assert_eq!(order(json!({"sortBy": "activity", "limit": 1})), "s2");
 }
 
 #[test]

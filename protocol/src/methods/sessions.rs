@@ -45,7 +45,10 @@ pub struct SessionsListParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = MAX_INT))]
     pub active_minutes: Option<u64>,
-    /// Order, newest first.
+    /// Only sessions that work: a run is under way, or waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_only: Option<bool>,
+    /// Order, newest first; those that are pinned come first, but by `activity`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sort_by: Option<SessionSort>,
     /// With the global session.
@@ -89,6 +92,8 @@ pub enum SessionSort {
     UpdatedAt,
     /// By last message of a person.
     LastInteractionAt,
+    /// By what happened last, pinned or not.
+    Activity,
 }
 
 /// Which sessions by archived state.

@@ -5,6 +5,7 @@ use openclaw_protocol::methods::sessions::{SessionsList, SessionsListParams, Ses
 
 use crate::call::Call;
 use crate::sessions::Sessions;
+use crate::sessions::state::Record;
 
 impl Handler<Call<SessionsList>> for Sessions {
     type Result = ();
@@ -19,8 +20,15 @@ impl Sessions {
     /// A page of the index.
     pub(crate) fn list(&self, params: &SessionsListParams) -> SessionsListResult {
         let now = self.deps.clock.now();
+        let (runs, queued) = (self.deps.views.runs.load(), self.deps.views.queued.load());
+        let works = |record: &Record| {
+            runs.get(&record.key).is_some_and(|runs| !runs.is_empty())
+                || queued
+                    .get(&record.key)
+                    .is_some_and(|waiting| !waiting.is_empty())
+        };
         let page = self.deps.index.with(|index| {
-            crate::sessions::list::page(index, params, now, |record| self.row(record))
+            crate::sessions::list::page(index, params, now, works, |record| self.row(record))
         });
         SessionsListResult {
             path: self.deps.views.places.state_dir.clone(),

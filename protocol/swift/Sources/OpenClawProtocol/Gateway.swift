@@ -13074,6 +13074,8 @@ public enum SessionStatus: Codable, Hashable, Sendable {
         case "killed": self = .killed
         case "timeout": self = .timeout
         default: self = .unrecognized(text)
+    /// By what happened last, pinned or not.
+    case activity
         }
     }
 
@@ -13081,6 +13083,7 @@ public enum SessionStatus: Codable, Hashable, Sendable {
     public var text: String {
         switch self {
         case .queued: return "queued"
+        case "activity": self = .activity
         case .running: return "running"
         case .done: return "done"
         case .failed: return "failed"
@@ -13090,6 +13093,7 @@ public enum SessionStatus: Codable, Hashable, Sendable {
         }
     }
 
+        case .activity: return "activity"
     public init(from decoder: any Decoder) throws {
         self.init(try decoder.singleValueContainer().decode(String.self))
     }
@@ -13649,7 +13653,7 @@ public struct SessionsListParams: Codable, Hashable, Sendable {
     public var offset: Int64?
     /// Only sessions whose key, label or title contains this.
     public var search: String?
-    /// Order, newest first.
+    /// Order, newest first; those that are pinned come first, but by `activity`.
     public var sortBy: SessionSort?
     /// Only sessions that this session made.
     public var spawnedBy: String?
@@ -13685,6 +13689,8 @@ public struct SessionsListParams: Codable, Hashable, Sendable {
     }
 }
 
+    /// Only sessions that work: a run is under way, or waits.
+    public var activeOnly: Bool?
 /// A page of sessions.
 public struct SessionsListResult: Codable, Hashable, Sendable {
     /// Rows on this page.
@@ -13712,6 +13718,7 @@ public struct SessionsListResult: Codable, Hashable, Sendable {
         path: String,
         sessions: [SessionRow],
         ts: Int64,
+        activeOnly: Bool? = nil,
         hasMore: Bool? = nil,
         limitApplied: Int64? = nil,
         nextOffset: Nullable<Int64>? = nil,
@@ -13726,6 +13733,7 @@ public struct SessionsListResult: Codable, Hashable, Sendable {
         self.limitApplied = limitApplied
         self.nextOffset = nextOffset
         self.totalCount = totalCount
+        self.activeOnly = activeOnly
     }
 
     private enum CodingKeys: String, CodingKey {
