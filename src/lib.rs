@@ -11,5 +11,6 @@ pub mod node;
 pub mod notify;
 pub mod service;
 pub mod state_dir;
+mod tailscale;
 pub mod telemetry;
 pub mod tls;

@@ -60,6 +60,18 @@ impl AuthMode {
     }
 }
 
+/// To whom tailscale serves this gateway, where the gateway itself told it to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Served {
+    /// To nobody.
+    #[default]
+    No,
+    /// To the tailnet.
+    Tailnet,
+    /// To the internet, and to the tailnet with it.
+    Internet,
+}
+
 /// What handshakes are judged by; published by the config's owner.
 #[derive(Debug, Clone)]
 pub struct GateSettings {
@@ -70,6 +82,9 @@ pub struct GateSettings {
     pub owner: Option<SecretString>,
     /// Whether a login that tailscaled proves opens the gate for the page.
     pub allow_tailscale: bool,
+    /// Whether tailscale serves this gateway by its own configuration: then who comes through it is who
+    /// its headers name.
+    pub served: Served,
     /// Origins that may open sockets, besides our own page.
     pub allowed_origins: Vec<String>,
     /// Admits a page whose origin equals the `Host` header, on any host.
@@ -101,6 +116,7 @@ impl GateSettings {
         self.mode.same_as(&other.mode)
             && same_secret(self.owner.as_ref(), other.owner.as_ref())
             && self.allow_tailscale == other.allow_tailscale
+            && self.served == other.served
             && self.proxies == other.proxies
     }
 }
@@ -175,6 +191,7 @@ impl GateSettings {
             mode,
             owner: None,
             allow_tailscale: false,
+            served: Served::No,
             allowed_origins: Vec::new(),
             host_origin_fallback: false,
             auto_approve_local: true,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use openclaw_protocol::connect::SessionDefaults;
-use openclaw_protocol::methods::system::{ConfigState, HealthSummary};
+use openclaw_protocol::methods::system::{ConfigState, Exposure, HealthSummary};
 use openclaw_protocol::presence::PresenceEntry;
 
 use crate::audit::AuditPort;
@@ -136,6 +136,9 @@ pub struct Views {
     pub counts: Arc<Counts>,
     /// What a person should know of the database, although it works. Owner: health.
     pub store_note: Published<Option<String>>,
+    /// The gateway in the tailnet or on the internet, where tailscale is to serve it. Owner: composition
+    /// root.
+    pub exposure: Published<Option<Exposure>>,
     /// The heartbeats. Owner: heartbeats.
     pub heartbeats: Published<HeartView>,
     /// How the accounts on channels are. Owner: channels; each account's row: its provider.
@@ -171,6 +174,7 @@ impl Views {
             counts: Arc::default(),
             heartbeats: Published::new(HeartView::default()),
             store_note: Published::new(None),
+            exposure: Published::new(None),
             channels: Published::new(Board::default()),
             surroundings: Published::new(Surroundings::default()),
             places: Arc::new(places),

@@ -3031,6 +3031,23 @@ export interface ExecSocket {
   token?: string;
 }
 
+/** How tailscale serves the gateway. */
+export interface Exposure {
+  /** To whom. */
+  mode: ExposureMode;
+  /** Why it is not there, and what to do. */
+  problem?: string;
+  /** Its address there, once it is known. */
+  url?: string;
+}
+
+/** To whom tailscale serves the gateway. */
+export type ExposureMode =
+  /** To the tailnet. */
+  | "serve"
+  /** To the internet. */
+  | "funnel";
+
 /** Lists of what is implemented. */
 export interface Features {
   /** Events. */
@@ -5396,6 +5413,8 @@ export interface SessionsDigest {
 export interface SessionsListParams {
   /** Only sessions that changed in this many minutes. (1 to 9007199254740991) */
   activeMinutes?: number;
+  /** Only sessions that work: a run is under way, or waits. */
+  activeOnly?: boolean;
   /** Only sessions of this agent. (1 to 256 characters) */
   agentId?: string;
   /** Archived sessions: false (default), true or `all`. */
@@ -5413,8 +5432,6 @@ export interface SessionsListParams {
   /** Most rows. (1 to 100000) */
   limit?: number;
   /** Rows to skip. (at most 9007199254740991) */
-  /** Only sessions that work: a run is under way, or waits. */
-  activeOnly?: boolean;
   offset?: number;
   /** Only sessions whose key, label or title contains this. (at most 4096 characters) */
   search?: string;
@@ -5729,6 +5746,8 @@ export interface StatusGateway {
   rssBytes?: number;
   /** What a person should know of the database, although it works. */
   store?: string;
+  /** The gateway in the tailnet or on the internet, where tailscale is to serve it. */
+  tailscale?: Exposure;
 }
 
 /** Heartbeat of each agent. */

@@ -2,6 +2,7 @@
 
 mod config_file;
 mod figures;
+mod listen;
 mod recovery;
 pub mod reload;
 pub mod run;
@@ -86,6 +87,8 @@ pub struct Setup {
     pub listener: TcpListener,
     /// The canvas host's own socket, if it has one.
     pub canvas: Option<TcpListener>,
+    /// Further sockets of either, with its port on other addresses of this host.
+    pub beside: Vec<TcpListener>,
     /// What it speaks TLS with; in clear without.
     pub certificates: Option<Arc<Certificates>>,
     /// Where changes of the configuration come from; `None` for one that never changes.
@@ -547,6 +550,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     let sockets = Sockets {
         gateway: listener,
         canvas: setup.canvas,
+        beside: setup.beside,
         certificates: setup.certificates,
     };
     let (server, handle) = http::serve(sockets, setup.workers, state)?;

@@ -1,7 +1,5 @@
 //! `openclaw gateway`: from flags to a daemon that ends in order.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +15,13 @@ use rand::TryRng as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::reload::{FileSource, fingerprint};
-use super::{MAX_PAYLOAD_V3, Running, Setup, StartError, settings, start};
-use crate::config::gateway::Bind;
+use super::{MAX_PAYLOAD_V3, Running, Setup, StartError, listen, settings, start};
 use crate::config::models::AuthProfiles;
 use crate::config::{self, Environment, Flags, LoadRequest, Loaded, first_start};
 use crate::http::webchat::PageSettings;
 use crate::lock::{GatewayLocks, Holder, runtime_dir};
 use crate::notify::Notifier;
+use crate::tailscale::{Exposed, Route};
 use crate::telemetry::{self, Wish};
 use crate::tls::{Certificates, Files};
 
@@ -53,14 +51,14 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn refused(message: impl std::fmt::Display) -> Self {
+    pub(super) fn refused(message: impl std::fmt::Display) -> Self {
         Self {
             message: message.to_string(),
             code: EXIT_REFUSED,
         }
     }
 
-    fn failed(message: impl std::fmt::Display) -> Self {
+    pub(super) fn failed(message: impl std::fmt::Display) -> Self {
         Self {
             message: message.to_string(),
             code: 1,
@@ -103,11 +101,9 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
     )
     .map_err(Failure::refused)?;
     let certificates = certificates(&loaded)?;
-    let listener = match passed().map_err(Failure::refused)? {
-        Some(listener) => listener,
-        None => bind(&loaded)?,
-    };
-    let port = listener.local_addr().map_err(Failure::failed)?.port();
+    let network = network(&loaded, std::env::var_os("PATH").as_deref());
+    let mut sockets = listen::open(&loaded, &network)?;
+    let port = sockets.port;
     if let Err(error) = locks.describe(&Holder {
         port: Some(port),
         ..holder
@@ -122,7 +118,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         ))
     })?;
     raise_file_limit();
-    let canvas = bind_canvas(&loaded, &listener);
+    sockets.open_canvas(&loaded);
 
     let mut environment = Environment::new(&env);
     environment
@@ -154,8 +150,9 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         config_path: loaded.paths.config_path.display().to_string(),
         state_dir: loaded.paths.state_dir.display().to_string(),
         media: loaded.paths.gateway_dir.join("media"),
-        listener,
-        canvas,
+        listener: sockets.gateway,
+        canvas: sockets.canvas,
+        beside: sockets.beside,
         certificates,
         store: StoreConfig::file(loaded.paths.store_file()).with_cache_bytes(
             usize::try_from(loaded.config.store.cache_bytes).unwrap_or(usize::MAX),
@@ -174,7 +171,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
             rate_per_client: limits.handshakes_per_second_per_ip,
             rate_in_all: limits.handshakes_per_second,
         },
-        network: network(&loaded, std::env::var_os("PATH").as_deref()),
+        network,
         page: PageSettings::new(
             loaded.config.gateway.control_ui.enabled,
             loaded.config.gateway.control_ui.base_path.as_deref(),
@@ -195,6 +192,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         clock,
         entropy: SystemEntropy::shared(),
     };
+    let route = Route::of(&loaded, port, std::env::var_os("PATH").as_deref());
     let welcome = welcome(&loaded, port, first.made_token.then_some(&auth));
     let outcome = actix::System::new().block_on(async move {
         let running = start(setup).await.map_err(|error| match error {
@@ -203,7 +201,12 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         })?;
         say(&welcome);
         tracing::info!(address = %running.address, pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "gateway ready");
-        until_told(running).await
+        let exposed = route.map(|route| Exposed::begin(route, running.views.clone()));
+        let outcome = until_told(running).await;
+        if let Some(exposed) = exposed {
+            exposed.end().await;
+        }
+        outcome
     });
     drop(locks);
     outcome
@@ -265,19 +268,6 @@ async fn beat(pulse: &mut Option<tokio::time::Interval>) {
     }
 }
 
-/// The socket that a service manager listens on for us (`LISTEN_FDS`). Where it lets others than this
-/// host in, is its affair.
-fn passed() -> Result<Option<TcpListener>, String> {
-    let mut passed = listenfd::ListenFd::from_env();
-    if passed.len() == 0 {
-        return Ok(None);
-    }
-    let listener = passed.take_tcp_listener(0).map_err(|error| {
-        format!("the socket that the service manager passed cannot be used: {error}")
-    })?;
-    Ok(listener)
-}
-
 /// What the listener speaks TLS with, if it is to.
 fn certificates(loaded: &Loaded) -> Result<Option<Arc<Certificates>>, Failure> {
     if !loaded.config.gateway.tls.enabled {
@@ -286,93 +276,6 @@ fn certificates(loaded: &Loaded) -> Result<Option<Arc<Certificates>>, Failure> {
     Certificates::open(Files::of(loaded), &super::host_name())
         .map(|certificates| Some(Arc::new(certificates)))
         .map_err(|error| Failure::refused(format!("gateway.tls: {error}")))
-}
-
-/// Binds where the configuration says.
-fn bind(loaded: &Loaded) -> Result<TcpListener, Failure> {
-    let gateway = &loaded.config.gateway;
-    let host = match gateway.bind {
-        Bind::Loopback | Bind::Auto => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        Bind::Lan => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Bind::Custom => {
-            let host = gateway.custom_bind_host.as_deref().unwrap_or("0.0.0.0");
-            host.parse().map_err(|_| {
-                Failure::refused(format!(
-                    "gateway.customBindHost: \"{host}\" is not an IP address"
-                ))
-            })?
-        }
-        Bind::Tailnet => {
-            return Err(Failure::refused(
-                "gateway.bind \"tailnet\" is not supported yet; use \"custom\" with gateway.customBindHost set to this host's tailnet address",
-            ));
-        }
-    };
-    let address = SocketAddr::new(host, gateway.port);
-    TcpListener::bind(address).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::AddrInUse {
-            let owner = owner_of(address.port())
-                .map_or_else(String::new, |pid| format!(" (held by pid {pid})"));
-            Failure::refused(format!(
-                "port {} is taken{owner}; stop that program, or start with --port",
-                address.port()
-            ))
-        } else {
-            Failure::refused(format!("cannot listen on {address}: {error}"))
-        }
-    })
-}
-
-/// The canvas host's own port. Without it the canvas is still at the gateway's.
-fn bind_canvas(loaded: &Loaded, gateway: &TcpListener) -> Option<TcpListener> {
-    let config = &loaded.config.canvas_host;
-    if !config.enabled {
-        return None;
-    }
-    let host = gateway.local_addr().ok()?.ip();
-    let port = config.port(loaded.config.gateway.port);
-    match TcpListener::bind(SocketAddr::new(host, port)) {
-        Ok(listener) => Some(listener),
-        Err(error) => {
-            let owner =
-                owner_of(port).map_or_else(String::new, |pid| format!(" (held by pid {pid})"));
-            tracing::warn!(
-                port,
-                "the canvas host's own port cannot be used: {error}{owner}; the canvas is at the gateway's port only. Stop that program, or set canvasHost.port, and start the gateway again"
-            );
-            None
-        }
-    }
-}
-
-/// The process that listens on a local TCP port, where the system lets us see it.
-fn owner_of(port: u16) -> Option<u32> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    let wanted = format!(":{port:04X}");
-    let inode = tables.iter().find_map(|table| {
-        let text = std::fs::read_to_string(table).ok()?;
-        let row = text
-            .lines()
-            .skip(1)
-            .map(|line| line.split_whitespace().collect::<Vec<_>>())
-            .find(|row| row.len() > 9 && row[1].ends_with(&wanted) && row[3] == "0A")?;
-        Some(row[9].to_owned())
-    })?;
-    let link = format!("socket:[{inode}]");
-    let holds = |pid: &Path| {
-        std::fs::read_dir(pid.join("fd")).is_ok_and(|fds| {
-            fds.flatten().any(|fd| {
-                std::fs::read_link(fd.path())
-                    .is_ok_and(|target| target.as_os_str() == link.as_str())
-            })
-        })
-    };
-    std::fs::read_dir("/proc")
-        .ok()?
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())))
-        .find(|(_, path)| holds(path))
-        .map(|(pid, _)| pid)
 }
 
 /// How this host's networks are looked up: tailscaled's socket first, then its command.

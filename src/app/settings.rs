@@ -8,7 +8,7 @@ use std::time::Duration;
 use openclaw_actors::agent::model::thinking::Thinking;
 use openclaw_actors::canvas::CanvasSettings;
 use openclaw_actors::dedupe::state::Bounds;
-use openclaw_actors::gate::{AuthMode as GateMode, GateSettings};
+use openclaw_actors::gate::{AuthMode as GateMode, GateSettings, Served};
 use openclaw_actors::limiter::failures::RateLimit;
 use openclaw_actors::media::Limits;
 use openclaw_actors::node::policy::CommandPolicy;
@@ -27,7 +27,9 @@ use crate::config::agents::AgentEntry;
 use crate::config::auth::ResolvedAuth;
 use crate::config::bindings;
 use crate::config::channels;
-use crate::config::gateway::{AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TrustedProxy};
+use crate::config::gateway::{
+    AuthMode, Bind, Gateway, RateLimit as RateLimitConfig, TailscaleMode, TrustedProxy,
+};
 use crate::config::messages::Drop;
 use crate::config::models::AuthProfiles;
 use crate::config::redact::ConfigSnapshot;
@@ -211,7 +213,8 @@ fn reach(gateway: &Gateway) -> Reach {
         remote_url: gateway.remote.url.clone(),
         secure: gateway.tls.enabled,
         listens: match gateway.bind {
-            Bind::Loopback | Bind::Auto | Bind::Tailnet => Listens::Loopback,
+            Bind::Loopback | Bind::Auto => Listens::Loopback,
+            Bind::Tailnet => Listens::Tailnet,
             Bind::Lan => Listens::Everywhere,
             Bind::Custom => gateway
                 .custom_bind_host
@@ -318,6 +321,11 @@ pub fn gate(loaded: &Loaded, auth: &ResolvedAuth) -> Result<GateSettings, String
     Ok(GateSettings {
         owner: auth.owner.clone(),
         allow_tailscale: auth.allow_tailscale,
+        served: match gateway.tailscale.mode {
+            TailscaleMode::Off => Served::No,
+            TailscaleMode::Serve => Served::Tailnet,
+            TailscaleMode::Funnel => Served::Internet,
+        },
         host_origin_fallback: control_ui.dangerously_allow_host_header_origin_fallback,
         allowed_origins: control_ui.allowed_origins.clone(),
         auto_approve_local: gateway.nodes.pairing.auto_approve_local,

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::Config;
-use super::gateway::{SshVerify, TailscaleMode};
+use super::gateway::SshVerify;
 
 /// One warning for each such setting that asks for something.
 pub(crate) fn warnings(config: &Config, value: &Value) -> Vec<String> {
@@ -14,7 +14,6 @@ pub(crate) fn warnings(config: &Config, value: &Value) -> Vec<String> {
     let approve =
         "approve each device once: openclaw devices list, then openclaw devices approve <id>";
     let on = |pointer: &str| value.pointer(pointer).is_some_and(is_on);
-    let port = gateway.port;
     let found = [
         (
             !pairing.auto_approve_cidrs.is_empty(),
@@ -53,20 +52,6 @@ pub(crate) fn warnings(config: &Config, value: &Value) -> Vec<String> {
             "gateway.auth.identityScopes",
             "a device has the scopes that it was approved for, whoever uses it",
             "approve each device with the scopes that it needs: openclaw devices list".to_owned(),
-        ),
-        (
-            gateway.tailscale.mode == TailscaleMode::Serve,
-            "gateway.tailscale.mode \"serve\"",
-            "this gateway does not run tailscale itself",
-            format!("run once on this host: tailscale serve --bg {port}"),
-        ),
-        (
-            gateway.tailscale.mode == TailscaleMode::Funnel,
-            "gateway.tailscale.mode \"funnel\"",
-            "this gateway does not run tailscale itself",
-            format!(
-                "run once on this host: tailscale funnel --bg {port}, and add 127.0.0.1 to gateway.trustedProxies"
-            ),
         ),
     ];
     found

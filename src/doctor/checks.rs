@@ -4,7 +4,10 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use openclaw_actors::network::{Interfaces as _, SystemInterfaces, is_tailnet};
+
 use super::{Finding, Mend, word};
+use crate::config::gateway::{Bind, TailscaleMode};
 use crate::config::{Loaded, auth};
 use crate::lock::{Holder, LOCK_FILE, Lock};
 use crate::service::{Manager, Surroundings, unit_file};
@@ -39,6 +42,7 @@ pub fn local(place: &Place<'_>) -> Vec<Finding> {
     findings.extend(clock(place.now_ms));
     findings.extend(database(place));
     findings.extend(port(place));
+    findings.extend(tailnet(place));
     findings.extend(unit(place));
     findings.extend(programs(place));
     findings
@@ -247,6 +251,24 @@ fn port(place: &Place<'_>) -> Option<Finding> {
     })
 }
 
+/// Whether there is an address for `gateway.bind: "tailnet"`.
+fn tailnet(place: &Place<'_>) -> Option<Finding> {
+    let gateway = &place.config.as_ref().ok()?.config.gateway;
+    if gateway.bind != Bind::Tailnet {
+        return None;
+    }
+    let own = SystemInterfaces.addresses().unwrap_or_default();
+    let own = own.iter().find(|address| is_tailnet(address));
+    Some(match own {
+        Some(address) => Finding::ok("tailnet", format!("this host is {address} there")),
+        None => Finding::fail(
+            "tailnet",
+            "gateway.bind is \"tailnet\", and this host has no tailnet address",
+            "sudo tailscale up",
+        ),
+    })
+}
+
 fn unit(place: &Place<'_>) -> Option<Finding> {
     let manager = if cfg!(target_os = "macos") {
         Manager::Launchd
@@ -283,7 +305,7 @@ fn unit(place: &Place<'_>) -> Option<Finding> {
     })
 }
 
-/// What configured channels need besides this program.
+/// What the configuration needs besides this program.
 fn programs(place: &Place<'_>) -> Vec<Finding> {
     let Ok(loaded) = &place.config else {
         return Vec::new();
@@ -297,6 +319,15 @@ fn programs(place: &Place<'_>) -> Vec<Finding> {
         ),
     ];
     let mut findings = Vec::new();
+    let mode = loaded.config.gateway.tailscale.mode;
+    if mode != TailscaleMode::Off && !on_path("tailscale", place.path) {
+        let what = "gateway.tailscale.mode needs `tailscale`, which is not on PATH";
+        findings.push(Finding::fail(
+            "programs",
+            what,
+            "https://tailscale.com/download",
+        ));
+    }
     for (channel, program, fix) in needed {
         let wanted = loaded
             .value

@@ -89,7 +89,9 @@ pub struct Sockets {
     pub gateway: TcpListener,
     /// The canvas host's own, if it has one.
     pub canvas: Option<TcpListener>,
-    /// What both speak TLS with; in clear without.
+    /// Further ones, with the port of either on other addresses of this host.
+    pub beside: Vec<TcpListener>,
+    /// What all speak TLS with; in clear without.
     pub certificates: Option<Arc<Certificates>>,
 }
 
@@ -106,9 +108,10 @@ pub fn serve(
     let Sockets {
         gateway,
         canvas,
+        beside,
         certificates,
     } = sockets;
-    let listeners = std::iter::once(gateway).chain(canvas);
+    let listeners = std::iter::once(gateway).chain(canvas).chain(beside);
     let server = if let Some(certificates) = certificates {
         tls::serve(listeners, workers, &state, &certificates)?
     } else {

@@ -61,6 +61,7 @@ mod signal;
 mod slow;
 mod ssh;
 mod starts;
+mod tailscale;
 mod terminal;
 mod tls;
 mod usage;

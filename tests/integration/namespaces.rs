@@ -74,8 +74,8 @@ async fn ask_from_afar(
     remote.run(move || ask(from, to, headers, device)).await
 }
 
-/// A tailscaled that says that the gateway's host has a tailnet address.
-fn tailscaled(socket: &std::path::Path) {
+/// A tailscaled in this state, which says that the gateway's host has a tailnet address.
+fn tailscaled(socket: &std::path::Path, state: &'static str) {
     let listener = UnixListener::bind(socket).expect("a socket");
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -87,7 +87,7 @@ fn tailscaled(socket: &std::path::Path) {
                 head.push(byte);
             }
             let body = json!({
-                "TUN": true, "BackendState": "Running", "TailscaleIPs": [OWN_TAILNET.to_string()],
+                "TUN": true, "BackendState": state, "TailscaleIPs": [OWN_TAILNET.to_string()],
             });
             let body = body.to_string();
             let answer = format!(
@@ -123,7 +123,7 @@ fn remote_and_local_are_told_apart_over_real_addresses() {
     hosts.on_gateway(move || async move {
         let home = Home::new();
         let socket = home.runtime().join("tailscaled.sock");
-        tailscaled(&socket);
+        tailscaled(&socket, "Running");
         home.configure(&json!({ "gateway": {
             "auth": { "mode": "token", "token": TOKEN },
             "trustedProxies": [PROXY.to_string()],
@@ -208,5 +208,73 @@ fn remote_and_local_are_told_apart_over_real_addresses() {
         drop(owner);
         gateway.terminate();
         gateway.ended().await;
+    });
+}
+
+/// Whether somebody listens there, seen from the other host.
+async fn is_open(remote: &Remote, from: Ipv4Addr, to: SocketAddr) -> bool {
+    remote
+        .run(move || async move {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            let from = SocketAddr::new(from.into(), 0);
+            socket.bind(from).expect("the address is this host's");
+            socket.connect(to).await.is_ok()
+        })
+        .await
+}
+
+#[test]
+fn a_gateway_in_the_tailnet_is_reached_there_and_on_loopback_and_nowhere_else() {
+    let test = "a_gateway_in_the_tailnet_is_reached_there_and_on_loopback_and_nowhere_else";
+    let Some(hosts) = Hosts::make(test) else {
+        return;
+    };
+    let remote = hosts.remote();
+    hosts.on_gateway(move || async move {
+        let home = Home::new();
+        let (up, down) = (
+            home.runtime().join("up.sock"),
+            home.runtime().join("down.sock"),
+        );
+        tailscaled(&up, "Running");
+        tailscaled(&down, "Stopped");
+        let config = |socket: &std::path::Path| {
+            json!({ "gateway": {
+                "auth": { "mode": "token", "token": TOKEN },
+                "bind": "tailnet",
+                "tailscale": { "socketPath": socket },
+            } })
+        };
+
+        // By tailscaled's word, and by the interface where there is nobody to ask.
+        for socket in [&up, &home.runtime().join("none.sock")] {
+            home.configure(&config(socket));
+            let gateway = Gateway::start(&home).await;
+            let at = |host: Ipv4Addr| SocketAddr::new(host.into(), gateway.port);
+            let mut owner = gateway.client().await;
+            assert!(is_open(&remote, OTHER_TAILNET, at(OWN_TAILNET)).await);
+            assert!(!is_open(&remote, REMOTE, at(GATEWAY)).await);
+            let answer = ask_from_afar(&remote, OTHER_TAILNET, at(OWN_TAILNET), &[], Some(4)).await;
+            assert_eq!(answer.code(), "PAIRING_REQUIRED", "{answer:?}");
+            let code = owner.call("device.pair.setupCode", json!({})).await;
+            let url = format!("ws://{}", at(OWN_TAILNET));
+            assert_eq!(code["gatewayUrl"], url, "{code}");
+            assert_eq!(code["urlSource"], "gateway.bind=tailnet");
+            drop(owner);
+            gateway.terminate();
+            gateway.ended().await;
+        }
+
+        // Not connected: said at once, with an end that a service manager tries again after.
+        home.configure(&config(&down));
+        let (code, out, error) = home.run(&["gateway", "--port", "0"]).await;
+        assert_eq!(code, Some(1), "{out}{error}");
+        for text in [
+            "gateway.bind \"tailnet\"",
+            "not connected",
+            "sudo tailscale up",
+        ] {
+            assert!(error.contains(text), "{text} is not in: {error}");
+        }
     });
 }

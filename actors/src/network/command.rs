@@ -26,6 +26,11 @@ impl TailscaleCommand {
         }
     }
 
+    /// The program, where there is one.
+    pub fn program(&self) -> Option<PathBuf> {
+        self.places.iter().find(|place| place.is_file()).cloned()
+    }
+
     /// The program of a search path such as `PATH`.
     pub fn on_path(path: Option<&std::ffi::OsStr>) -> Self {
         let folders = path.map(std::env::split_paths).into_iter().flatten();

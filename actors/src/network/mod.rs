@@ -10,9 +10,11 @@ mod command;
 pub(crate) mod interfaces;
 mod local_api;
 mod state;
+mod tailnet;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ pub use command::TailscaleCommand;
 pub use interfaces::{Interfaces, SystemInterfaces};
 pub use local_api::{LocalApi, SOCKET};
 pub use state::{Surroundings, Tailnet};
+pub use tailnet::{NoTailnet, is_tailnet};
 
 use crate::clock::SharedClock;
 use crate::kept::Kept;
@@ -53,6 +56,19 @@ pub struct Sources {
     pub interfaces: Arc<dyn Interfaces>,
     /// The ways to ask tailscaled.
     pub tailscale: FirstOf,
+}
+
+impl Sources {
+    /// This host's tailnet addresses that a program can listen on, IPv4 first.
+    ///
+    /// # Errors
+    ///
+    /// [`NoTailnet`] when there is none.
+    pub async fn listenable(&self) -> Result<Vec<IpAddr>, NoTailnet> {
+        let status = within(self.tailscale.status()).await;
+        let interfaces = self.interfaces.addresses().unwrap_or_default();
+        tailnet::listenable(status, &interfaces)
+    }
 }
 
 /// What the owner of the networks works with.
@@ -143,11 +159,7 @@ impl Network {
         }));
     }
 
-    fn publish(
-        &mut self,
-        interfaces: Option<Vec<std::net::IpAddr>>,
-        status: Result<Status, AskError>,
-    ) {
+    fn publish(&mut self, interfaces: Option<Vec<IpAddr>>, status: Result<Status, AskError>) {
         let before = self.deps.views.surroundings.load();
         if let Err(AskError::Failed(reason)) = &status {
             tracing::warn!(reason, "tailscaled does not say how this host is connected");

@@ -9,6 +9,7 @@ use openclaw_protocol::methods::device_setup::DevicePairSetupCodeParams;
 use serde_json::json;
 
 use crate::network::interfaces::{Interfaces, SystemInterfaces};
+use crate::network::is_tailnet;
 
 /// Most addresses of one code.
 const MAX_ADDRESSES: usize = 8;
@@ -36,6 +37,8 @@ pub enum Listens {
     Everywhere,
     /// On this address.
     On(IpAddr),
+    /// On this host's tailnet addresses.
+    Tailnet,
 }
 
 /// The host's network, as far as setup codes need it.
@@ -130,6 +133,11 @@ pub fn choose(
         Listens::Loopback => return Err(only_here()),
         Listens::On(ip) if ip.is_loopback() => return Err(only_here()),
         Listens::On(ip) if !ip.is_unspecified() => (vec![ip], "gateway.bind=custom"),
+        Listens::Tailnet => {
+            let mut addresses = network.addresses();
+            addresses.retain(is_tailnet);
+            (addresses, "gateway.bind=tailnet")
+        }
         Listens::Everywhere | Listens::On(_) => {
             // The gateway listens on 0.0.0.0, which takes no IPv6.
             let mut addresses = network.addresses();
@@ -211,10 +219,7 @@ fn is_private_host(host: &str) -> bool {
 /// encrypted.
 fn is_private(ip: &IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => {
-            let [first, second, ..] = ip.octets();
-            ip.is_private() || ip.is_link_local() || (first == 100 && (64..128).contains(&second))
-        }
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || is_tailnet(&IpAddr::V4(*ip)),
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
@@ -266,6 +271,21 @@ mod tests {
         for way in ["publicUrl", "gateway.publicOrigin", "gateway.bind"] {
             assert!(error.contains(way), "{error}");
         }
+    }
+
+    #[test]
+    fn a_listener_in_the_tailnet_is_reached_there_only() {
+        let reach = Reach {
+            listens: Listens::Tailnet,
+            ..Reach::default()
+        };
+        let lan = ["192.168.1.2", "100.64.7.1", "fd7a:115c:a1e0::7", "fd00::2"];
+        let chosen = chosen(&reach, &lan, None).unwrap();
+        let urls = ["ws://100.64.7.1:18789", "ws://[fd7a:115c:a1e0::7]:18789"];
+        assert_eq!(
+            (chosen.urls, chosen.source.as_str()),
+            (urls.map(str::to_owned).to_vec(), "gateway.bind=tailnet")
+        );
     }
 
     #[test]

@@ -243,6 +243,43 @@ pub struct StatusGateway {
     /// What a person should know of the database, although it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// The gateway in the tailnet or on the internet, where tailscale is to serve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tailscale: Option<Exposure>,
+}
+
+/// How tailscale serves the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Exposure {
+    /// To whom.
+    pub mode: ExposureMode,
+    /// Its address there, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Why it is not there, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// To whom tailscale serves the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ExposureMode {
+    /// To the tailnet.
+    Serve,
+    /// To the internet.
+    Funnel,
+}
+
+impl ExposureMode {
+    /// Its word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Funnel => "funnel",
+        }
+    }
 }
 
 /// What the limits refused, delayed and dropped since the start: one number per bound.

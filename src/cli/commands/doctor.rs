@@ -163,6 +163,13 @@ fn of_status(status: &Value) -> Vec<Finding> {
         let what = format!("a restart is needed for {}", paths.join(", "));
         findings.push(Finding::warn("config", what, "openclaw gateway restart"));
     }
+    if let Some(problem) = gateway["tailscale"]["problem"].as_str() {
+        findings.push(Finding::fail(
+            "tailscale",
+            problem,
+            "tailscale serve status",
+        ));
+    }
     if let Some(note) = gateway["store"].as_str() {
         findings.push(Finding::warn("database", note, "openclaw backup create"));
     }
@@ -201,12 +208,13 @@ mod tests {
     fn what_the_gateway_says_becomes_findings_with_commands() {
         let status = json!({ "gateway": {
             "config": { "error": "bad", "needsRestart": ["gateway.port"] }, "store": "damaged once",
+            "tailscale": { "mode": "serve", "problem": "Logged out." },
         } });
         let levels: Vec<Level> = of_status(&status)
             .iter()
             .map(|finding| finding.level)
             .collect();
-        assert_eq!(levels, [Level::Fail, Level::Warn, Level::Warn]);
+        assert_eq!(levels, [Level::Fail, Level::Warn, Level::Fail, Level::Warn]);
         let channels = json!({ "channelAccounts": { "telegram": [
             { "accountId": "a", "connected": false, "lastError": "the token is wrong" },
             { "accountId": "b", "connected": true, "lastError": "old" },

@@ -62,6 +62,11 @@ fn overview(status: &StatusResult, facts: &Facts<'_>, style: &Style) -> String {
         if let Some(refused) = process.limits.as_ref().and_then(limits::refused) {
             row("Refused", &refused);
         }
+        if let Some(tailscale) = &process.tailscale {
+            let at = tailscale.url.as_deref().unwrap_or("on");
+            let text = tailscale.problem.as_deref().unwrap_or(at);
+            row("Tailscale", &format!("{}: {text}", tailscale.mode.word()));
+        }
         if let Some(config) = &process.config {
             if let Some(error) = &config.error {
                 row("Config", &format!("the changed one is not used: {error}"));

@@ -257,7 +257,6 @@ fn settings_that_would_trust_more_are_named_with_what_to_do_instead() {
     let host = Host::with(
         "{ gateway: { auth: { trustedProxy: { userHeader: 'x', deviceAutoApprove: { enabled: true } } },
            controlUi: { allowInsecureAuth: true, dangerouslyDisableDeviceAuth: true },
-           tailscale: { mode: 'serve' },
            nodes: { pairing: { autoApproveCidrs: ['10.0.0.0/8'], sshVerify: true } } } }",
     );
     let warnings = host.load().unwrap().warnings;
@@ -267,7 +266,6 @@ fn settings_that_would_trust_more_are_named_with_what_to_do_instead() {
         "gateway.auth.trustedProxy.deviceAutoApprove",
         "gateway.controlUi.allowInsecureAuth",
         "gateway.controlUi.dangerouslyDisableDeviceAuth",
-        "gateway.tailscale.mode \"serve\"",
     ] {
         let warning = warnings.iter().find(|line| line.starts_with(key));
         let warning = warning.unwrap_or_else(|| panic!("{key}: {warnings:?}"));

@@ -173,6 +173,7 @@ impl Daemon {
             canvas: plan
                 .canvas
                 .then(|| TcpListener::bind("127.0.0.1:0").expect("a free port")),
+            beside: Vec::new(),
             certificates: plan.certificates,
             reload: None,
             store: StoreConfig::file(gateway_dir.join("gateway.redb")),

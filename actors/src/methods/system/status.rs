@@ -95,6 +95,7 @@ fn status(views: &Views) -> StatusResult {
             rss_bytes: resident_bytes(),
             limits: Some(views.counts.report()),
             store: views.store_note.load().as_ref().clone(),
+            tailscale: views.exposure.load().as_ref().clone(),
         }),
     }
 }

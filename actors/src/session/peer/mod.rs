@@ -2,8 +2,9 @@
 //! presence and logs go by. Pure; where only tailscaled can tell, it says what to ask.
 //!
 //! **Invariants.** A forwarding header is believed from a trusted proxy (or, where
-//! `gateway.auth.allowTailscale` is on, from `tailscale serve` with tailscaled's own proof) and from
-//! nobody else. Whoever comes through a proxy is never local.
+//! `gateway.auth.allowTailscale` is on or this gateway told tailscale to serve it, from `tailscale serve`
+//! with tailscaled's own proof, and from `tailscale funnel`) and from nobody else. Whoever comes through
+//! a proxy is never local.
 
 mod identity;
 mod proxies;
@@ -15,8 +16,8 @@ use std::net::{IpAddr, SocketAddr};
 pub use identity::{ProxyFailure, ProxyRules, TailscaleFailure};
 pub use proxies::{NotANetwork, Proxies};
 
-use crate::gate::{AuthMode, GateSettings};
-use crate::network::{AskError, Identity, Subject, Surroundings};
+use crate::gate::{AuthMode, GateSettings, Served};
+use crate::network::{AskError, Identity, Subject, Surroundings, is_tailnet};
 
 /// A request as the HTTP side saw it.
 #[derive(Debug, Clone, Copy)]
@@ -259,7 +260,19 @@ pub fn resolve(
             ..peer
         }));
     }
-    if gate.allow_tailscale
+    if gate.served == Served::Internet
+        && from.is_loopback()
+        && let Some(client) = funnel_client(inbound)
+    {
+        let peer = direct(false);
+        return Ok(Seen::Known(Peer {
+            client,
+            proxy: Some(from),
+            https: true,
+            ..peer
+        }));
+    }
+    if (gate.allow_tailscale || gate.served != Served::No)
         && from.is_loopback()
         && let Some(client) = serve_client(inbound)
     {
@@ -282,11 +295,18 @@ pub fn resolve(
 /// replaces whatever its client sent, so more than one is another proxy's work.
 fn serve_client(inbound: &Inbound<'_>) -> Option<IpAddr> {
     let address: IpAddr = inbound.one("x-forwarded-for")?.trim().parse().ok()?;
-    let tailnet = match address.to_canonical() {
-        IpAddr::V4(v4) => v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64,
-        IpAddr::V6(v6) => v6.segments()[..3] == [0xfd7a, 0x115c, 0xa1e0],
-    };
-    tailnet.then(|| address.to_canonical())
+    let address = address.to_canonical();
+    is_tailnet(&address).then_some(address)
+}
+
+/// Whom `tailscale funnel` forwards for: it marks what came from the internet, and names one address.
+/// Another program of this host can say the same, and is then remote: it gains nothing but another
+/// address for its failures, against a password that is strong.
+fn funnel_client(inbound: &Inbound<'_>) -> Option<IpAddr> {
+    let marked = inbound.one("tailscale-funnel-request") == Some("?1");
+    let address: IpAddr = inbound.one("x-forwarded-for")?.trim().parse().ok()?;
+    let address = address.to_canonical();
+    (marked && !address.is_loopback()).then_some(address)
 }
 
 /// The login that `tailscale serve` names. It always names the host that was asked for.

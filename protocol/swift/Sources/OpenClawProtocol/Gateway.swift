@@ -7659,6 +7659,62 @@ public struct ExecSocket: Codable, Hashable, Sendable {
     }
 }
 
+/// How tailscale serves the gateway.
+public struct Exposure: Codable, Hashable, Sendable {
+    /// To whom.
+    public var mode: ExposureMode
+    /// Why it is not there, and what to do.
+    public var problem: String?
+    /// Its address there, once it is known.
+    public var url: String?
+
+    public init(
+        mode: ExposureMode,
+        problem: String? = nil,
+        url: String? = nil
+    ) {
+        self.mode = mode
+        self.problem = problem
+        self.url = url
+    }
+}
+
+/// To whom tailscale serves the gateway.
+public enum ExposureMode: Codable, Hashable, Sendable {
+    /// To the tailnet.
+    case serve
+    /// To the internet.
+    case funnel
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "serve": self = .serve
+        case "funnel": self = .funnel
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .serve: return "serve"
+        case .funnel: return "funnel"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
 /// Lists of what is implemented.
 public struct Features: Codable, Hashable, Sendable {
     /// Events.
@@ -13018,6 +13074,8 @@ public enum SessionSort: Codable, Hashable, Sendable {
     case updatedAt
     /// By last message of a person.
     case lastInteractionAt
+    /// By what happened last, pinned or not.
+    case activity
     /// A word that this version does not know, as it came.
     case unrecognized(String)
 
@@ -13025,6 +13083,7 @@ public enum SessionSort: Codable, Hashable, Sendable {
         switch text {
         case "updatedAt": self = .updatedAt
         case "lastInteractionAt": self = .lastInteractionAt
+        case "activity": self = .activity
         default: self = .unrecognized(text)
         }
     }
@@ -13034,6 +13093,7 @@ public enum SessionSort: Codable, Hashable, Sendable {
         switch self {
         case .updatedAt: return "updatedAt"
         case .lastInteractionAt: return "lastInteractionAt"
+        case .activity: return "activity"
         case .unrecognized(let text): return text
         }
     }
@@ -13074,8 +13134,6 @@ public enum SessionStatus: Codable, Hashable, Sendable {
         case "killed": self = .killed
         case "timeout": self = .timeout
         default: self = .unrecognized(text)
-    /// By what happened last, pinned or not.
-    case activity
         }
     }
 
@@ -13083,7 +13141,6 @@ public enum SessionStatus: Codable, Hashable, Sendable {
     public var text: String {
         switch self {
         case .queued: return "queued"
-        case "activity": self = .activity
         case .running: return "running"
         case .done: return "done"
         case .failed: return "failed"
@@ -13093,7 +13150,6 @@ public enum SessionStatus: Codable, Hashable, Sendable {
         }
     }
 
-        case .activity: return "activity"
     public init(from decoder: any Decoder) throws {
         self.init(try decoder.singleValueContainer().decode(String.self))
     }
@@ -13633,6 +13689,8 @@ public struct SessionsDigest: Codable, Hashable, Sendable {
 public struct SessionsListParams: Codable, Hashable, Sendable {
     /// Only sessions that changed in this many minutes.
     public var activeMinutes: Int64?
+    /// Only sessions that work: a run is under way, or waits.
+    public var activeOnly: Bool?
     /// Only sessions of this agent.
     public var agentId: String?
     /// Archived sessions: false (default), true or `all`.
@@ -13660,6 +13718,7 @@ public struct SessionsListParams: Codable, Hashable, Sendable {
 
     public init(
         activeMinutes: Int64? = nil,
+        activeOnly: Bool? = nil,
         agentId: String? = nil,
         archived: ArchivedFilter? = nil,
         includeDerivedTitles: Bool? = nil,
@@ -13674,6 +13733,7 @@ public struct SessionsListParams: Codable, Hashable, Sendable {
         spawnedBy: String? = nil
     ) {
         self.activeMinutes = activeMinutes
+        self.activeOnly = activeOnly
         self.agentId = agentId
         self.archived = archived
         self.includeDerivedTitles = includeDerivedTitles
@@ -13689,8 +13749,6 @@ public struct SessionsListParams: Codable, Hashable, Sendable {
     }
 }
 
-    /// Only sessions that work: a run is under way, or waits.
-    public var activeOnly: Bool?
 /// A page of sessions.
 public struct SessionsListResult: Codable, Hashable, Sendable {
     /// Rows on this page.
@@ -13718,7 +13776,6 @@ public struct SessionsListResult: Codable, Hashable, Sendable {
         path: String,
         sessions: [SessionRow],
         ts: Int64,
-        activeOnly: Bool? = nil,
         hasMore: Bool? = nil,
         limitApplied: Int64? = nil,
         nextOffset: Nullable<Int64>? = nil,
@@ -13733,7 +13790,6 @@ public struct SessionsListResult: Codable, Hashable, Sendable {
         self.limitApplied = limitApplied
         self.nextOffset = nextOffset
         self.totalCount = totalCount
-        self.activeOnly = activeOnly
     }
 
     private enum CodingKeys: String, CodingKey {
@@ -14395,6 +14451,8 @@ public struct StatusGateway: Codable, Hashable, Sendable {
     public var rssBytes: Int64?
     /// What a person should know of the database, although it works.
     public var store: String?
+    /// The gateway in the tailnet or on the internet, where tailscale is to serve it.
+    public var tailscale: Exposure?
 
     public init(
         activeRuns: Int64,
@@ -14405,7 +14463,8 @@ public struct StatusGateway: Codable, Hashable, Sendable {
         config: ConfigState? = nil,
         limits: LimitCounts? = nil,
         rssBytes: Int64? = nil,
-        store: String? = nil
+        store: String? = nil,
+        tailscale: Exposure? = nil
     ) {
         self.activeRuns = activeRuns
         self.connections = connections
@@ -14416,6 +14475,7 @@ public struct StatusGateway: Codable, Hashable, Sendable {
         self.limits = limits
         self.rssBytes = rssBytes
         self.store = store
+        self.tailscale = tailscale
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::super::TailscaleFailure::{ProxyMissing, UserMismatch, UserMissing, WhoisFailed};
 use super::super::*;
 use super::{ip, proxies, surroundings};
+use crate::gate::Served;
 use crate::network::Tailnet;
 
 fn identity(login: Option<&str>, addresses: &[&str]) -> Identity {
@@ -162,6 +163,47 @@ fn nothing_else_passes_for_tailscale_serve() {
     refused("10.0.0.9", &gate, "100.101.1.9");
     gate.allow_tailscale = false;
     refused("127.0.0.1", &gate, "100.101.1.9");
+}
+
+#[test]
+fn what_tailscale_forwards_by_our_own_configuration_is_remote_and_needs_the_secret() {
+    let gate = |served| GateSettings {
+        served,
+        ..GateSettings::new(AuthMode::Password("x".into()))
+    };
+    let host = ("x-forwarded-host", "pi.tail1.ts.net");
+    let marked = ("tailscale-funnel-request", "?1");
+    let seen = |served, from: &str, headers: &[(&str, &str)]| {
+        let inbound = Inbound {
+            from: SocketAddr::new(ip(from), 1),
+            headers,
+        };
+        resolve(&inbound, &gate(served), &surroundings(Tailnet::Interface))
+    };
+    // From the tailnet: whoever tailscaled says that it is, though no login opens this gate.
+    let tailnet = [("x-forwarded-for", "100.101.1.9"), host];
+    for served in [Served::Tailnet, Served::Internet] {
+        let asked = seen(served, "127.0.0.1", &tailnet).unwrap();
+        assert!(matches!(asked, Seen::Ask(_)), "{asked:?}");
+        assert!(seen(served, "10.0.0.9", &tailnet).is_err());
+    }
+    // From the internet: only where that was asked for, only from this host's tailscaled.
+    let public = [("x-forwarded-for", "203.0.113.7"), host, marked];
+    let Seen::Known(peer) = seen(Served::Internet, "127.0.0.1", &public).unwrap() else {
+        panic!("nobody has to be asked");
+    };
+    assert_eq!((peer.client_ip(), peer.local), (ip("203.0.113.7"), false));
+    assert!(peer.https && peer.proxy.is_some() && peer.tailscale.is_none());
+    assert!(seen(Served::Tailnet, "127.0.0.1", &public).is_err());
+    assert!(seen(Served::No, "127.0.0.1", &public).is_err());
+    assert!(seen(Served::Internet, "203.0.113.7", &public).is_err());
+    for wrong in ["127.0.0.1", "203.0.113.7, 203.0.113.8", "", UNREADABLE] {
+        let headers = [("x-forwarded-for", wrong), host, marked];
+        let seen = seen(Served::Internet, "127.0.0.1", &headers);
+        assert!(seen.is_err(), "{wrong}: {seen:?}");
+    }
+    let unmarked = [("x-forwarded-for", "203.0.113.7"), host];
+    assert!(seen(Served::Internet, "127.0.0.1", &unmarked).is_err());
 }
 
 #[test]
