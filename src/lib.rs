@@ -4,6 +4,7 @@ pub mod app;
 pub mod backup;
 pub mod cli;
 pub mod config;
+mod discovery;
 pub mod doctor;
 pub mod http;
 pub mod lock;

@@ -33,6 +33,7 @@ const FIXED: &[&str] = &[
     "gateway.tls",
     "gateway.tailscale",
     "gateway.limits",
+    "discovery",
     "store.cacheBytes",
     "canvasHost.port",
     "logging.consoleStyle",

@@ -18,6 +18,7 @@ use super::reload::{FileSource, fingerprint};
 use super::{MAX_PAYLOAD_V3, Running, Setup, StartError, listen, settings, start};
 use crate::config::models::AuthProfiles;
 use crate::config::{self, Environment, Flags, LoadRequest, Loaded, first_start};
+use crate::discovery::{self, Facts};
 use crate::http::webchat::PageSettings;
 use crate::lock::{GatewayLocks, Holder, runtime_dir};
 use crate::notify::Notifier;
@@ -143,6 +144,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         &first_settings,
         logging.levels.clone(),
     );
+    let certified = certificates.as_ref().map(|own| own.fingerprint());
     let setup = Setup {
         reload: Some((Arc::new(source), fingerprint(&loaded))),
         settings: first_settings,
@@ -192,6 +194,14 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         clock,
         entropy: SystemEntropy::shared(),
     };
+    let facts = Facts {
+        host: super::host_name(),
+        port,
+        fingerprint: certified,
+        program: std::env::current_exe()
+            .ok()
+            .map(|path| path.display().to_string()),
+    };
     let route = Route::of(&loaded, port, std::env::var_os("PATH").as_deref());
     let welcome = welcome(&loaded, port, first.made_token.then_some(&auth));
     let outcome = actix::System::new().block_on(async move {
@@ -201,10 +211,14 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         })?;
         say(&welcome);
         tracing::info!(address = %running.address, pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "gateway ready");
+        let announced = discovery::announce(&loaded.config, env, &facts);
         let exposed = route.map(|route| Exposed::begin(route, running.views.clone()));
         let outcome = until_told(running).await;
         if let Some(exposed) = exposed {
             exposed.end().await;
+        }
+        if let Some(announced) = announced {
+            announced.end().await;
         }
         outcome
     });

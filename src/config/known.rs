@@ -21,7 +21,7 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "crestodian",
     "diagnostics",
     "discord",
-    "discovery",
+    "discovery.wideArea",
     "env",
     "identity",
     "imessage",

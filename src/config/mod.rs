@@ -15,6 +15,7 @@ pub mod canvas;
 pub mod channels;
 mod checks;
 pub mod cron;
+pub mod discovery;
 pub mod edit;
 mod environment;
 mod error;
@@ -85,6 +86,8 @@ pub struct Config {
     pub hooks: hooks::Hooks,
     /// How messages and runs meet.
     pub messages: messages::Messages,
+    /// How the gateway is found in the local network.
+    pub discovery: discovery::Discovery,
     /// The database.
     pub store: store::Store,
     /// What is written down.

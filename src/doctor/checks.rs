@@ -12,6 +12,7 @@ use crate::config::{Loaded, auth};
 use crate::lock::{Holder, LOCK_FILE, Lock};
 use crate::service::{Manager, Surroundings, unit_file};
 use crate::state_dir::StatePaths;
+use crate::tls::Files;
 
 /// Below this much room the database may stop, bytes.
 const ROOM: u64 = 200 * 1024 * 1024;
@@ -42,6 +43,7 @@ pub fn local(place: &Place<'_>) -> Vec<Finding> {
     findings.extend(clock(place.now_ms));
     findings.extend(database(place));
     findings.extend(port(place));
+    findings.extend(certificate(place));
     findings.extend(tailnet(place));
     findings.extend(unit(place));
     findings.extend(programs(place));
@@ -248,6 +250,26 @@ fn port(place: &Place<'_>) -> Option<Finding> {
             format!("port {port} cannot be used: {error}"),
             edit(place.paths),
         ),
+    })
+}
+
+/// The certificate of the listener, by which clients know it.
+fn certificate(place: &Place<'_>) -> Option<Finding> {
+    let loaded = place.config.as_ref().ok()?;
+    if !loaded.config.gateway.tls.enabled {
+        return None;
+    }
+    let files = Files::of(loaded);
+    Some(match files.fingerprint() {
+        Ok(fingerprint) => Finding::ok("tls", format!("clients see the certificate {fingerprint}")),
+        Err(_) if files.generate && !files.certificate.exists() && !files.key.exists() => {
+            let what = "the certificate is made by the first start";
+            Finding::warn("tls", what, "openclaw gateway")
+        }
+        Err(error) => {
+            let what = format!("gateway.tls: {error}");
+            Finding::fail("tls", what, edit(place.paths))
+        }
     })
 }
 

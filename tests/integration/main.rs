@@ -24,6 +24,7 @@ mod config_writes;
 mod connections;
 mod corpora;
 mod cron;
+mod discovery;
 mod floods;
 mod handshake;
 mod harness;

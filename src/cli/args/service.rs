@@ -1,7 +1,10 @@
 //! What can be written about the gateway as a service.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
+use super::times::parse_millis;
 use super::{CallArgs, FormArgs, ReadArgs};
 
 /// The commands about the service; without one, the gateway runs in the foreground.
@@ -23,12 +26,25 @@ pub enum ServiceCommand {
     Call(CallArgs),
     /// Say how far a connection comes: name, TCP, TLS, upgrade, auth, pairing, scopes.
     Probe(ReadArgs),
+    /// List the gateways that announce themselves in this network.
+    Discover(DiscoverArgs),
     /// Show the certificate of the listener.
     Tls {
         /// What of it.
         #[command(subcommand)]
         command: TlsCommand,
     },
+}
+
+/// `openclaw gateway discover`.
+#[derive(Debug, Clone, Args)]
+pub struct DiscoverArgs {
+    /// How long to listen, e.g. 5s or 500ms; a bare number is milliseconds.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_millis)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub form: FormArgs,
 }
 
 /// What `openclaw gateway tls` can do.

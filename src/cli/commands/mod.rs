@@ -14,6 +14,7 @@ pub(crate) mod config;
 pub(crate) mod cron;
 pub(crate) mod dashboard;
 pub(crate) mod devices;
+mod discover;
 pub(crate) mod doctor;
 pub(crate) mod gateway;
 pub(crate) mod health;

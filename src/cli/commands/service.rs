@@ -41,6 +41,7 @@ pub(crate) fn run(
         ServiceCommand::Probe(args) => {
             return block_on(super::probe::run(args, environment, output));
         }
+        ServiceCommand::Discover(args) => return super::discover::run(args, output),
         ServiceCommand::Tls { command } => {
             return super::gateway::show(command, environment, output);
         }
