@@ -2902,7 +2902,7 @@ export interface ExecApprovalResolvedEvent {
   ts: number;
 }
 
-/** Parameters of `exec.approvals.node.get`. */
+/** Parameters of `exec.approvals.node.get`; unknown keys are ignored. */
 export interface ExecApprovalsNodeGetParams {
   /** The node: its device id. (1 to 256 characters) */
   nodeId: string;

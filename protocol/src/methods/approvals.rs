@@ -269,9 +269,9 @@ pub struct ExecApprovalsSnapshot {
     pub resolved_defaults: Option<ResolvedExecRules>,
 }
 
-/// Parameters of `exec.approvals.node.get`.
+/// Parameters of `exec.approvals.node.get`; unknown keys are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ExecApprovalsNodeGetParams {
     /// The node: its device id.
     #[schemars(length(min = 1, max = MAX_ID))]

@@ -7406,7 +7406,7 @@ public struct ExecApprovalResolvedEvent: Codable, Hashable, Sendable {
     }
 }
 
-/// Parameters of `exec.approvals.node.get`.
+/// Parameters of `exec.approvals.node.get`; unknown keys are ignored.
 public struct ExecApprovalsNodeGetParams: Codable, Hashable, Sendable {
     /// The node: its device id.
     public var nodeId: String
