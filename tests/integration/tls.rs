@@ -168,6 +168,100 @@ async fn our_clients_take_the_pinned_certificate_and_no_other() {
     drop(gateway);
 }
 
+#[tokio::test]
+async fn a_node_takes_no_other_certificate_than_the_pinned_one() {
+    let home = home();
+    let gateway = Gateway::start(&home).await;
+    let url = format!("wss://127.0.0.1:{}", gateway.port);
+    let right = fingerprint(&home).await;
+    let wrong = "AB".repeat(32);
+    let node = Home::new();
+    let run = [
+        "node",
+        "run",
+        "--no-programs",
+        "--url",
+        &url,
+        "--token",
+        TOKEN,
+    ];
+    let pinned = [run.as_slice(), &["--tls-fingerprint", &wrong]].concat();
+    let (code, out, err) = node.run(&pinned).await;
+    assert_eq!(code, Some(77), "{out}{err}");
+    assert!(
+        err.contains("expected AB:AB") && err.contains(&right),
+        "{err}"
+    );
+    let (code, out, err) = node.run(&run).await;
+    assert_eq!(code, Some(77), "{out}{err}");
+    drop(gateway);
+}
+
+/// `health` in a terminal, to whose question somebody answers so.
+async fn in_a_terminal(home: &Home, url: &str, answer: &str) -> (Option<i32>, String) {
+    use tokio::io::AsyncWriteExt as _;
+    let program = env!("CARGO_BIN_EXE_openclaw");
+    let line = format!("{program} health --url {url} --token {TOKEN}");
+    let variables = home.command(&[]);
+    let variables = variables.as_std().get_envs();
+    let mut child = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env_clear()
+        .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("script (package bsdutils)");
+    let mut keys = child.stdin.take().expect("a pipe");
+    keys.write_all(answer.as_bytes()).await.expect("a terminal");
+    let output = soon("the end of the command", child.wait_with_output())
+        .await
+        .expect("it ends");
+    drop(keys);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), text)
+}
+
+#[tokio::test]
+async fn an_unknown_certificate_is_asked_about_once_and_another_one_refused() {
+    let home = home();
+    let gateway = Gateway::start(&home).await;
+    let url = format!("wss://127.0.0.1:{}", gateway.port);
+    let right = fingerprint(&home).await;
+    let client = Home::new();
+    let known = client.state().join("gateway/cli-gateways.json");
+
+    let (code, text) = in_a_terminal(&client, &url, "n\n").await;
+    assert_eq!(code, Some(77), "{text}");
+    assert!(text.contains(&right) && !known.exists(), "{text}");
+    let (code, text) = in_a_terminal(&client, &url, "y\n").await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(&right), "{text}");
+    // From now on without a question, also where nobody could be asked.
+    let health = ["health", "--url", &url, "--token", TOKEN];
+    let (code, out, err) = client.run(&health).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+
+    // Another certificate is refused, in a terminal too.
+    let folder = home.state().join("gateway/tls");
+    new_pair(&folder).await;
+    for name in ["key.pem", "cert.pem"] {
+        let new = folder.join(format!("new-{name}"));
+        std::fs::rename(new, folder.join(name)).expect("the pair is exchanged");
+    }
+    let other = fingerprint(&home).await;
+    assert_ne!(other, right);
+    let (code, text) = in_a_terminal(&client, &url, "y\n").await;
+    assert_eq!(code, Some(77), "{text}");
+    assert!(text.contains(&right) && text.contains(&other), "{text}");
+    assert!(!text.contains("[y/N]"), "{text}");
+    let (code, _, err) = client.run(&health).await;
+    assert_eq!(code, Some(77), "{err}");
+    drop(gateway);
+}
+
 /// Makes a pair with OpenSSL, as an owner does who brings their own.
 async fn new_pair(folder: &Path) {
     let (key, cert) = (folder.join("new-key.pem"), folder.join("new-cert.pem"));
