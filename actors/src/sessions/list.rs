@@ -32,39 +32,53 @@ pub fn page(
                 .saturating_mul(60_000),
         )
     });
-    let mut matching: Vec<&Record> = index
-        .records()
-        .filter(|record| {
-            params
-                .agent_id
-                .as_ref()
-                .is_none_or(|agent| *agent == record.agent_id)
-        })
-        .filter(|record| {
-            params
-                .label
-                .as_ref()
-                .is_none_or(|label| record.label.as_ref() == Some(label))
-        })
-        .filter(|record| oldest.is_none_or(|oldest| record.updated_at >= oldest))
-        .filter(|record| search.as_ref().is_none_or(|search| matches(record, search)))
-        .filter(|record| match params.archived {
-            Some(ArchivedFilter::All(_)) => true,
-            Some(ArchivedFilter::Only(archived)) => record.archived == archived,
-            None => !record.archived,
-        })
-        // Nothing is spawned yet.
-        .filter(|_| params.spawned_by.is_none())
-        .filter(|record| params.active_only != Some(true) || works(record))
-        .collect();
     let pins = params.sort_by != Some(SessionSort::Activity);
-    matching.sort_by(|a, b| {
-        (b.pinned && pins)
-            .cmp(&(a.pinned && pins))
-            .then_with(|| b.updated_at.cmp(&a.updated_at))
-            .then_with(|| a.key.cmp(&b.key))
-    });
-    let total = matching.len();
+    let fits = |record: &&Record| {
+        let agent = params.agent_id.as_ref();
+        let label = params.label.as_ref();
+        agent.is_none_or(|agent| *agent == record.agent_id)
+            && label.is_none_or(|label| record.label.as_ref() == Some(label))
+            && oldest.is_none_or(|oldest| record.updated_at >= oldest)
+            && search.as_ref().is_none_or(|search| matches(record, search))
+            && (params.active_only != Some(true) || works(record))
+            // Nothing is spawned yet.
+            && params.spawned_by.is_none()
+    };
+    let everything = params.agent_id.is_none()
+        && params.label.is_none()
+        && oldest.is_none()
+        && search.is_none()
+        && params.active_only != Some(true)
+        && params.spawned_by.is_none();
+    let archived = match params.archived {
+        Some(ArchivedFilter::All(_)) => None,
+        Some(ArchivedFilter::Only(archived)) => Some(archived),
+        None => Some(false),
+    };
+    let mut matching: Vec<&Record> = Vec::new();
+    // What most clients ask for costs no more than the page; what is looked for is looked for in all of it.
+    let (rows, total): (Box<dyn Iterator<Item = &Record> + '_>, usize) = match archived {
+        Some(archived) if everything => (
+            Box::new(index.ordered(archived, pins)),
+            index.count(archived),
+        ),
+        Some(archived) => {
+            matching.extend(index.ordered(archived, pins).filter(fits));
+            let total = matching.len();
+            (Box::new(matching.into_iter()), total)
+        }
+        None => {
+            matching.extend(index.records().filter(fits));
+            matching.sort_by(|a, b| {
+                (b.pinned && pins)
+                    .cmp(&(a.pinned && pins))
+                    .then_with(|| b.updated_at.cmp(&a.updated_at))
+                    .then_with(|| a.key.cmp(&b.key))
+            });
+            let total = matching.len();
+            (Box::new(matching.into_iter()), total)
+        }
+    };
     let limit = params
         .limit
         .map_or(DEFAULT_LIMIT, |limit| {
@@ -74,12 +88,7 @@ pub fn page(
     let offset = params
         .offset
         .map_or(0, |offset| usize::try_from(offset).unwrap_or(usize::MAX));
-    let sessions: Vec<SessionRow> = matching
-        .into_iter()
-        .skip(offset)
-        .take(limit)
-        .map(row)
-        .collect();
+    let sessions: Vec<SessionRow> = rows.skip(offset).take(limit).map(row).collect();
     let next = offset.saturating_add(sessions.len());
     let more = next < total;
     SessionsListResult {

@@ -10,6 +10,7 @@ pub mod freshness;
 pub mod history;
 pub mod keys;
 pub mod list;
+mod order;
 pub mod passing;
 pub mod record;
 pub mod route;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use openclaw_protocol::methods::message::{Message, MessageMeta};
 
+use super::order::Order;
 pub use super::record::{LastRun, Past, Record};
 use crate::clock::Millis;
 use crate::media;
@@ -65,6 +66,7 @@ pub struct Index {
     /// Keys of the sessions that changed last, newest first.
     recent: VecDeque<Arc<str>>,
     by_agent: BTreeMap<String, u64>,
+    order: Order,
     revision: u64,
 }
 
@@ -87,10 +89,12 @@ impl Index {
         self.recent.push_front(Arc::clone(&record.key));
         self.recent.truncate(RECENT);
         let agent_id = record.agent_id.clone();
-        let known = self.records.insert(Arc::clone(&record.key), record);
-        if known.is_none() {
-            *self.by_agent.entry(agent_id).or_default() += 1;
+        match self.records.get(&record.key) {
+            Some(known) => self.order.remove(known),
+            None => *self.by_agent.entry(agent_id).or_default() += 1,
         }
+        self.order.put(&record);
+        self.records.insert(Arc::clone(&record.key), record);
     }
 
     /// The sessions that changed last, newest first.
@@ -113,6 +117,17 @@ impl Index {
     /// Every record, by key.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
+    }
+
+    /// Those in or outside the archive, newest first; where `pins` count, the pinned ones before all others.
+    pub fn ordered(&self, archived: bool, pins: bool) -> impl Iterator<Item = &Record> {
+        let keys = self.order.keys(archived, pins);
+        keys.filter_map(|key| self.records.get(key))
+    }
+
+    /// How many there are in or outside the archive.
+    pub fn count(&self, archived: bool) -> usize {
+        self.order.count(archived)
     }
 
     /// How many sessions each agent has. A key names its agent, so a session never changes it.
@@ -331,6 +346,7 @@ impl Index {
         }
         self.by_id.remove(&record.session_id);
         self.recent.retain(|recent| **recent != *key);
+        self.order.remove(&record);
         Some(record)
     }
 

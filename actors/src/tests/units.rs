@@ -310,6 +310,59 @@ fn pages_of_the_session_list_follow_each_other_without_gap_or_overlap() {
 }
 
 #[test]
+fn the_order_of_the_list_is_kept_while_sessions_change() {
+    let mut index = Index::default();
+    let mut random = 7_u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) % below
+    };
+    for step in 0..3_000 {
+        let key = format!("agent:main:s{}", next(40));
+        if next(10) == 0
+            && let Some(ending) = index.delete(&key)
+        {
+            index.settle_end(ending, next(2) == 0);
+            continue;
+        }
+        let draft = Draft {
+            key: key.clone().into(),
+            agent_id: "main".into(),
+            messages: vec![Message::text(MessageRole::User, "hello".into(), 0)],
+            session_id: None,
+            last_run: None,
+            ops: Vec::new(),
+        };
+        let at = seconds(i64::try_from(next(90)).unwrap());
+        index.prepare(draft, || format!("id-{step}"), at).unwrap();
+        let (pinned, archived) = (next(4) == 0, next(4) == 0);
+        if let Some(record) = index.get(&key).cloned() {
+            index.confirm(crate::sessions::state::Record {
+                pinned,
+                archived,
+                revision: record.revision + 1,
+                ..record
+            });
+        }
+        for sort in ["activity", "updatedAt"] {
+            for archived in [json!(true), json!(false)] {
+                // A bound of time looks at all of them, and has to find the same.
+                let page = json!({"sortBy": sort, "archived": archived, "limit": 1_000});
+                let mut all = page.clone();
+                all["activeMinutes"] = json!(100_000);
+                let ((listed, page), (found, all)) = (keys(&index, page), keys(&index, all));
+                assert_eq!((listed, &page["totalCount"]), (found.clone(), &all["totalCount"]));
+                let place = |key: &String| {
+                    let record = index.get(key).unwrap();
+                    (!(record.pinned && sort != "activity"), std::cmp::Reverse(record.updated_at), key.clone())
+                };
+                assert!(found.is_sorted_by_key(place), "{found:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_session_list_is_filtered_by_what_people_look_for() {
     let index = index(25);
     assert_eq!(

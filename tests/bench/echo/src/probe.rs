@@ -2,14 +2,17 @@
 //! events with their `seq`. One line of `key=value` per run.
 //!
 //! `bench-probe port`
-//! `bench-probe storm|fanout|seed PORT TOKEN PID [CONNECTIONS] [SECONDS or BURSTS]`
+//! `bench-probe storm|fanout|seed|grow PORT TOKEN PID [CONNECTIONS] [SECONDS or BURSTS]`
 //!
 //! * `port`: prints a free TCP port.
 //! * `seed`: one `send` to the main session, so that it exists.
+//! * `grow`: how the cost of requests grows with what there is, as rows of a table (`grow.rs`).
 //! * `storm`: CPU of the server per handshake with device proof. The device is paired by the shared
 //!   token once; every further handshake presents its device token, which writes nothing.
 //! * `fanout`: CPU of the server per delivered `chat` event. One client posts bursts of messages to
 //!   the main session, which all others see; what the posts themselves cost is part of the figure.
+
+mod grow;
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -18,6 +21,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use futures_util::{SinkExt as _, StreamExt as _};
+use nix::sys::time::TimeValLike as _;
+use nix::time::ClockId;
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
@@ -102,6 +108,14 @@ async fn next_json(ws: &mut Ws) -> Outcome<Value> {
 
 /// One whole handshake; `device` proves itself, no device means the backend exception.
 async fn connect(target: &Target, device: Option<&Device>) -> Outcome<(Ws, Value)> {
+    connect_as(target, device, &["operator.read", "operator.write"]).await
+}
+
+async fn connect_as(
+    target: &Target,
+    device: Option<&Device>,
+    scopes: &[&str],
+) -> Outcome<(Ws, Value)> {
     let address = ("127.0.0.1", target.port);
     let tcp = TcpStream::connect(address).await.map_err(text_of)?;
     tcp.set_nodelay(true).map_err(text_of)?;
@@ -115,7 +129,7 @@ async fn connect(target: &Target, device: Option<&Device>) -> Outcome<(Ws, Value
     let mut params = json!({
         "minProtocol": 4, "maxProtocol": 4, "role": "operator", "caps": [],
         "client": {"id": "gateway-client", "version": "0.0.0", "platform": "linux", "mode": "backend"},
-        "scopes": ["operator.read", "operator.write"],
+        "scopes": scopes,
         "auth": {"token": target.token},
     });
     if let Some(device) = device {
@@ -264,17 +278,11 @@ async fn fanout(target: &'static Target, watchers: usize, bursts: u64) -> Outcom
     ))
 }
 
-/// CPU time of a process's threads since their start, microseconds, by the scheduler's own clock.
+/// CPU time of a process since its start, microseconds, threads that have ended included.
 fn cpu_us(pid: u32) -> f64 {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
-        return 0.0;
-    };
-    threads
-        .flatten()
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|stat| stat.split_whitespace().next()?.parse::<f64>().ok())
-        .map(|nanoseconds| nanoseconds / 1_000.0)
-        .sum()
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap_or_default());
+    let clock = ClockId::pid_cpu_clock_id(pid).and_then(ClockId::now);
+    clock.map_or(0.0, |spent| spent.num_nanoseconds() as f64 / 1_000.0)
 }
 
 fn text_of(error: impl Display) -> String {
@@ -285,6 +293,7 @@ async fn run(mode: &str, target: &'static Target, count: u64, amount: u64) -> Ou
     let count = usize::try_from(count).map_err(text_of)?;
     match mode {
         "seed" => seed(target).await,
+        "grow" => grow::grow(target).await,
         "storm" => storm(target, count, amount).await,
         "fanout" => fanout(target, count, amount).await,
         other => Err(format!("unknown mode {other}")),
@@ -308,7 +317,7 @@ fn main() {
     }
     if args.len() < 4 {
         eprintln!(
-            "usage: bench-probe port | storm|fanout|seed PORT TOKEN PID [CONNECTIONS] [SECONDS or BURSTS]"
+            "usage: bench-probe port | storm|fanout|seed|grow PORT TOKEN PID [CONNECTIONS] [SECONDS or BURSTS]"
         );
         std::process::exit(2);
     }
