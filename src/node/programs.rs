@@ -44,6 +44,10 @@ impl Programs {
             return None;
         }
         if name.contains('/') {
+            // Rules go by folders, and a way back up leads out of one.
+            if name.split('/').any(|part| matches!(part, "." | "..")) {
+                return None;
+            }
             let path = PathBuf::from(name);
             return is_program(&path).then_some(path);
         }
@@ -253,7 +257,12 @@ mod tests {
         let programs = Programs::new(path);
         assert_eq!(programs.find("run"), Some(run.clone()));
         assert_eq!(programs.find(run.to_str().unwrap()), Some(run));
-        for name in ["data", "other", "", "a\0b"] {
+        let round = format!(
+            "{}/../{}/run",
+            folder.path().display(),
+            folder.path().file_name().unwrap().display()
+        );
+        for name in ["data", "other", "", "a\0b", &round] {
             assert_eq!(programs.find(name), None, "{name}");
         }
     }

@@ -90,6 +90,10 @@ async fn run(
     let Some((name, arguments)) = wanted.command.split_first() else {
         return Err(CommandError::invalid("command names no program"));
     };
+    if let Some(name) = wanted.env.keys().find(|name| !is_name(name)) {
+        let message = format!("{name:?} is no name of a variable");
+        return Err(CommandError::new("SYSTEM_RUN_DENIED", message));
+    }
     if let Some(name) = wanted.env.keys().find(|name| decides_code(name)) {
         let message = format!("the variable {name} decides which code runs, and is not taken");
         return Err(CommandError::new("SYSTEM_RUN_DENIED", message));
@@ -138,6 +142,15 @@ async fn run(
     Ok(result)
 }
 
+/// Letters, digits and underscores: what else a name holds, `=` above all, would make it another one for the program.
+fn is_name(name: &str) -> bool {
+    let mut letters = name.bytes();
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_')
+}
+
 /// Upper and lower case do not matter: what is refused must not come back in another spelling.
 fn decides_code(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
@@ -164,7 +177,18 @@ mod tests {
             assert!(decides_code(name), "{name}");
         }
         for name in ["LANG", "ENVIRONMENT", "PATHS", "LDX", "TERM"] {
-            assert!(!decides_code(name), "{name}");
+            assert!(!decides_code(name) && is_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "A=B",
+            "BASH_ENV=/tmp/e",
+            "BASH_FUNC_ls%%",
+            "f()",
+            "1A",
+            "A B",
+        ] {
+            assert!(!is_name(name), "{name}");
         }
     }
 }

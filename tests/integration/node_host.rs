@@ -199,15 +199,19 @@ async fn the_nodes_own_rules_come_first_and_can_be_changed_from_afar() {
     node.says("connected to ").await;
     let row = row_when(&mut owner, is_connected).await;
     approve(&mut owner).await;
-    let empty = json!({});
-    let rules = gave(&mut owner, &row, "system.execApprovals.get", &empty, "k1").await;
-    assert_eq!(rules["exists"], false);
-    // The methods that the control pages use say the same, and change the same.
     let id = &row["nodeId"];
-    let asked = owner
+    let rules = owner
         .call("exec.approvals.node.get", json!({ "nodeId": id }))
         .await;
-    assert_eq!(asked, rules);
+    assert_eq!(rules["exists"], false);
+    // Agents use node.invoke too, and must not change what holds them back.
+    for command in ["system.execApprovals.get", "SYSTEM.EXECAPPROVALS.SET"] {
+        let params =
+            json!({ "nodeId": id, "command": command, "params": {}, "idempotencyKey": command });
+        let refused = owner.refused("node.invoke", params).await;
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.contains("exec.approvals.node.set"), "{message}");
+    }
     let neither = owner
         .refused("exec.approvals.node.set", json!({ "nodeId": id }))
         .await;
@@ -216,9 +220,10 @@ async fn the_nodes_own_rules_come_first_and_can_be_changed_from_afar() {
     let ask = json!({ "nodeId": id, "file": { "version": 1, "defaults": { "ask": "always" } } });
     let changed = owner.call("exec.approvals.node.set", ask).await;
     assert_eq!(changed["file"]["defaults"]["ask"], "always", "{changed}");
-    let mut deny = json!({ "file": { "version": 1, "defaults": { "security": "deny" } } });
+    let mut deny =
+        json!({ "nodeId": id, "file": { "version": 1, "defaults": { "security": "deny" } } });
     deny["baseHash"] = changed["hash"].clone();
-    let set = gave(&mut owner, &row, "system.execApprovals.set", &deny, "k2").await;
+    let set = owner.call("exec.approvals.node.set", deny).await;
     assert_eq!(set["file"]["defaults"]["security"], "deny", "{set}");
     let refused = ran(&mut owner, &row, &json!({ "command": ["true"] }), "k3").await;
     let message = refused["error"]["message"].as_str().unwrap();

@@ -377,8 +377,11 @@ fn glob(pattern: &str, path: &str) -> bool {
             _ => false,
         }
     }
+    // A way back up would lead out of the folder that a pattern names.
+    let goes_up = |path: &str| path.split('/').any(|part| matches!(part, "." | ".."));
     // A name without a folder would allow whatever carries it.
     pattern.starts_with('/')
+        && !goes_up(path)
         && pattern.matches('*').count() <= 8
         && parts(
             &pattern.split('/').collect::<Vec<_>>(),
@@ -422,6 +425,19 @@ mod tests {
                 ..ExecRules::default()
             },
         }))
+    }
+
+    #[test]
+    fn a_pattern_ends_where_its_folder_ends() {
+        for (pattern, path, fits) in [
+            ("/opt/tools/**", "/opt/tools/a/b", true),
+            ("/opt/tools/**", "/opt/tools/../../bin/sh", false),
+            ("/opt/*/bin/a", "/opt/../bin/a", false),
+            ("/opt/*/bin/a", "/opt/x/bin/a", true),
+            ("**", "/bin/sh", false),
+        ] {
+            assert_eq!(glob(pattern, path), fits, "{pattern} {path}");
+        }
     }
 
     #[test]

@@ -85,6 +85,12 @@ pub fn timeout(asked_ms: Option<u64>) -> Duration {
     })
 }
 
+/// Whether a command reads or changes the rules that a node keeps itself; upper and lower case do not matter.
+fn of_rules(command: &str) -> bool {
+    let family = command.get(.."system.execApprovals.".len());
+    family.is_some_and(|family| family.eq_ignore_ascii_case("system.execApprovals."))
+}
+
 /// A command that has its place with the node. Dropped, it is cancelled.
 pub struct Placed {
     id: String,
@@ -102,6 +108,10 @@ impl InvokeDeps {
     ///
     /// Why it is not carried out.
     pub async fn place(&self, by: &By, what: Invocation) -> Result<Placed, ErrorShape> {
+        if of_rules(&what.command) {
+            let message = "a node's own rules are no command for everyone; use exec.approvals.node.get or exec.approvals.node.set (operator.admin)";
+            return Err(ErrorShape::invalid(message));
+        }
         let node = self.target(by, &what)?;
         if !runs_programs(&what.command) {
             return self.reserve(node, what).await;
@@ -113,6 +123,16 @@ impl InvokeDeps {
             params: Some(params),
             ..what
         };
+        self.reserve(node, what).await
+    }
+
+    /// The same for a node's own rules, which only its owner reads and changes, never an agent.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not carried out.
+    pub async fn place_rules(&self, by: &By, what: Invocation) -> Result<Placed, ErrorShape> {
+        let node = self.target(by, &what)?;
         self.reserve(node, what).await
     }
 
@@ -233,6 +253,9 @@ impl InvokeDeps {
         what: &Invocation,
     ) -> Result<Value, ErrorShape> {
         let mut program = NodeProgram::of(what.params.as_ref())?;
+        if let Some(agent) = &by.agent {
+            program = program.of_agent(agent, by.session.as_deref());
+        }
         let prepares = effective(&self.views, &what.node)
             .is_some_and(|surface| surface.commands.contains(PREPARE));
         if prepares {
@@ -240,7 +263,7 @@ impl InvokeDeps {
             program = program.planned(plan)?;
         }
         let mut request = program.request(&what.node);
-        request.agent_id.clone_from(&by.agent);
+        request.agent_id = program.agent().map(str::to_owned);
         request.session_key.clone_from(&by.session);
         let ask = Ask {
             request,

@@ -81,12 +81,25 @@ impl NodeProgram {
             Some(Value::String(folder)) => Some(folder.clone()),
             Some(_) => return Err(wrong("/cwd", "must be string")),
         };
+        // Free text would come to the person who decides, and "A=B C" as a name is the variable A to a program.
+        let is_name = |name: &String| {
+            let mut letters = name.bytes();
+            letters
+                .next()
+                .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+                && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_')
+        };
         let env = match params.get("env") {
             None | Some(Value::Null) => BTreeMap::new(),
             Some(env) => serde_json::from_value(env.clone())
                 .ok()
-                .filter(|env: &BTreeMap<String, String>| env.len() <= MAX_VARIABLES)
-                .ok_or_else(|| wrong("/env", "must be an object of at most 128 texts"))?,
+                .filter(|env: &BTreeMap<String, String>| {
+                    env.len() <= MAX_VARIABLES && env.keys().all(is_name)
+                })
+                .ok_or_else(|| {
+                    let what = "must be an object of at most 128 texts, with names of letters, digits and underscores";
+                    wrong("/env", what)
+                })?,
         };
         let passed = PASSED
             .into_iter()
@@ -99,6 +112,22 @@ impl NodeProgram {
             passed,
             plan: None,
         })
+    }
+
+    /// An agent runs it in its own name and conversation: the node judges by its rules for that agent.
+    #[must_use]
+    pub fn of_agent(mut self, agent: &str, session: Option<&str>) -> Self {
+        self.passed.insert("agentId".into(), agent.into());
+        self.passed.remove("sessionKey");
+        if let Some(session) = session {
+            self.passed.insert("sessionKey".into(), session.into());
+        }
+        self
+    }
+
+    /// By whose rules the node judges, where the caller says.
+    pub fn agent(&self) -> Option<&str> {
+        self.passed.get("agentId")?.as_str()
     }
 
     /// What the node is asked for its plan with.
@@ -162,6 +191,9 @@ impl NodeProgram {
         }
         if let Some(cwd) = &self.cwd {
             add(b'd', cwd);
+        }
+        if let Some(agent) = self.agent() {
+            add(b'g', agent);
         }
         for (name, value) in &self.env {
             add(b'n', name);
@@ -265,6 +297,25 @@ mod tests {
                 "runId": "run", "approved": true, "approvalDecision": "allow-once",
             })
         );
+    }
+
+    #[test]
+    fn an_agent_is_judged_as_itself_and_variables_have_the_names_that_are_shown() {
+        let asked = program(&json!({"command": ["ls"], "agentId": "ops", "sessionKey": "theirs"}));
+        let own = asked.clone().of_agent("main", Some("agent:main:main"));
+        assert_eq!((asked.agent(), own.agent()), (Some("ops"), Some("main")));
+        assert_ne!(asked.digest("n"), own.digest("n"));
+        assert_eq!(own.prepare()["sessionKey"], "agent:main:main");
+        let sent = own.of_agent("main", None).approved("run".into());
+        assert_eq!(
+            (&sent["agentId"], &sent["sessionKey"]),
+            (&json!("main"), &Value::Null)
+        );
+        for name in ["", "BASH_ENV=/tmp/e", "A B", "f()", "BASH_FUNC_ls%%"] {
+            let error = NodeProgram::of(Some(&json!({"command": ["ls"], "env": {name: "x"}})));
+            let message = error.unwrap_err().message;
+            assert!(message.contains("/params/env"), "{message}");
+        }
     }
 
     #[test]

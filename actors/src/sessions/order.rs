@@ -61,7 +61,8 @@ impl Order {
     /// The keys in or outside the archive, newest first; where `pins` count, the pinned ones before all others.
     pub(super) fn keys(&self, archived: bool, pins: bool) -> impl Iterator<Item = &Arc<str>> {
         let part = self.part(archived);
-        let (mut pinned, mut others) = (part.pinned.iter().peekable(), part.others.iter().peekable());
+        let (mut pinned, mut others) =
+            (part.pinned.iter().peekable(), part.others.iter().peekable());
         std::iter::from_fn(move || {
             let first = match (pinned.peek(), others.peek()) {
                 (Some(pin), Some(other)) => pins || pin < other,

@@ -119,7 +119,9 @@ impl Refusal {
         self.retryable
             || matches!(self.close_code, Some(1012 | 1013))
             || self.recommended_next_step() == Some("wait_then_retry")
-            || matches!(self.code.as_str(), "UNAVAILABLE" | "HTTP_503")
+            || matches!(self.code.as_str(), "UNAVAILABLE" | "HTTP_408" | "HTTP_429")
+            // A proxy in front of a gateway that starts again says 502, 503 or 504.
+            || self.code.starts_with("HTTP_5")
     }
 }
 

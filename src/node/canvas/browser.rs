@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use super::page::{BINDING, Effect, Page};
 const LOAD: Duration = Duration::from_secs(15);
 /// How long a browser may take to start: on a small board, from a card.
 const START: Duration = Duration::from_secs(45);
+/// How long a browser that did not answer is waited for once more.
+const PROBE: Duration = Duration::from_secs(2);
 /// How often its first page is looked for, and how long it is waited for in between.
 const LOOKS: usize = 40;
 const LOOK: Duration = Duration::from_millis(50);
@@ -58,6 +61,8 @@ pub(super) struct Browser {
     target: String,
     window: bool,
     shared: Arc<Shared>,
+    /// It was asked something and has not answered.
+    silent: AtomicBool,
     taking: JoinHandle<()>,
     _group: Group,
     _child: Child,
@@ -109,7 +114,7 @@ fn arguments(launch: &Launch, root: bool) -> Vec<String> {
 impl Browser {
     /// Starts one; what people do on pages of the gateway goes to `actions`.
     pub(super) async fn start(
-        launch: &Launch,
+        launch: Launch,
         actions: mpsc::Sender<String>,
     ) -> Result<Self, CdpError> {
         let refused = |what: &str, error: &dyn std::fmt::Display| {
@@ -122,7 +127,7 @@ impl Browser {
         let mut shell = command(Path::new("/bin/sh"));
         shell.args(["-c", r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>/dev/null"#]);
         shell.arg(&launch.program);
-        shell.args(arguments(launch, rustix::process::geteuid().is_root()));
+        shell.args(arguments(&launch, rustix::process::geteuid().is_root()));
         shell.stdin(Stdio::piped());
         let mut child = shell.spawn().map_err(|error| refused("start", &error))?;
         let group = Group::of(&child);
@@ -164,6 +169,7 @@ impl Browser {
             target,
             window: launch.window,
             shared,
+            silent: AtomicBool::new(false),
             taking: tokio::spawn(taking),
             _group: group,
             _child: child,
@@ -204,6 +210,16 @@ impl Browser {
         self.cdp.ended() || lock(&self.shared.page).crashed
     }
 
+    /// Whether it can be used: a page whose script never ends answers nothing more.
+    pub(super) async fn answers(&self) -> bool {
+        if !self.silent.load(Ordering::Relaxed) {
+            return !self.ended();
+        }
+        let params = json!({ "expression": "1" });
+        let asked = self.call_within("Runtime.evaluate", params, PROBE);
+        asked.await.is_ok() && !self.ended()
+    }
+
     /// The address of its page.
     pub(super) fn url(&self) -> String {
         lock(&self.shared.page).url.clone()
@@ -216,7 +232,8 @@ impl Browser {
 
     /// Asks the page.
     pub(super) async fn call(&self, method: &str, params: Value) -> Result<Value, CdpError> {
-        self.cdp.call(Some(&self.session), method, params).await
+        let answer = self.cdp.call(Some(&self.session), method, params);
+        self.heard(answer).await
     }
 
     /// The same, with another limit.
@@ -227,7 +244,20 @@ impl Browser {
         limit: Duration,
     ) -> Result<Value, CdpError> {
         let session = Some(self.session.as_str());
-        self.cdp.call_within(session, method, params, limit).await
+        let answer = self.cdp.call_within(session, method, params, limit);
+        self.heard(answer).await
+    }
+
+    /// Remembers what was asked in vain, also where whoever asked did not wait for it.
+    async fn heard(
+        &self,
+        answer: impl Future<Output = Result<Value, CdpError>>,
+    ) -> Result<Value, CdpError> {
+        self.silent.store(true, Ordering::Relaxed);
+        let answer = answer.await;
+        let silent = matches!(answer, Err(CdpError::Silent { .. }));
+        self.silent.store(silent, Ordering::Relaxed);
+        answer
     }
 
     /// Opens a page and waits until it is there; one that goes on loading is taken as it is.

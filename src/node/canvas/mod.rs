@@ -19,6 +19,7 @@ use openclaw_protocol::a2ui;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::ffmpeg::size;
 use super::programs::Programs;
@@ -58,6 +59,8 @@ pub(super) type Connected = watch::Receiver<Option<Gateway>>;
 struct Canvas {
     launch: Launch,
     browser: Mutex<Option<Browser>>,
+    /// One that is on its way.
+    starting: Mutex<Option<JoinHandle<Result<Browser, CdpError>>>>,
     /// What is shown, as it was asked for.
     shown: std::sync::Mutex<Option<Address>>,
     connected: Connected,
@@ -129,6 +132,7 @@ pub(super) fn offer(
             window,
         },
         browser: Mutex::new(None),
+        starting: Mutex::new(None),
         shown: std::sync::Mutex::new(None),
         connected: connected.clone(),
         actions,
@@ -215,11 +219,20 @@ impl Canvas {
         &self,
         slot: &'a mut Option<Browser>,
     ) -> Result<&'a Browser, CommandError> {
-        if slot.as_ref().is_some_and(Browser::ended) {
+        if let Some(browser) = slot.as_ref()
+            && !browser.answers().await
+        {
             *slot = None;
         }
         if slot.is_none() {
-            let started = Browser::start(&self.launch, self.actions.clone()).await;
+            // Whoever asked may be gone before it is there; the next one takes up the same start.
+            let mut starting = self.starting.lock().await;
+            let begun = starting.get_or_insert_with(|| {
+                tokio::spawn(Browser::start(self.launch.clone(), self.actions.clone()))
+            });
+            let started = begun.await;
+            *starting = None;
+            let started = started.unwrap_or(Err(CdpError::Ended));
             let started = started.map_err(|error| failed(&error))?;
             let before = self.shown();
             if let Some(before) = before {

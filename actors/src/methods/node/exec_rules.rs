@@ -110,7 +110,7 @@ async fn ask(
         key: deps.entropy.uuid().to_string(),
         progress: None,
     };
-    let placed = deps.place(&by, what).await?;
+    let placed = deps.place_rules(&by, what).await?;
     tracing::info!(node = ?placed.node().caller.device_id, %command, by = %caller.principal(), "a node is asked for its own rules");
     let (answer, sent) = deps.carry_out(placed).await;
     let value = match answer {
