@@ -8,6 +8,7 @@ mod discovery;
 pub mod doctor;
 pub mod http;
 pub mod lock;
+pub mod migrate;
 pub mod node;
 pub mod notify;
 pub mod service;

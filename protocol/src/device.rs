@@ -118,6 +118,11 @@ pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The raw key that a text means: base64 of either alphabet, or PEM.
+pub fn public_key(text: &str) -> Option<[u8; 32]> {
+    decode_key(text)
+}
+
 fn decode_lenient(text: &str) -> Option<Vec<u8>> {
     let url_safe: Cow<'_, str> = if text.contains(['+', '/']) {
         text.replace('+', "-").replace('/', "_").into()

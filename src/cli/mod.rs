@@ -79,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Backup(args) => {
             block_on(commands::backup::run(&args.command, &environment, &output))
         }
+        Command::Migrate(args) => commands::migrate::run(&args, &environment, &output),
         Command::Health(args) => block_on(commands::health::run(&args, &environment, &output)),
         Command::Status(args) => block_on(commands::status::run(&args, &environment, &output)),
         Command::Agent(args) => block_on(commands::agent::run(&args, &environment, &output)),

@@ -38,6 +38,7 @@ mod lanes;
 mod lockout;
 mod logs;
 mod metrics;
+mod migrate;
 mod models;
 mod modes;
 mod namespaces;

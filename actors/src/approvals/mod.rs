@@ -23,7 +23,7 @@ use crate::clock::{SharedClock, SharedEntropy};
 use crate::event::{Audience, EventOut, Plain};
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
-use crate::store::{StoreError, StoreHandle, StoreReader, Table};
+use crate::store::{Op, StoreError, StoreHandle, StoreReader, Table};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
 use state::{Decision, Full, Rules, State, Told, Verdict};
@@ -61,6 +61,17 @@ pub struct Approvals {
 /// no rules.
 pub fn load(reader: &StoreReader) -> Result<Option<Rules>, StoreError> {
     reader.get_json(Table::ExecApprovals, RULES)
+}
+
+/// The row of the lasting rules of another gateway (`exec-approvals.json`), whose form is the same.
+///
+/// # Errors
+///
+/// Why they are not understood: nobody may take them for other rules than they are.
+pub fn import(file: &serde_json::Value) -> Result<Op, String> {
+    let file = serde_json::from_value(file.clone())
+        .map_err(|error| format!("it has another form than is known here: {error}"))?;
+    Op::put_json(Table::ExecApprovals, RULES, &Rules { file }).map_err(|error| error.to_string())
 }
 
 impl Rebuild for Approvals {
@@ -213,7 +224,7 @@ impl Approvals {
 
     /// Writes the rules down, then puts them into effect.
     pub(crate) fn store(&self, rules: Rules) -> ResponseFuture<Result<(), StoreError>> {
-        let op = crate::store::Op::put_json(Table::ExecApprovals, RULES, &rules);
+        let op = Op::put_json(Table::ExecApprovals, RULES, &rules);
         let commit = match op {
             Ok(op) => self.deps.store.commit(vec![op]),
             Err(error) => return Box::pin(async move { Err(error) }),

@@ -66,6 +66,25 @@ fn row_key(account: &AccountRef, sender: &str) -> Vec<u8> {
     key
 }
 
+/// The row of somebody whom another gateway let in.
+///
+/// # Errors
+///
+/// When it cannot be written as JSON.
+pub fn import(account: &AccountRef, sender: &str, now: Millis) -> Result<Op, StoreError> {
+    let row = Row::Approved {
+        channel: account.channel.to_string(),
+        account: account.account.to_string(),
+        sender: Sender {
+            id: sender.to_owned(),
+            name: None,
+            username: None,
+        },
+        at: now.get(),
+    };
+    Op::put_json(Table::ChannelPairing, row_key(account, sender), &row)
+}
+
 /// When somebody asked, for retention; `None` for those who were approved.
 pub(crate) fn age(row: &[u8]) -> Option<Millis> {
     match rows::decode(Table::ChannelPairing, row).ok()? {

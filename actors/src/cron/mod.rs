@@ -6,6 +6,7 @@
 //! and one that was cut off by a restart ends as interrupted. Runs are watched by tasks beside the
 //! actor. **Invariant:** nothing begins that is not committed.
 
+pub mod import;
 pub mod job;
 pub(crate) mod line;
 pub(crate) mod run;

@@ -309,11 +309,20 @@ pub fn removal(id: &str) -> Vec<Op> {
     ]
 }
 
-fn change(job: Job, mut ops: Vec<Op>) -> Change {
+pub(super) fn change(job: Job, mut ops: Vec<Op>) -> Change {
     let put = Op::put_json(Table::Cron, job.id.as_str(), &job)
         .expect("rows are structs with text keys, which JSON can hold");
     ops.push(put);
     Change { job, ops }
+}
+
+/// Rules by which a slot can be found, and no run begins.
+pub(super) fn rules_of(zone: &TimeZone) -> Rules {
+    Rules {
+        keep: 1,
+        zone: zone.clone(),
+        lease: Duration::ZERO,
+    }
 }
 
 fn timing(job: &Job, rules: &Rules) -> Option<Timing> {
@@ -322,7 +331,7 @@ fn timing(job: &Job, rules: &Rules) -> Option<Timing> {
 }
 
 /// The first slot of a job's schedule from now on.
-fn first(job: &Job, now: Millis, rules: &Rules) -> Result<Option<Millis>, String> {
+pub(super) fn first(job: &Job, now: Millis, rules: &Rules) -> Result<Option<Millis>, String> {
     match Timing::of(&job.definition.schedule, &job.id, job.made, &rules.zone)? {
         Timing::At(at) if at < now.minus(MAX_PAST) && job.definition.enabled => {
             Err("at /schedule/at: lies in the past".into())

@@ -11,6 +11,7 @@ mod closing;
 mod decisions;
 pub mod effects;
 mod endings;
+pub mod import;
 mod metadata;
 mod node_decisions;
 pub mod node_record;

@@ -8,6 +8,7 @@ pub mod change;
 pub mod compact;
 pub mod freshness;
 pub mod history;
+pub mod import;
 pub mod keys;
 pub mod list;
 mod order;

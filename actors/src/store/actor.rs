@@ -82,9 +82,14 @@ impl StoreDeps {
         Ok((deps, salvaged))
     }
 
-    /// Commits at once, without the actor.
-    #[cfg(test)]
-    pub(super) fn write_now(&self, ops: &[Op]) -> Result<(), StoreError> {
+    /// Commits at once, without the actor: for a program that holds the database alone. Blocks until the disk
+    /// has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`], or what the disk says.
+    pub fn write_now(&self, ops: &[Op]) -> Result<(), StoreError> {
+        check_size(ops)?;
         self.shared.commit([ops].into_iter())
     }
 

@@ -110,6 +110,50 @@ fn copy_table(
     }
 }
 
+/// Shows the rows of some tables of a file that nobody writes, keys and values. The file stays as it is, also
+/// where it was not closed well; one that is not there has no rows.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn look(
+    path: &Path,
+    tables: &[Table],
+    mut take: impl FnMut(Table, &[u8], &[u8]),
+) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let name = path.display().to_string();
+    let corrupt = |reason: String| StoreError::Corrupt {
+        name: name.clone(),
+        reason,
+    };
+    let medium = FileMedium::look(path)?;
+    let database = salvage::checked(&medium).map_err(|trouble| match trouble {
+        Trouble::Damaged(reason) => corrupt(reason),
+        Trouble::Else(reason) => StoreError::Unavailable(format!("cannot read `{name}`: {reason}")),
+    })?;
+    let read = database
+        .begin_read()
+        .map_err(|error| corrupt(error.to_string()))?;
+    for table in tables {
+        let open = match read.open_table(table.definition()) {
+            Ok(open) => open,
+            Err(redb::TableError::TableDoesNotExist(_)) => continue,
+            Err(error) => return Err(corrupt(error.to_string())),
+        };
+        let rows = open
+            .range::<&[u8]>(..)
+            .map_err(|error| corrupt(error.to_string()))?;
+        for row in rows {
+            let (key, value) = row.map_err(|error| corrupt(error.to_string()))?;
+            take(*table, key.value(), value.value());
+        }
+    }
+    Ok(())
+}
+
 /// Reads a whole file that nobody writes: its structure, its checksums, and every row.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ mod tests;
 
 pub use actor::{Close, Commit, Store, StoreDeps};
 pub use config::StoreConfig;
-pub use copy::{Copied, verify};
+pub use copy::{Copied, look, verify};
 pub use error::StoreError;
 pub use handle::StoreHandle;
 pub(crate) use medium::make_private_folder;

@@ -13,6 +13,7 @@ mod config;
 mod cron;
 mod devices;
 mod doctor;
+mod migrate;
 mod node_host;
 mod node_use;
 mod nodes;
@@ -30,6 +31,7 @@ pub use config::*;
 pub use cron::*;
 pub use devices::*;
 pub use doctor::*;
+pub use migrate::*;
 pub use node_host::*;
 pub use node_use::*;
 pub use nodes::*;
@@ -114,6 +116,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Make, check and put back backups of the state.
     Backup(BackupArgs),
+    /// Take over the state of an OpenClaw gateway for Node.js: devices, conversations, jobs, channels.
+    Migrate(MigrateArgs),
     /// Show the gateway's log.
     Logs(LogsArgs),
     /// Print the contract: JSON Schema, Swift, TypeScript, the reference; compare it.
@@ -367,6 +371,7 @@ mod tests {
         assert!(parse("openclaw approvals allow-always abc").is_ok());
         assert!(parse("openclaw gateway call health --json").is_ok());
         assert!(parse("openclaw backup verify").is_err());
+        assert!(parse("openclaw migrate --from /x --dry-run --json").is_ok());
         assert!(parse("openclaw cron edit j --disable --cron x --tz UTC").is_ok());
     }
 }

@@ -20,6 +20,7 @@ pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
 pub(crate) mod message;
+pub(crate) mod migrate;
 pub(crate) mod models;
 pub(crate) mod node_host;
 mod node_use;

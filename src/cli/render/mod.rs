@@ -10,6 +10,7 @@ pub mod health;
 pub mod json;
 pub mod limits;
 pub mod logs;
+pub mod migrate;
 pub mod models;
 pub mod nodes;
 pub mod sessions;
