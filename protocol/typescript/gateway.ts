@@ -788,6 +788,20 @@ export interface ChannelParams {
   accountId?: string;
 }
 
+/** Parameters of `channels.link`. */
+export interface ChannelsLinkParams {
+  /** The channel. (1 to 256 characters) */
+  channel: string;
+  /** The account; the channel's default one when left out. (at most 256 characters) */
+  accountId?: string;
+  /** Also where the account is linked: that device is forgotten first. */
+  force?: boolean;
+  /** The phone's number with its country, for a code in place of a picture; only where the channel has that. (at most 32 characters) */
+  phone?: string;
+  /** How long the first picture, or the code, is waited for, milliseconds; 30 s unless said, 2 min at most. (at most 9007199254740991) */
+  timeoutMs?: number;
+}
+
 /** An account is stopped and forgotten. */
 export interface ChannelsLogoutResult {
   /** The account. */
@@ -6256,6 +6270,8 @@ export interface WakeParams {
 export interface WebLoginResult {
   /** What a person is told. */
   message: string;
+  /** What is typed into the phone, in place of a picture. A field of this gateway's own. */
+  code?: string;
   /** Whether the account is linked and connected. */
   connected?: boolean;
   /** Whether the login came to nothing; the message says why. A field of this gateway's own. */
@@ -6312,6 +6328,8 @@ export interface Methods {
   "artifacts.list": { params: ArtifactsListParams; result: ArtifactsListResult; access: "operator.read"; effect: false };
   /** Writes a copy of everything that is committed into the state directory. */
   "backup.snapshot": { params: BackupSnapshotParams; result: BackupSnapshotResult; access: "operator.admin"; effect: true };
+  /** Begins to link an account of the named channel, by a picture or by a code that is typed into the phone. A method of this gateway's own. */
+  "channels.link": { params: ChannelsLinkParams; result: WebLoginResult; access: "operator.admin"; effect: true };
   /** Stops an account and forgets what is kept of it. */
   "channels.logout": { params: ChannelParams; result: ChannelsLogoutResult; access: "operator.admin"; effect: true };
   /** Forgets a message that did not arrive, or of which nobody knows. */

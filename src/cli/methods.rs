@@ -5,6 +5,7 @@
 pub const COMMANDS: &[(&str, &str)] = &[
     ("agent", "agent"),
     ("backup.snapshot", "backup create"),
+    ("channels.link", "channels login"),
     ("channels.logout", "channels logout"),
     ("channels.outbox.discard", "channels discard"),
     ("channels.outbox.list", "channels outbox"),

@@ -125,9 +125,9 @@ async fn people_are_answered_alone_and_in_groups_also_after_the_gateway_was_down
 
 #[tokio::test]
 async fn what_we_wrote_is_never_answered_whatever_messages_says_of_it() {
-    for no_receipts in [false, true] {
+    for (early, no_receipts) in [(true, false), (true, true), (false, true)] {
         let (mac, model) = (Mac::start().await, Model::echoing().await);
-        mac.echo(no_receipts);
+        mac.echo(early, no_receipts);
         let daemon = Daemon::start(plan(&model, setup(&mac), &[ANN]));
         let mut client = daemon.client().await;
         in_state(&mut client, "imessage", "connected").await;
@@ -141,7 +141,7 @@ async fn what_we_wrote_is_never_answered_whatever_messages_says_of_it() {
         assert_eq!(
             model.journal(),
             ["hello", "re: hello", "bye"],
-            "{no_receipts}"
+            "{early} {no_receipts}"
         );
     }
 }

@@ -12,13 +12,16 @@ use openclaw_actors::channel::signal::{Managed, SignalSetup, Timing, Way};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+use crate::harness::TOKEN;
 use crate::harness::accounts::{in_state, plan, row_when};
 use crate::harness::child::{Gateway, Home, config};
 use crate::harness::crabline::{Crabline, programs};
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::model::Model;
 use crate::harness::signal::SignalCli;
+use crate::harness::socket::Socket;
 use crate::harness::soon;
 
 const US: &str = "+15550000000";
@@ -28,6 +31,7 @@ const GROUP: &str = "5M1NlYCcJ9lfhyOa0b5YrQ==";
 
 fn setup(url: &str) -> SignalSetup {
     SignalSetup {
+        name: "default".into(),
         way: Way::External {
             url: url.to_owned(),
         },
@@ -61,18 +65,17 @@ fn from_ann(text: &str, at: u64) -> Value {
 }
 
 async fn calls(platform: &Crabline, method: &str, count: usize) -> Vec<Value> {
-    soon(&format!("{count} calls of {method}"), async {
-        loop {
-            let all = platform.calls("rpc");
-            let own = all.into_iter().filter(|body| body["method"] == method);
-            let own: Vec<Value> = own.map(|mut body| body["params"].take()).collect();
-            if own.len() >= count {
-                return own;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
+    let own = || -> Vec<Value> {
+        let all = platform.calls("rpc").into_iter();
+        let own = all.filter(|body| body["method"] == method);
+        own.map(|mut body| body["params"].take()).collect()
+    };
+    platform
+        .noted(&format!("{count} calls of {method}"), || {
+            own().len() >= count
+        })
+        .await;
+    own()
 }
 
 #[tokio::test]
@@ -228,6 +231,101 @@ async fn an_account_that_is_not_linked_waits_for_its_owner() {
 }
 
 #[tokio::test]
+async fn an_account_that_its_phone_unlinks_is_found_though_its_stream_goes_on() {
+    let (peer, model) = (SignalCli::start(&[US]).await, Model::echoing().await);
+    let mut own = setup(&peer.url);
+    own.timing.look = Duration::from_millis(100);
+    let daemon = Daemon::start(plan(&model, own, &[ANN]));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "signal", "connected").await;
+    peer.until("some looks", |peer| peer.calls("listAccounts").len() > 3)
+        .await;
+    let row = in_state(&mut client, "signal", "connected").await;
+    assert_eq!(
+        (&row["generation"], &row["linked"]),
+        (&json!(1), &json!(true))
+    );
+    peer.answer("listAccounts", json!({ "result": [] }));
+    let row = in_state(&mut client, "signal", "parked").await;
+    let why = row["lastError"].as_str().unwrap_or_default();
+    assert!(why.contains("openclaw channels login signal"), "{row}");
+    assert_eq!(row["linked"], false, "{row}");
+}
+
+/// Waits until a login is over.
+async fn over(client: &mut Socket) -> Value {
+    loop {
+        let params = json!({ "timeoutMs": 20_000, "accountId": "signal/" });
+        let end = client.call("web.login.wait", params).await;
+        if end["connected"] == true || end["failed"] == true {
+            return end;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_phone_links_a_signal_cli_that_runs_elsewhere() {
+    let (peer, model) = (SignalCli::start(&[]).await, Model::echoing().await);
+    let daemon = Daemon::start(plan(&model, setup(&peer.url), &[ANN]));
+    let mut client = daemon.client().await;
+    let row = in_state(&mut client, "signal", "parked").await;
+    assert_eq!(row["linked"], false, "{row}");
+    // Nobody scans: another picture comes, and in the end it is said.
+    let address = |name: &str| json!({ "result": { "deviceLinkUri": format!("sgnl://linkdevice?uuid={name}") } });
+    peer.answer("startLink", address("one"));
+    let late =
+        json!({ "error": { "code": -1, "message": "Link request timed out, please try again." } });
+    peer.answer("finishLink", late);
+    client.call("web.login.start", json!({})).await;
+    let end = over(&mut client).await;
+    let said = end["message"].as_str().unwrap_or_default();
+    assert!(said.contains("nobody scanned the code in time"), "{end}");
+    assert_eq!(peer.calls("startLink").len(), 4);
+
+    // The wrong phone scans.
+    peer.answer(
+        "finishLink",
+        json!({ "result": { "number": "+15550000009" } }),
+    );
+    client.call("web.login.start", json!({})).await;
+    let end = over(&mut client).await;
+    let said = end["message"].as_str().unwrap_or_default();
+    assert!(said.contains("set it to +15550000009"), "{end}");
+
+    // The right one does.
+    peer.hold("finishLink");
+    peer.answer("finishLink", json!({ "result": { "number": US } }));
+    let begun = client
+        .call("web.login.start", json!({ "timeoutMs": 20_000 }))
+        .await;
+    assert_eq!(begun["qrText"], "sgnl://linkdevice?uuid=one", "{begun}");
+    let said = begun["message"].as_str().unwrap_or_default();
+    assert!(said.contains("Signal, Settings, Linked devices"), "{begun}");
+    peer.answer("listAccounts", json!({ "result": [{ "number": US }] }));
+    peer.let_go("finishLink");
+    let end = over(&mut client).await;
+    assert_eq!(end["message"], format!("linked as {US}"), "{end}");
+    let row = in_state(&mut client, "signal", "connected").await;
+    assert_eq!(
+        (&row["linked"], &row["lastError"]),
+        (&json!(true), &Value::Null)
+    );
+    let params = &peer.calls("finishLink")[5];
+    assert_eq!(
+        *params,
+        json!({ "deviceLinkUri": "sgnl://linkdevice?uuid=one", "deviceName": "OpenClaw" })
+    );
+    // There is no other way than a picture.
+    let params = json!({ "channel": "signal", "phone": US });
+    let refused = client.request("channels.link", params).await;
+    let said = refused["error"]["message"].to_string();
+    assert!(said.contains("linked by a picture only"), "{refused}");
+    // Who is linked is not linked anew by accident.
+    let again = client.call("web.login.start", json!({})).await;
+    assert_eq!(again["connected"], true, "{again}");
+}
+
+#[tokio::test]
 async fn what_signal_did_with_a_message_is_told_as_it_is() {
     let (peer, model) = (SignalCli::start(&[US]).await, Model::echoing().await);
     let daemon = Daemon::start(plan(&model, setup(&peer.url), &[ANN]));
@@ -269,11 +367,18 @@ async fn what_signal_did_with_a_message_is_told_as_it_is() {
     );
 }
 
-/// A program that takes signal-cli's arguments and is crabline's.
+/// A program that takes signal-cli's arguments and is crabline's. It has no account where there is a file
+/// `unlinked`; a phone that links one scans what it says once there is a file `scanned`.
 fn program(folder: &Path) -> std::path::PathBuf {
     let (node, crabline) = programs();
     let text = format!(
-        "#!/bin/sh\nfor arg; do case $arg in --http=*) port=${{arg##*:}};; esac; done\n\
+        "#!/bin/sh\nfor arg; do case $arg in --http=*) port=${{arg##*:}};; link) link=1;; esac; done\n\
+         if [ -n \"$link\" ]; then\n\
+           echo 'sgnl://linkdevice?uuid=one&pub_key=two'\n\
+           while [ ! -f '{folder}/scanned' ]; do sleep 0.05; done\n\
+           rm '{folder}/unlinked'; echo 'Associated with: {US}'; exit 0\n\
+         fi\n\
+         [ -f '{folder}/unlinked' ] && {{ echo 'User {US} is not registered.' >&2; exit 1; }}\n\
          [ -f '{folder}/slow' ] && sleep 6\n\
          rm -rf '{folder}/ready.json' '{folder}/ready.json.lock'\n\
          echo $$ >'{folder}/pid'\n\
@@ -311,6 +416,7 @@ async fn a_signal_cli_of_its_own_is_started_watched_and_ended() {
     let mut own = setup("");
     own.way = Way::Managed(Managed {
         program: program(folder.path()),
+        only: None,
         config: None,
         host: "127.0.0.1".into(),
         port: None,
@@ -360,6 +466,51 @@ async fn a_signal_cli_of_its_own_is_started_watched_and_ended() {
 }
 
 #[tokio::test]
+async fn the_terminal_shows_what_a_phone_scans_and_the_end() {
+    let (folder, model) = (TempDir::new().expect("a folder"), Model::echoing().await);
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("unlinked"), "").expect("a file");
+    let mut own = setup("");
+    own.way = Way::Managed(Managed {
+        program: program(folder.path()),
+        only: Some(US.into()),
+        config: None,
+        host: "127.0.0.1".into(),
+        port: None,
+        startup: Duration::from_secs(30),
+        receive_mode: "on-connection".into(),
+        ignore_stories: true,
+    });
+    let daemon = Daemon::start(plan(&model, own, &[ANN]));
+    let mut client = daemon.client().await;
+    let row = in_state(&mut client, "signal", "parked").await;
+    let why = row["lastError"].as_str().unwrap_or_default();
+    assert!(why.contains("openclaw channels login signal"), "{row}");
+    let home = Home::new();
+    let url = format!("ws://{}", daemon.address);
+    let at = ["--url", &url, "--token", TOKEN];
+    let mut login = home
+        .command(&[&["channels", "login", "signal"][..], &at[..]].concat())
+        .spawn()
+        .expect("it runs");
+    let mut lines = BufReader::new(login.stdout.take().expect("its stdout")).lines();
+    let mut out = String::new();
+    while !out.contains("linked as") {
+        let line = soon("a line of the login", lines.next_line()).await;
+        out += &line.expect("text").expect("it goes on");
+        out.push('\n');
+        if out.contains("scan this with the phone: Signal") {
+            std::fs::write(file("scanned"), "").expect("the phone");
+        }
+    }
+    let picture = out.lines().filter(|line| line.contains('█')).count();
+    assert!(picture > 10, "{out}");
+    let ended = soon("the end of the login", login.wait()).await;
+    assert!(ended.expect("it ends").success());
+    in_state(&mut client, "signal", "connected").await;
+}
+
+#[tokio::test]
 async fn signal_cli_dies_with_the_gateway_however_that_ends() {
     let (folder, model) = (TempDir::new().expect("a folder"), Model::echoing().await);
     let mut config = config(&model);
@@ -384,6 +535,7 @@ async fn a_program_that_is_missing_or_fails_is_named() {
         let mut own = setup("");
         own.way = Way::Managed(Managed {
             program,
+            only: None,
             config: None,
             host: "127.0.0.1".into(),
             port: None,

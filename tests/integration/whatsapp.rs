@@ -169,7 +169,7 @@ async fn a_sidecar_that_is_killed_or_hangs_is_replaced() {
     let mut setup = server.setup();
     setup.timing = Timing {
         ask: Duration::from_millis(300),
-        answer: Duration::from_secs(2),
+        answer: Duration::from_secs(6),
         ..setup.timing
     };
     let daemon = Daemon::start(plan(&model, setup.clone(), NUMBER));

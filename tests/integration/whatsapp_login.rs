@@ -205,6 +205,57 @@ async fn the_terminal_shows_the_code_and_the_end() {
 }
 
 #[tokio::test]
+async fn a_phone_without_a_camera_links_it_by_a_code() {
+    let [creds, close] = scanned();
+    let code = json!({ "event": "pairing-code", "code": "ABCD1234" });
+    let first = json!([hello(), { "answer": "start" }, code, { "file": "typed" }, creds, close]);
+    let sidecar = Scripted::new(&json!([first, opened()]));
+    let (daemon, _model, mut client) = started(&sidecar, |_| ()).await;
+    for (phone, why) in [
+        ("5551", "no number with its country"),
+        ("+1555000999x", "\\\"+1555000999x"),
+    ] {
+        let params = json!({ "channel": "whatsapp", "phone": phone });
+        let refused = client.request("channels.link", params).await;
+        let said = refused["error"]["message"].to_string();
+        assert!(said.contains(why), "{refused}");
+    }
+    let home = Home::new();
+    let url = format!("ws://{}", daemon.address);
+    let at = ["--url", &url, "--token", TOKEN];
+    let words = [
+        "channels",
+        "login",
+        "whatsapp",
+        "--phone",
+        "+1 (555) 000-9999",
+    ];
+    let mut login = home
+        .command(&[&words[..], &at[..]].concat())
+        .spawn()
+        .expect("it runs");
+    let mut lines = BufReader::new(login.stdout.take().expect("its stdout")).lines();
+    let mut out = String::new();
+    while !out.contains("linked as") {
+        let line = soon("a line of the login", lines.next_line()).await;
+        out += &line.expect("text").expect("it goes on");
+        out.push('\n');
+        if out.contains("Link with phone number): ABCD-1234") {
+            std::fs::write(sidecar.folder.path().join("typed"), "").expect("the phone");
+        }
+    }
+    assert!(!out.contains('█'), "{out}");
+    let ended = soon("the end of the login", login.wait()).await;
+    assert!(ended.expect("it ends").success());
+    in_state(&mut client, "whatsapp", "connected").await;
+    let start = sidecar
+        .heard()
+        .into_iter()
+        .find(|line| line["method"] == "start");
+    assert_eq!(start.expect("a start")["params"]["pairing"], "15550009999");
+}
+
+#[tokio::test]
 async fn an_account_that_another_gateway_has_is_not_linked() {
     let [creds, close] = scanned();
     let sidecar =

@@ -19,6 +19,8 @@ pub struct Takes {
     pub max_bytes: u64,
     /// Most UTF-16 units of text that stand beside one.
     pub caption: usize,
+    /// Whether no text stands beside sounds.
+    pub mute_sounds: bool,
 }
 
 /// How a file is shown, where that is not told by what it is.

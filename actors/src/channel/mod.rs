@@ -184,8 +184,13 @@ pub trait ChannelSetup: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Whether a phone links it, in place of a secret of the configuration.
-    fn links(&self) -> bool {
+    /// Where on a phone it is linked, in place of a secret of the configuration; `None` where none links it.
+    fn links(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether that can also be done by a code that is typed into the phone.
+    fn links_by_code(&self) -> bool {
         false
     }
 

@@ -193,11 +193,19 @@ impl Order {
         self.parts.len() + self.media.len()
     }
 
+    /// Whether its first file is a sound, and no text stands beside those.
+    fn is_mute(&self) -> bool {
+        let first = self.files.first();
+        self.takes.mute_sounds && first.is_some_and(|file| file.mime.starts_with("audio/"))
+    }
+
     /// What its pieces hold: the text stands beside the first file where it fits there, else before it.
     fn contents(&self) -> Vec<(String, Option<FileRef>)> {
         let mut files = self.files.iter().cloned();
         let beside = match self.parts.as_slice() {
-            [text] if units(text) <= self.takes.caption => files.next().map(|file| (text, file)),
+            [text] if units(text) <= self.takes.caption && !self.is_mute() => {
+                files.next().map(|file| (text, file))
+            }
             _ => None,
         };
         let mut contents: Vec<_> = match beside {

@@ -75,6 +75,7 @@ table![
     artifacts::ArtifactsGet,
     artifacts::ArtifactsList,
     backup::BackupSnapshot,
+    web_login::ChannelsLink,
     channels::ChannelsLogout,
     channel_outbox::ChannelsOutboxDiscard,
     channel_outbox::ChannelsOutboxList,

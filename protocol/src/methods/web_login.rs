@@ -1,4 +1,4 @@
-//! `web.login.*`: accounts that a phone links by scanning a picture.
+//! `web.login.*`, `channels.link`: accounts that a phone links, by scanning a picture or by a code.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,15 @@ use crate::scope::Scope;
 
 /// Longest picture, characters.
 const MAX_PICTURE: u32 = 16_384;
+/// Longest number of a phone as somebody writes it, characters.
+const MAX_PHONE: u32 = 32;
 
 crate::methods! {
     /// Begins to link an account, and gives the first picture to scan.
     WebLoginStart => "web.login.start", Access::Operator(Scope::Admin), effect, WebLoginStartParams => WebLoginResult;
+    /// Begins to link an account of the named channel, by a picture or by a code that is typed into the phone.
+    /// A method of this gateway's own.
+    ChannelsLink => "channels.link", Access::Operator(Scope::Admin), effect, ChannelsLinkParams => WebLoginResult;
     /// Waits for the next picture, or for the end.
     WebLoginWait => "web.login.wait", Access::Operator(Scope::Admin), effect, WebLoginWaitParams => WebLoginResult;
 }
@@ -35,6 +40,30 @@ pub struct WebLoginStartParams {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_ID))]
     pub account_id: Option<String>,
+}
+
+/// Parameters of `channels.link`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChannelsLinkParams {
+    /// The channel.
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub channel: String,
+    /// The account; the channel's default one when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_ID))]
+    pub account_id: Option<String>,
+    /// Also where the account is linked: that device is forgotten first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+    /// The phone's number with its country, for a code in place of a picture; only where the channel has that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_PHONE))]
+    pub phone: Option<String>,
+    /// How long the first picture, or the code, is waited for, milliseconds; 30 s unless said, 2 min at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_INT))]
+    pub timeout_ms: Option<u64>,
 }
 
 /// Parameters of `web.login.wait`.
@@ -70,6 +99,9 @@ pub struct WebLoginResult {
     /// What the picture says, for terminals. A field of this gateway's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qr_text: Option<String>,
+    /// What is typed into the phone, in place of a picture. A field of this gateway's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// Whether the login came to nothing; the message says why. A field of this gateway's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<bool>,

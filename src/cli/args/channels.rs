@@ -69,6 +69,9 @@ pub struct ChannelLoginArgs {
     /// Forget a device that is linked already, and link another.
     #[arg(long)]
     pub force: bool,
+    /// Link by a code that is typed into the phone of this number, in place of a picture (whatsapp).
+    #[arg(long, value_name = "NUMBER")]
+    pub phone: Option<String>,
 }
 
 /// `openclaw channels outbox`.

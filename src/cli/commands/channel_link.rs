@@ -1,11 +1,12 @@
-//! `openclaw channels login` where a phone links the account: pictures to scan, until one was.
+//! `openclaw channels login` where a phone links the account: pictures to scan until one was, or a code to
+//! type into it.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use openclaw_protocol::Scope;
 use openclaw_protocol::methods::web_login::{
-    WebLoginResult, WebLoginStart, WebLoginStartParams, WebLoginWait, WebLoginWaitParams,
+    ChannelsLink, ChannelsLinkParams, WebLoginResult, WebLoginWait, WebLoginWaitParams,
 };
 
 use super::devices::wanted;
@@ -30,15 +31,19 @@ pub(super) async fn run(
     let read = &args.account.read;
     let target = environment.target(&read.target)?;
     let connection = open(&target, wanted(read, &[Scope::Admin])).await?;
-    let account_id = args.account.account.clone();
+    let channel = args.account.channel();
+    // As this gateway takes it: an account alone may be one of another channel.
+    let account = args.account.account.as_deref().unwrap_or_default();
+    let account_id = Some(format!("{channel}/{account}"));
     let logging_in = async {
-        let begin = WebLoginStartParams {
+        let begin = ChannelsLinkParams {
+            channel: channel.to_owned(),
+            account_id: args.account.account.clone(),
             force: args.force.then_some(true),
+            phone: args.phone.clone(),
             timeout_ms: Some(WAIT_MS),
-            account_id: account_id.clone(),
-            ..WebLoginStartParams::default()
         };
-        let begun = connection.request::<WebLoginStart>(&begin).await;
+        let begun = connection.request::<ChannelsLink>(&begin).await;
         let mut now = begun.map_err(|error| Failure::request(&error, &target))?;
         let mut said = String::new();
         loop {
@@ -63,7 +68,7 @@ pub(super) async fn run(
     let end = end.unwrap_or_else(|_| {
         Err(Failure::failed(
             "nobody scanned a code in time".to_owned(),
-            Some("once more: openclaw channels login whatsapp".into()),
+            Some(format!("once more: openclaw channels login {channel}")),
         ))
     })?;
     connection.close().await;

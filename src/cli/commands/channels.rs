@@ -32,7 +32,7 @@ use crate::cli::render::channels as render;
 use crate::cli::render::text::plain;
 
 /// Channels that a phone links.
-const LINKED: [&str; 1] = ["whatsapp"];
+const LINKED: [&str; 2] = ["whatsapp", "signal"];
 /// How long a login is watched.
 const LOGIN: std::time::Duration = std::time::Duration::from_secs(20);
 /// Between two looks at it.
@@ -72,6 +72,11 @@ pub(crate) async fn run(
         ChannelsCommand::Add(args) => return add::run(&args.channel, environment, output).await,
         ChannelsCommand::Login(args) if LINKED.contains(&args.account.channel()) => {
             return link::run(args, environment, output).await;
+        }
+        ChannelsCommand::Login(args) if args.phone.is_some() => {
+            return Err(Failure::usage(
+                "only whatsapp is linked by a code: openclaw channels login whatsapp --phone NUMBER".to_owned(),
+            ));
         }
         ChannelsCommand::Login(args) => return login(&args.account, environment, output).await,
         ChannelsCommand::Logs(args) => {

@@ -205,17 +205,31 @@ impl Signal {
             None => self.own.flat(),
         };
         let named_people = places(&mut own.common);
-        let setup = setup(&own, named_people, &place, world)
+        let setup = setup(&own, named_people, (name, &place), world)
+            .and_then(|setup| self.alone(setup, &place))
             .map(|setup| Arc::new(setup) as Arc<dyn ChannelSetup>);
         let source = setup.is_ok().then_some("config");
         own.common.account(&FACTS, enabled, setup, source)
+    }
+
+    /// Several numbers have a signal-cli each, which may share a folder: each serves its own number only,
+    /// because two of them cannot have the same one.
+    fn alone(&self, mut setup: SignalSetup, key: &str) -> Result<SignalSetup, String> {
+        if let Way::Managed(own) = &mut setup.way
+            && self.accounts.len() + usize::from(self.own.number.is_some()) > 1
+        {
+            let lacking =
+                || format!("{key}.account: several numbers are configured; say which one this is");
+            own.only = Some(setup.account.clone().ok_or_else(lacking)?);
+        }
+        Ok(setup)
     }
 }
 
 fn setup(
     own: &Account,
     named: BTreeSet<String>,
-    key: &str,
+    (name, key): (&str, &str),
     world: &World<'_>,
 ) -> Result<SignalSetup, String> {
     let account = match own.number.as_deref().map(str::trim) {
@@ -232,6 +246,7 @@ fn setup(
     };
     let uuid = own.uuid.as_deref().and_then(place);
     Ok(SignalSetup {
+        name: name.to_owned(),
         way: way(own, key, world)?,
         account,
         uuid: uuid.and_then(|id| id.strip_prefix("uuid:").map(str::to_owned)),
@@ -277,6 +292,7 @@ fn way(own: &Account, key: &str, world: &World<'_>) -> Result<Way, String> {
         _ => "on-connection",
     };
     Ok(Way::Managed(Managed {
+        only: None,
         program: if program.contains('/') {
             expand(program)
         } else {

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::signal::{SignalSetup, Timing, Way};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Peer;
+use super::{Peer, Sent};
 use crate::harness::crabline::Crabline;
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::{Proxy, Shape};
@@ -42,6 +44,7 @@ impl Peer for Platform {
     const SENDS: &'static [Break] = super::telegram::Platform::SENDS;
     /// Heartbeats of a few minutes; what counts is that silence is no fault while they come.
     const QUIET: usize = 15;
+    const FILES: bool = true;
 
     async fn start() -> Self {
         let platform = Crabline::start("signal").await;
@@ -52,6 +55,7 @@ impl Peer for Platform {
     fn setup(&self, _quiet: bool) -> Arc<dyn ChannelSetup> {
         let account = self.platform.manifest["account"].as_str();
         Arc::new(SignalSetup {
+            name: "default".into(),
             way: Way::External {
                 url: self.proxy.root.clone(),
             },
@@ -64,6 +68,7 @@ impl Peer for Platform {
                 silence: Duration::from_secs(2),
                 open: Duration::from_secs(1),
                 request: Duration::from_secs(1),
+                ..Timing::default()
             },
         })
     }
@@ -92,5 +97,22 @@ impl Peer for Platform {
         let sent = sent.filter(|body| body["method"] == "send");
         sent.filter_map(|body| body["params"]["message"].as_str().map(str::to_owned))
             .collect()
+    }
+
+    async fn files(&self) -> Vec<Sent> {
+        let sent = self.platform.calls("rpc").into_iter();
+        let sent = sent.filter(|body| body["method"] == "send");
+        let file = |body: Value| {
+            let address = body["params"]["attachments"][0].as_str()?;
+            let (_, rest) = address.split_once(";filename=")?;
+            let (name, bytes) = rest.split_once(";base64,")?;
+            let bytes = STANDARD.decode(bytes).expect("base64");
+            Some(Sent {
+                name: name.to_owned(),
+                size: u64::try_from(bytes.len()).ok(),
+                text: body["params"]["message"].as_str()?.to_owned(),
+            })
+        };
+        sent.filter_map(file).collect()
     }
 }

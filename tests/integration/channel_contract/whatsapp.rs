@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::whatsapp::{Timing, WhatsAppSetup};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
-use super::Peer;
+use super::{Peer, Sent};
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::closed;
 use crate::harness::whatsapp::Server;
@@ -45,6 +46,7 @@ impl Peer for Platform {
     ];
     /// Pings of ten minutes; the server bears no more of them at once.
     const QUIET: usize = 20;
+    const FILES: bool = true;
 
     async fn start() -> Self {
         let faults = Faults::default();
@@ -101,6 +103,17 @@ impl Peer for Platform {
     fn arrived(&self) -> Vec<String> {
         let arrived = self.server.arrived().into_iter();
         arrived.map(|(_, text)| text).collect()
+    }
+
+    async fn files(&self) -> Vec<Sent> {
+        let files = self.server.files().into_iter();
+        let sent = |file: Value| Sent {
+            // A photo has no name there.
+            name: file["name"].as_str().unwrap_or("cat.png").to_owned(),
+            size: file["size"].as_u64(),
+            text: file["text"].as_str().unwrap_or_default().to_owned(),
+        };
+        files.map(sent).collect()
     }
 }
 

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use notify::{RecursiveMode, Watcher as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 
 use super::soon;
 
@@ -154,6 +156,25 @@ impl Crabline {
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         rows.collect()
+    }
+
+    /// Waits until what it wrote down makes this hold.
+    pub(crate) async fn noted(&self, what: &str, holds: impl Fn() -> bool) {
+        let (told, mut changes) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |change| {
+            // Nobody looks any more.
+            let _ = told.send(change);
+        });
+        let mut watcher = watcher.expect("files can be watched");
+        watcher
+            .watch(self.folder.path(), RecursiveMode::NonRecursive)
+            .expect("its folder can be watched");
+        soon(what, async {
+            while !holds() {
+                changes.recv().await;
+            }
+        })
+        .await;
     }
 
     /// Bodies of the calls of a method that it carried out, in order.

@@ -164,10 +164,10 @@ impl Mac {
         self.with(|state| state.stalled = stalled);
     }
 
-    /// What is sent comes back as somebody else's first; without an id where `no_receipts`.
-    pub(crate) fn echo(&self, no_receipts: bool) {
+    /// What is sent comes back as somebody else's first, where `early`; without an id where `no_receipts`.
+    pub(crate) fn echo(&self, early: bool, no_receipts: bool) {
         self.with(|state| {
-            state.echoes = true;
+            state.echoes = early;
             state.no_receipts = no_receipts;
         });
     }

@@ -2,7 +2,7 @@
 //! nobody can read, silence, accounts that are gone, an end in the middle. The real one and crabline's
 //! are the peers elsewhere.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ struct State {
     most_open: usize,
     /// Streams have no heartbeat.
     silent: bool,
+    /// Methods whose answers wait.
+    held: BTreeSet<String>,
 }
 
 /// Between two heartbeats of a stream.
@@ -84,6 +86,17 @@ impl SignalCli {
     /// A method answers so from now on: an object with `result` or `error`.
     pub(crate) fn answer(&self, method: &str, answer: Value) {
         self.with(|state| state.answers.insert(method.to_owned(), answer));
+    }
+
+    /// The answers of a method wait until it is let go.
+    pub(crate) fn hold(&self, method: &str) {
+        self.with(|state| state.held.insert(method.to_owned()));
+    }
+
+    /// They wait no longer.
+    pub(crate) fn let_go(&self, method: &str) {
+        self.with(|state| state.held.remove(method));
+        self.changed.notify_waiters();
     }
 
     /// Streams have no heartbeat, or have one again.
@@ -158,6 +171,16 @@ impl SignalCli {
             } else if path.starts_with("/api/v1/events") {
                 return self.events(stream, head).await;
             } else {
+                let method = body["method"].as_str().unwrap_or_default().to_owned();
+                loop {
+                    let changed = self.changed.notified();
+                    tokio::pin!(changed);
+                    changed.as_mut().enable();
+                    if !self.with(|state| state.held.contains(&method)) {
+                        break;
+                    }
+                    changed.await;
+                }
                 let answer = self.call(&body);
                 respond(&mut stream, 200, &answer.to_string()).await
             };

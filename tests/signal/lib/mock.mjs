@@ -42,6 +42,25 @@ function overHttp(createHandler) {
   };
 }
 
+/** Signal's servers refuse a socket of a device that they do not know; the mock takes it and closes it. */
+function refuseUnknown(server) {
+  const [taken] = server.https.listeners("upgrade");
+  server.https.removeAllListeners("upgrade");
+  server.https.on("upgrade", async (req, socket, head) => {
+    const [, proof] = /^Basic (.+)$/.exec(req.headers.authorization ?? "") ?? [];
+    const [, name, password] = /^([^:]*):(.*)$/.exec(Buffer.from(proof ?? "", "base64").toString()) ?? [];
+    if (proof && !(await server.auth(name, password))) socket.end("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n");
+    else taken(req, socket, head);
+  });
+}
+
+/** What a phone does that unlinks a device: the servers know it no more, and end its connections. */
+export async function unlink({ server }, phone, device) {
+  await phone.unlink(device);
+  await server.removeDevice(device.number, device.deviceId);
+  for (const connection of server.webSockets.get(device) ?? []) connection.ws.close();
+}
+
 /** Starts the server; gives back it and what signal-cli has to know of it. */
 export async function startMock(folder) {
   http.createHandler = overHttp(http.createHandler);
@@ -79,6 +98,7 @@ export async function startMock(folder) {
   };
   const server = new Server({ timeout: undefined, cdn3Path: path.join(folder, "cdn3"), updates2Path: path.join(folder, "updates2") });
   await server.listen(0, "127.0.0.1");
+  refuseUnknown(server);
   const zk = JSON.parse(readFileSync(certificate("zk-params.json")));
   const root = JSON.parse(readFileSync(certificate("trust-root.json")));
   return {

@@ -47,6 +47,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 const TAKES: Takes = Takes {
     max_bytes: 10 * 1024 * 1024,
     caption: 2_000,
+    mute_sounds: false,
 };
 /// Most direct chats whose place is remembered.
 const MAX_DIRECT: usize = 1_000;

@@ -4,7 +4,7 @@
 //! else's first, and as ours later. So `is_from_me` is believed where it says yes, and where it says no
 //! what we sent lately counts too: by its id, and by its words where the id is not known (yet).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How long the words of a message are remembered whose id nobody told.
@@ -29,8 +29,8 @@ struct Sent {
 #[derive(Debug, Default)]
 pub(super) struct Echoes {
     sent: VecDeque<Sent>,
-    /// Ids of rows that turned out to be echoes of words.
-    echoed: BTreeSet<String>,
+    /// Ids of rows that turned out to be echoes of words, oldest first.
+    echoed: VecDeque<String>,
     next: u64,
 }
 
@@ -72,7 +72,7 @@ impl Echoes {
 
     /// Whether this is the id of one of ours.
     pub(super) fn is_ours(&self, guid: &str) -> bool {
-        self.echoed.contains(guid)
+        self.echoed.iter().any(|own| own == guid)
             || self
                 .sent
                 .iter()
@@ -102,9 +102,9 @@ impl Echoes {
         let Some(own) = own else { return false };
         own.met = true;
         if self.echoed.len() >= MOST {
-            self.echoed.pop_first();
+            self.echoed.pop_front();
         }
-        self.echoed.insert(guid.to_owned());
+        self.echoed.push_back(guid.to_owned());
         true
     }
 }
@@ -157,5 +157,20 @@ mod tests {
         let three = echoes.leaves("42", "no", at(300));
         echoes.stayed(three);
         assert!(!echoes.is_echo("D", CHATS, "no", at(300)), "it never left");
+    }
+
+    #[test]
+    fn the_oldest_echoes_are_forgotten_first() {
+        let mut echoes = Echoes::default();
+        // Each id is smaller than all before it.
+        for number in 0..=MOST {
+            echoes.leaves("42", "ok", at(0));
+            assert!(echoes.is_echo(&format!("{:04}", 9_999 - number), CHATS, "ok", at(1)));
+        }
+        assert!(
+            echoes.is_ours(&format!("{:04}", 9_999 - MOST)),
+            "the newest"
+        );
+        assert!(!echoes.is_ours("9999"), "the oldest");
     }
 }

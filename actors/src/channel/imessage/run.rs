@@ -238,14 +238,16 @@ impl Life<'_> {
         let too_old = oldest
             .zip(message.at())
             .is_some_and(|(oldest, at)| at < oldest);
-        if message.is_from_me || too_old {
-            return (None, Some(row));
-        }
         let now = self.own.began.elapsed();
         let mut echoes = self.own.echoes.borrow_mut();
         let chats = message.chats();
         let chats: Vec<&str> = chats.iter().map(String::as_str).collect();
-        if echoes.is_echo(&message.key(), &chats, message.text(), now) {
+        // Also what is said to be ours: its words are met then, and whoever says the same is heard.
+        let is_echo = echoes.is_echo(&message.key(), &chats, message.text(), now);
+        if message.is_from_me || too_old {
+            return (None, Some(row));
+        }
+        if is_echo {
             tracing::debug!(row, "a message of ours came back as somebody else's");
             return (None, Some(row));
         }

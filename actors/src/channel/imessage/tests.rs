@@ -38,6 +38,12 @@ fn messages_are_read_and_say_whether_they_are_meant_for_us() {
     );
     let kind = |id: u64| read(&json!({ "chat_id": id })).unwrap().kind;
     assert_eq!((kind(43), kind(44)), (ChatKind::Group, ChatKind::Direct));
+    // A number without a country is no chat's: it is answered in the chat that it came from.
+    let short = read(&json!({ "sender": "262966", "chat_identifier": "262966" })).unwrap();
+    assert_eq!(
+        (short.sender.id.as_str(), short.chat.chat.as_str()),
+        ("262966", "42")
+    );
     let file = json!({ "path": "/Users/bot/Library/Messages/Attachments/a/b.png", "mime_type": "image/png",
         "transfer_name": "b.png", "byte_size": 5, "missing": false, "is_sticker": false });
     let gone = json!({ "path": "/x", "missing": true });

@@ -119,8 +119,13 @@ impl Message {
             message_id: self.guid.clone(),
             chat: Target {
                 chat: match kind {
-                    ChatKind::Direct => sender.clone(),
-                    ChatKind::Group => chat,
+                    // A number without a country (a bank's, say) reads like the number of a chat.
+                    ChatKind::Direct
+                        if sender.starts_with('+') || sender.parse::<u32>().is_err() =>
+                    {
+                        sender.clone()
+                    }
+                    ChatKind::Direct | ChatKind::Group => chat,
                 },
                 thread: None,
             },

@@ -13,6 +13,14 @@ const MAX_ANSWER: usize = 160 * 1024 * 1024;
 /// Where Signal wants to be left alone and does not say for how long.
 const UNSAID: Duration = Duration::from_mins(1);
 
+/// What became of a message for somebody whom it certainly did not leave for.
+const STAYED: [&str; 4] = [
+    "RATE_LIMIT_FAILURE",
+    "PROOF_REQUIRED_FAILURE",
+    "UNREGISTERED_FAILURE",
+    "IDENTITY_FAILURE",
+];
+
 // Numbers of signal-cli, beside those of JSON-RPC.
 const USER: i64 = -1;
 const UNTRUSTED: i64 = -4;
@@ -223,7 +231,9 @@ fn of_answer(
     let limited = kinds().any(|kind| matches!(kind, "RATE_LIMIT_FAILURE"));
     let proof = kinds().any(|kind| kind == "PROOF_REQUIRED_FAILURE")
         || results.iter().any(|row| row["token"].is_string());
-    if code == LIMITED || limited || proof {
+    // In a group it may have left for others, of whom nobody knows; they must not get it twice.
+    let certain = kinds().all(|kind| STAYED.contains(&kind));
+    if certain && (code == LIMITED || limited || proof) {
         let after = results
             .iter()
             .filter_map(|row| row["retryAfterSeconds"].as_u64());
@@ -238,10 +248,10 @@ fn of_answer(
             why: words.into(),
         }));
     }
-    if kinds().any(|kind| kind == "UNREGISTERED_FAILURE") {
+    if certain && kinds().any(|kind| kind == "UNREGISTERED_FAILURE") {
         return Err(SendFailure::Refused("they are not on Signal".into()));
     }
-    if code == UNTRUSTED || kinds().any(|kind| kind == "IDENTITY_FAILURE") {
+    if certain && (code == UNTRUSTED || kinds().any(|kind| kind == "IDENTITY_FAILURE")) {
         return Err(SendFailure::Refused(
             "their safety number changed, so Signal sends nothing until you trust the new one: signal-cli trust".into(),
         ));
@@ -267,11 +277,19 @@ pub(super) fn is_unlinked(why: &str) -> bool {
     .any(|words| why.contains(words))
 }
 
+/// What an account that is not linked is told first.
+const NO_ACCOUNT: &str = "signal-cli has no such account";
+
 /// What is said where the account is not linked.
 pub(super) fn unlinked(why: &str) -> ChannelError {
     ChannelError::Auth(format!(
-        "signal-cli has no such account ({why}); link it with your phone: openclaw channels login signal"
+        "{NO_ACCOUNT} ({why}); link it with your phone: openclaw channels login signal"
     ))
+}
+
+/// Whether that is what is missing.
+pub(super) fn is_not_linked(error: &ChannelError) -> bool {
+    matches!(error, ChannelError::Auth(why) if why.starts_with(NO_ACCOUNT))
 }
 
 #[cfg(test)]
@@ -320,5 +338,14 @@ mod tests {
             panic!("it is tried again later")
         };
         assert_eq!(delay, Duration::from_secs(40));
+        // For one of a group it did not leave, for another one it may have.
+        for kind in [
+            "RATE_LIMIT_FAILURE",
+            "UNREGISTERED_FAILURE",
+            "IDENTITY_FAILURE",
+        ] {
+            let mixed = end(&failed(-5, &[kind, "NETWORK_FAILURE"]));
+            assert!(matches!(mixed, Err(SendFailure::Unknown(_))), "{mixed:?}");
+        }
     }
 }

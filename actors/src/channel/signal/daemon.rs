@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::Managed;
-use super::api::Api;
+use super::api::{Api, is_unlinked, unlinked};
 use crate::channel::{ChannelError, Link};
 
 /// signal-cli does not look whether the one who started it lives. This does, by a pipe that ends with the
@@ -79,51 +79,25 @@ pub(super) struct Daemon {
 pub(super) type Ending = Rc<RefCell<Option<JoinHandle<()>>>>;
 
 impl Daemon {
-    /// Starts it, once the one before has ended: two have neither the same port nor the same data.
+    /// Starts it, once the one before has ended.
     pub(super) async fn start(own: &Managed, ending: &Ending) -> Result<Self, ChannelError> {
-        let before = ending.borrow_mut().take();
-        if let Some(before) = before {
-            let _ = before.await;
-        }
+        alone(ending).await;
         let port = match own.port {
             Some(port) => port,
             None => free_port(&own.host)?,
         };
-        let program = own.program.display().to_string();
-        if !is_there(own) {
-            return Err(ChannelError::Auth(format!(
-                "{program} is not on this host; install signal-cli (it needs Java), or set channels.signal.cliPath, then: openclaw channels start signal"
-            )));
+        let mut args = Vec::new();
+        if let Some(only) = &own.only {
+            args.extend(["-a".to_owned(), only.clone()]);
         }
-        let mut command = Command::new("sh");
-        command.args(["-c", KEEPER, "signal-cli"]).arg(&own.program);
-        if let Some(config) = &own.config {
-            command.arg("--config").arg(config);
-        }
-        command
-            .args([
-                "daemon",
-                "--no-receive-stdout",
-                "--receive-mode",
-                &own.receive_mode,
-            ])
-            .arg(format!("--http={}", authority(&own.host, port)));
+        args.extend(["daemon", "--no-receive-stdout", "--receive-mode"].map(str::to_owned));
+        args.push(own.receive_mode.clone());
+        args.push(format!("--http={}", authority(&own.host, port)));
         if own.ignore_stories {
-            command.arg("--ignore-stories");
+            args.push("--ignore-stories".to_owned());
         }
-        let variables = VARIABLES.into_iter();
-        let variables = variables.filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let mut child = command
-            .env_clear()
-            .envs(variables)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| {
-                ChannelError::Transient(format!("{program} cannot be started: {error}"))
-            })?;
+        let program = own.program.display().to_string();
+        let mut child = spawn(own, &args)?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok());
         let said = Arc::<Mutex<String>>::default();
         let mut listeners = Vec::new();
@@ -202,11 +176,12 @@ impl Daemon {
             let _ = tokio::time::timeout(LAST_WORDS, listener).await;
         }
         let how = status.map_or_else(|error| error.to_string(), exit);
-        ChannelError::Transient(format!(
-            "{} ended ({how}){}",
-            self.program,
-            self.last_words()
-        ))
+        let words = self.last_words();
+        // One that serves one account only ends where it has not got it.
+        if is_unlinked(&words) {
+            return unlinked(words.trim_start_matches("; "));
+        }
+        ChannelError::Transient(format!("{} ended ({how}){words}", self.program))
     }
 
     fn last_words(&self) -> String {
@@ -237,6 +212,45 @@ impl Drop for Daemon {
     }
 }
 
+/// Starts signal-cli with these arguments; it ends with its input.
+///
+/// # Errors
+///
+/// Where it is not there, or cannot be started.
+pub(super) fn spawn(own: &Managed, args: &[String]) -> Result<Child, ChannelError> {
+    let program = own.program.display().to_string();
+    if !is_there(own) {
+        return Err(ChannelError::Auth(format!(
+            "{program} is not on this host; install signal-cli (it needs Java), or set channels.signal.cliPath, then: openclaw channels start signal"
+        )));
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", KEEPER, "signal-cli"]).arg(&own.program);
+    if let Some(config) = &own.config {
+        command.arg("--config").arg(config);
+    }
+    let variables = VARIABLES.into_iter();
+    let variables = variables.filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command
+        .args(args)
+        .env_clear()
+        .envs(variables)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| ChannelError::Transient(format!("{program} cannot be started: {error}")))
+}
+
+/// Waits until the one before has ended: two have neither the same port nor the same data.
+pub(super) async fn alone(ending: &Ending) {
+    let before = ending.borrow_mut().take();
+    if let Some(before) = before {
+        let _ = before.await;
+    }
+}
+
 enum Pipe {
     Out(tokio::process::ChildStdout),
     Err(tokio::process::ChildStderr),
@@ -258,9 +272,16 @@ async fn keep_last(pipe: impl AsyncRead + Unpin, said: &Mutex<String>) {
             continue;
         }
         tracing::debug!(line, "signal-cli");
-        let is_complaint = ["ERROR", "WARN", "Exception", "rror:", "Failed"]
-            .iter()
-            .any(|word| line.contains(word));
+        let is_complaint = [
+            "ERROR",
+            "WARN",
+            "Exception",
+            "rror:",
+            "Failed",
+            "registered",
+        ]
+        .iter()
+        .any(|word| line.contains(word));
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         if is_complaint || said.is_empty() {
             *said = line.chars().take(MAX_SAID).collect();

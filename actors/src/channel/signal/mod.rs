@@ -1,6 +1,8 @@
 //! Signal, by signal-cli: a daemon of its own that speaks JSON-RPC over HTTP and streams what comes in.
 //! It is one that this account starts, watches and ends ([`daemon`]), or one that runs elsewhere.
 //!
+//! Where no account is linked, whoever asks for a login gets what a phone has to scan ([`link`]).
+//!
 //! Only translation. The stream belongs to the future of [`Transport::receive`], and so does the daemon:
 //! dropped, both end. signal-cli hands a message to a stream once: what it writes while none is open it
 //! keeps (`on-connection`), what was written is stored before the next event is looked at.
@@ -9,16 +11,18 @@ mod acts;
 mod api;
 mod daemon;
 mod format;
+mod link;
 mod sse;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod translate;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -26,9 +30,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::files::Takes;
+use super::login::{Logins, Step};
 use super::{
-    Act, Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure, Target,
-    Transport, World,
+    AccountRef, Act, Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure,
+    Target, Transport, World,
 };
 use api::{Api, ApiError};
 use translate::Me;
@@ -43,6 +49,12 @@ pub const FACTS: Facts = Facts {
     mode: "socket",
     text_limit: 4_000,
     sender_word: "Signal number or id",
+};
+/// What it takes of us.
+const TAKES: Takes = Takes {
+    max_bytes: 8 * 1024 * 1024,
+    caption: 4_000,
+    mute_sounds: false,
 };
 /// Most messages of ours that are remembered, for reactions to them.
 const MAX_SENT: usize = 500;
@@ -71,6 +83,8 @@ pub enum Way {
 pub struct Managed {
     /// The program.
     pub program: PathBuf,
+    /// The only account that it serves, where another signal-cli has others of the same folder.
+    pub only: Option<String>,
     /// Its folder, where it is not its usual one.
     pub config: Option<PathBuf>,
     /// The address that it listens on.
@@ -88,6 +102,8 @@ pub struct Managed {
 /// An account as it is configured.
 #[derive(Debug, Clone)]
 pub struct SignalSetup {
+    /// Its name in the configuration.
+    pub name: String,
     /// Where signal-cli is.
     pub way: Way,
     /// Our number; the only one that signal-cli has, when left out.
@@ -113,6 +129,8 @@ pub struct Timing {
     pub open: Duration,
     /// How long a request may take: signal-cli answers when Signal's servers did.
     pub request: Duration,
+    /// Between two looks whether signal-cli has the account still: its stream goes on without it.
+    pub look: Duration,
 }
 
 impl Default for Timing {
@@ -121,6 +139,7 @@ impl Default for Timing {
             silence: Duration::from_secs(50),
             open: Duration::from_secs(20),
             request: Duration::from_secs(50),
+            look: Duration::from_mins(1),
         }
     }
 }
@@ -151,6 +170,9 @@ impl ChannelSetup for SignalSetup {
             Err(problem) => return Err(ChannelError::Transient(problem.clone())),
         };
         Ok(Rc::new(Signal {
+            who: AccountRef::new(FACTS.id, &self.name),
+            logins: Arc::clone(&world.logins),
+            is_unlinked: Cell::default(),
             setup: self.clone(),
             http,
             api: RefCell::default(),
@@ -166,6 +188,14 @@ impl ChannelSetup for SignalSetup {
         acts::NAMES
     }
 
+    fn files(&self) -> Option<Takes> {
+        Some(TAKES)
+    }
+
+    fn links(&self) -> Option<&'static str> {
+        Some("Signal, Settings, Linked devices")
+    }
+
     fn target(&self, written: &str) -> Result<Target, String> {
         let chat = place(written).ok_or_else(|| {
             format!(
@@ -177,6 +207,10 @@ impl ChannelSetup for SignalSetup {
 }
 
 struct Signal {
+    who: AccountRef,
+    logins: Arc<Logins>,
+    /// Whether signal-cli said last that it has no such account.
+    is_unlinked: Cell<bool>,
     setup: SignalSetup,
     http: reqwest::Client,
     /// The way to signal-cli, while it is there.
@@ -193,28 +227,32 @@ struct Signal {
 }
 
 impl Transport for Signal {
-    fn receive<'a>(&'a self, link: &'a Link) -> Later<'a, ChannelError> {
+    fn receive<'a>(&'a self, own: &'a Link) -> Later<'a, ChannelError> {
         Box::pin(async move {
-            self.api.borrow_mut().take();
-            match &self.setup.way {
-                Way::External { url } => stream::run(self, url, link).await,
-                Way::Managed(own) => {
-                    // Another daemon counts its events anew.
-                    self.last_event.borrow_mut().take();
-                    let mut daemon = match daemon::Daemon::start(own, &self.ending).await {
-                        Ok(daemon) => daemon,
-                        Err(error) => return error,
-                    };
-                    let url = daemon.url().to_owned();
-                    let api = Api::new(self.http.clone(), &url, self.setup.timing.request);
-                    if let Err(error) = daemon.ready(&api, link).await {
+            loop {
+                self.api.borrow_mut().take();
+                let mut asked = self.logins.wish(&self.who).is_some();
+                if asked && self.is_unlinked.get() {
+                    if let Err(error) = link::link(self).await {
+                        self.logins.step(&self.who, Step::Failed(error.to_string()));
                         return error;
                     }
-                    tokio::select! {
-                        error = stream::run(self, &url, link) => error,
-                        error = daemon.ended() => error,
+                    self.is_unlinked.set(false);
+                    asked = false;
+                }
+                let error = self.serve(own).await;
+                let is_unlinked = api::is_not_linked(&error);
+                self.is_unlinked.set(is_unlinked);
+                if is_unlinked {
+                    own.linked(false);
+                    if asked {
+                        continue;
                     }
                 }
+                if matches!(error, ChannelError::Auth(_) | ChannelError::Conflict(_)) {
+                    self.logins.step(&self.who, Step::Failed(error.to_string()));
+                }
+                return error;
             }
         })
     }
@@ -279,6 +317,30 @@ impl Transport for Signal {
 }
 
 impl Signal {
+    /// Runs signal-cli, where that is ours to do, and receives until that fails.
+    async fn serve(&self, link: &Link) -> ChannelError {
+        match &self.setup.way {
+            Way::External { url } => stream::run(self, url, link).await,
+            Way::Managed(own) => {
+                // Another daemon counts its events anew.
+                self.last_event.borrow_mut().take();
+                let mut daemon = match daemon::Daemon::start(own, &self.ending).await {
+                    Ok(daemon) => daemon,
+                    Err(error) => return error,
+                };
+                let url = daemon.url().to_owned();
+                let api = Api::new(self.http.clone(), &url, self.setup.timing.request);
+                if let Err(error) = daemon.ready(&api, link).await {
+                    return error;
+                }
+                tokio::select! {
+                    error = stream::run(self, &url, link) => error,
+                    error = daemon.ended() => error,
+                }
+            }
+        }
+    }
+
     fn api(&self) -> Option<Rc<Api>> {
         self.api.borrow().clone()
     }

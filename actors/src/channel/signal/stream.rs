@@ -1,15 +1,20 @@
 //! The stream of what comes in: opened, watched, and left when it is silent.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::api::{Api, lost, unlinked};
 use super::sse::Stream;
 use super::translate::{Heard, Me, heard};
 use super::{Signal, SignalSetup};
-use crate::channel::{ChannelError, ChatKind, Link};
+use crate::channel::login::Step;
+use crate::channel::{ChannelError, ChatKind, Inbound, Link};
+
+/// Before a batch is tried again that the store did not take.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Receives from the signal-cli at `url` until that fails.
 pub(super) async fn run(signal: &Signal, url: &str, link: &Link) -> ChannelError {
@@ -37,11 +42,28 @@ async fn receive(
     let mut response = open(signal, api, &me).await?;
     // From here on it is known that messages arrive: that requests are answered does not say so.
     *signal.api.borrow_mut() = Some(Rc::clone(api));
+    link.linked(true);
     link.connected(&me.number);
+    let words = if me.number.is_empty() {
+        "an account of signal-cli".to_owned()
+    } else {
+        me.number.clone()
+    };
+    signal.logins.step(&signal.who, Step::Linked(words));
     let mut stream = Stream::default();
+    let mut looking = Box::pin(look(setup, api));
     loop {
         let silence = setup.timing.silence;
-        let chunk = timeout(silence, response.chunk()).await.map_err(|_| {
+        let chunk = tokio::select! {
+            biased;
+            chunk = timeout(silence, response.chunk()) => chunk,
+            looked = &mut looking => {
+                looked?;
+                looking.set(look(setup, api));
+                continue;
+            }
+        };
+        let chunk = chunk.map_err(|_| {
             ChannelError::Transient(format!(
                 "signal-cli's stream was silent for {} s, so it is opened anew",
                 silence.as_secs()
@@ -54,17 +76,10 @@ async fn receive(
         let events = stream.feed(&chunk).map_err(|_| {
             ChannelError::Transient("signal-cli sends an event without an end".into())
         })?;
+        let mut messages = Vec::new();
         for event in events {
             match heard(&event.data, &me, &setup.named) {
-                Heard::Message(message) => {
-                    let chat = message.chat.chat.clone();
-                    let (kind, at) = (message.kind, message.at);
-                    link.take(vec![*message], None).await?;
-                    // signal-cli tells nobody in groups.
-                    if setup.read_receipts && kind == ChatKind::Direct {
-                        signal.note_unread(&chat, at);
-                    }
-                }
+                Heard::Message(message) => messages.push(*message),
                 Heard::Nothing => {}
                 Heard::Unreadable(why) => {
                     tracing::warn!(why, "an envelope of Signal cannot be read; the others can");
@@ -72,7 +87,31 @@ async fn receive(
             }
             *signal.last_event.borrow_mut() = event.id;
         }
+        if !messages.is_empty() {
+            store(signal, link, messages).await;
+        }
     }
+}
+
+/// Stores messages, however often that has to be tried: signal-cli gives none of them a second time.
+async fn store(signal: &Signal, link: &Link, messages: Vec<Inbound>) {
+    while let Err(refused) = link.take(messages.clone(), None).await {
+        link.trouble(&refused.to_string());
+        sleep(AGAIN).await;
+    }
+    // signal-cli tells nobody in groups.
+    if signal.setup.read_receipts {
+        for message in messages.iter().filter(|own| own.kind == ChatKind::Direct) {
+            signal.note_unread(&message.chat.chat, message.at);
+        }
+    }
+}
+
+/// After a while, whether signal-cli has the account still. One that its phone unlinked gets nothing more,
+/// and the stream goes on as if nobody wrote.
+async fn look(setup: &SignalSetup, api: &Api) -> Result<(), ChannelError> {
+    sleep(setup.timing.look).await;
+    identify(setup, api).await.map(|_| ())
 }
 
 /// Which account of signal-cli is ours.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::translate::{Heard, Me, file_params, heard, message_of, outbound};
 use super::*;
+use crate::channel::files::Upload;
 use crate::channel::{ChatKind, Inbound};
 
 const ANN: &str = "+447700900123";
@@ -61,6 +62,22 @@ fn messages_are_read_and_say_whether_they_are_meant_for_us() {
     )
     .unwrap();
     assert!(answer.mentioned && answer.quote.unwrap().by == "you");
+}
+
+#[test]
+fn people_are_named_where_they_stand_and_what_cannot_be_read_hides_no_words() {
+    // They come in any order; a sign in between is nobody.
+    let named = read(
+        &json!({ "timestamp": 1, "message": "🙂 \u{fffc} and \u{fffc}, \u{fffc}",
+        "mentions": [{ "name": "Bob", "start": 9, "length": 1 }, { "name": "Cy", "start": 3, "length": 1 }] }),
+    );
+    assert_eq!(named.unwrap().text, "🙂 @Cy and @Bob, \u{fffc}");
+    let odd = json!({ "timestamp": 1, "message": "hi", "mentions": null,
+        "attachments": [{ "id": "a.png", "contentType": "image/png", "voiceNote": null }, { "id": 7 }, null] });
+    let odd = read(&odd).unwrap();
+    assert_eq!((odd.text.as_str(), odd.files.len()), ("hi", 1));
+    let none = read(&json!({ "timestamp": 1, "message": "hi", "attachments": {} }));
+    assert_eq!(none.unwrap().files.len(), 0);
 }
 
 #[test]
@@ -169,6 +186,19 @@ fn messages_go_to_people_groups_and_names() {
     let expected = json!({ "recipient": [ANN], "message": "yes", "textStyle": ["0:3:BOLD"],
         "quoteTimestamp": 17, "quoteAuthor": ANN_ID });
     assert_eq!(body, expected);
+    let with_file = Piece {
+        file: Some(Upload {
+            name: "a cat;x=1.png".into(),
+            mime: "image/png".into(),
+            style: None,
+            bytes: "cat".into(),
+        }),
+        ..piece.clone()
+    };
+    assert_eq!(
+        outbound(&with_file, &me())["attachments"],
+        json!(["data:image/png;filename=a%20cat%3bx%3d1.png;base64,Y2F0"])
+    );
     let group = to("5M1NlYCcJ9lfhyOa0b5YrQ==");
     assert_eq!(
         translate::recipient(&group),

@@ -3,10 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::format;
+use crate::channel::files::Upload;
 use crate::channel::{Attached, ChatKind, Inbound, Piece, Quote, Sender, Target};
 
 /// Longest beginning of a message that is answered, characters.
@@ -53,10 +57,22 @@ struct Data {
     remote_delete: Option<Value>,
     sticker: Option<Value>,
     contacts: Option<Vec<Value>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable")]
     mentions: Vec<Mention>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable")]
     attachments: Vec<Attachment>,
+}
+
+/// What can be read of a list; the words beside it count also where nothing can.
+fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(from: D) -> Result<Vec<T>, D::Error> {
+    let rows = match Value::deserialize(from)? {
+        Value::Array(rows) => rows,
+        _ => Vec::new(),
+    };
+    let read = rows.into_iter();
+    Ok(read
+        .filter_map(|row| serde_json::from_value(row).ok())
+        .collect())
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,6 +93,8 @@ struct Quoted {
 
 #[derive(Debug, Deserialize)]
 struct Mention {
+    /// Where it stands in the text, UTF-16 units.
+    start: Option<usize>,
     name: Option<String>,
     number: Option<String>,
     uuid: Option<String>,
@@ -89,8 +107,7 @@ struct Attachment {
     filename: Option<String>,
     id: Option<String>,
     size: Option<u64>,
-    #[serde(default)]
-    voice_note: bool,
+    voice_note: Option<bool>,
 }
 
 /// What an event comes to.
@@ -200,10 +217,13 @@ fn message(envelope: Envelope, me: &Me, named: &BTreeSet<String>) -> Option<Inbo
 /// What was said, with people by their names, and whether we are named.
 fn content(data: &Data, me: &Me) -> (String, bool) {
     let mut is_named = false;
-    let mut names = data.mentions.iter();
+    let (mut at, mut places) = (0, 0);
     let mut text = String::new();
     for c in data.message.as_deref().unwrap_or_default().chars() {
-        match (c == PLACE).then(|| names.next()).flatten() {
+        let name = (c == PLACE).then(|| named(&data.mentions, at, places));
+        at += c.len_utf16();
+        places += usize::from(c == PLACE);
+        match name.flatten() {
             Some(name) if me.is(name.number.as_deref(), name.uuid.as_deref()) => is_named = true,
             Some(name) => {
                 let words = [&name.name, &name.number, &name.uuid];
@@ -228,6 +248,15 @@ fn content(data: &Data, me: &Me) -> (String, bool) {
     (parts.join(" "), is_named)
 }
 
+/// Who is named at this unit of a text, its so many-th place: they come in any order.
+fn named(mentions: &[Mention], at: usize, place: usize) -> Option<&Mention> {
+    if mentions.iter().all(|own| own.start.is_some()) {
+        mentions.iter().find(|own| own.start == Some(at))
+    } else {
+        mentions.get(place)
+    }
+}
+
 /// What came with it. A file is asked for by its id and the chat that it came from.
 fn files(data: &Data, chat: &str, in_group: bool) -> Vec<Attached> {
     let known = data
@@ -240,7 +269,7 @@ fn files(data: &Data, chat: &str, in_group: bool) -> Vec<Attached> {
             Attached {
                 id: format!("{id} {place} {chat}"),
                 what: match file.content_type.as_deref() {
-                    _ if file.voice_note => "voice message".to_owned(),
+                    _ if file.voice_note == Some(true) => "voice message".to_owned(),
                     Some(mime) if mime.starts_with("image/") => "picture".to_owned(),
                     Some(mime) if mime.starts_with("audio/") => "audio file".to_owned(),
                     Some(mime) if mime.starts_with("video/") => "video".to_owned(),
@@ -350,6 +379,21 @@ fn is_person(chat: &str) -> bool {
     is_number(chat) || chat.starts_with("uuid:")
 }
 
+/// A file as signal-cli takes it without a place on its disk.
+fn address_of(file: &Upload) -> String {
+    let mut name = String::new();
+    for byte in file.name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            name.push('%');
+            name.push_str(&crate::channel::hex(&[byte]));
+        }
+    }
+    let bytes = STANDARD.encode(&file.bytes);
+    format!("data:{};filename={name};base64,{bytes}", file.mime)
+}
+
 /// The params of a message.
 pub(super) fn outbound(piece: &Piece, me: &Me) -> Value {
     let styled = format::styled(&piece.text);
@@ -357,6 +401,9 @@ pub(super) fn outbound(piece: &Piece, me: &Me) -> Value {
     params["message"] = styled.text.into();
     if !styled.styles.is_empty() {
         params["textStyle"] = styled.styles.into();
+    }
+    if let Some(file) = &piece.file {
+        params["attachments"] = json!([address_of(file)]);
     }
     let answered = piece.reply_to.as_deref();
     if let Some((at, author)) = answered.and_then(|id| message_of(id, &piece.to, me)) {

@@ -13,6 +13,7 @@ pub(super) const NAMES: &[&str] = &["react", "edit", "delete", "pin", "unpin"];
 pub(super) const TAKES: Takes = Takes {
     max_bytes: 20 * 1024 * 1024,
     caption: 4_000,
+    mute_sounds: false,
 };
 /// Emoji that people write as themselves, by the names that the platform has for them.
 const EMOJI: &[(&str, &str)] = &[

@@ -15,6 +15,7 @@ use crate::channel::{Piece, SendFailure};
 pub(super) const TAKES: Takes = Takes {
     max_bytes: 50 * 1024 * 1024,
     caption: 1_024,
+    mute_sounds: false,
 };
 /// Largest picture that is shown as one.
 const PHOTO: usize = 10 * 1024 * 1024;

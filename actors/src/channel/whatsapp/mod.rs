@@ -19,7 +19,7 @@ mod wire;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
+use super::files::Takes;
 use super::login::Logins;
 use super::{
     AccountRef, Act, Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure,
@@ -153,7 +154,15 @@ impl ChannelSetup for WhatsAppSetup {
         translate::target(written)
     }
 
-    fn links(&self) -> bool {
+    fn files(&self) -> Option<Takes> {
+        Some(translate::TAKES)
+    }
+
+    fn links(&self) -> Option<&'static str> {
+        Some("WhatsApp, Settings, Linked devices")
+    }
+
+    fn links_by_code(&self) -> bool {
         true
     }
 
@@ -185,6 +194,29 @@ struct WhatsApp {
     sent: RefCell<VecDeque<String>>,
     /// What came and was not shown as read, by chat.
     unseen: RefCell<BTreeMap<String, Vec<Value>>>,
+}
+
+/// A file that the sidecar reads; it goes with this.
+struct Beside(PathBuf);
+
+impl Beside {
+    /// Writes one into the folder of the device's keys, which nobody else reads.
+    async fn write(folder: &Path, bytes: &[u8]) -> Result<Self, SendFailure> {
+        let name = format!(".{}.part", uuid::Uuid::new_v4().simple());
+        let beside = Self(folder.join(name));
+        let written = tokio::fs::write(&beside.0, bytes).await;
+        written.map_err(|error| {
+            let why = format!("its file cannot be written for WhatsApp's sidecar: {error}");
+            SendFailure::NotSent(ChannelError::Transient(why))
+        })?;
+        Ok(beside)
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 fn away() -> SendFailure {
@@ -272,7 +304,17 @@ impl Transport for WhatsApp {
     fn send<'a>(&'a self, piece: &'a Piece) -> Later<'a, Result<String, SendFailure>> {
         Box::pin(async move {
             let id = self.next_id();
-            let answer = self.ask("send", translate::outbound(piece, &id)).await?;
+            let mut params = translate::outbound(piece, &id);
+            // Kept until the sidecar has read it.
+            let _beside = match &piece.file {
+                Some(file) => {
+                    let beside = Beside::write(&self.setup.auth_dir, &file.bytes).await?;
+                    params["content"]["file"] = translate::media(file, &beside.0);
+                    Some(beside)
+                }
+                None => None,
+            };
+            let answer = self.ask("send", params).await?;
             Ok(translate::ours(answer["id"].as_str().unwrap_or(&id)))
         })
     }

@@ -1,9 +1,12 @@
 //! WhatsApp's messages as ours, and ours as WhatsApp's. Pure.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 use super::format;
 use super::wire::{Identity, Message};
+use crate::channel::files::{Style, Takes, Upload};
 use crate::channel::{Act, Attached, ChatKind, Inbound, Piece, Quote, SendFailure, Sender, Target};
 
 /// What waited for us longer than this is not answered any more.
@@ -339,6 +342,34 @@ pub(super) fn outbound(piece: &Piece, id: &str) -> Value {
         params["quote"] = quoted.into();
     }
     params
+}
+
+/// What the platform takes of us.
+pub(super) const TAKES: Takes = Takes {
+    max_bytes: 50 * 1024 * 1024,
+    caption: 1_024,
+    mute_sounds: true,
+};
+
+/// A file as the sidecar takes it, which lies at this path.
+pub(super) fn media(file: &Upload, path: &Path) -> Value {
+    let kind = match (file.style, file.mime.as_str()) {
+        (Some(Style::Document), _) => "document",
+        (_, "image/jpeg" | "image/png" | "image/webp") => "image",
+        (_, "video/mp4") => "video",
+        (_, mime) if mime.starts_with("audio/") => "audio",
+        _ => "document",
+    };
+    // Voice messages of the platform are these; the phone plays others as files.
+    let mime = match file.mime.as_str() {
+        "audio/ogg" if kind == "audio" => "audio/ogg; codecs=opus",
+        mime => mime,
+    };
+    json!({
+        "kind": kind, "path": path, "mimetype": mime, "name": file.name,
+        "voice": kind == "audio" && file.style == Some(Style::Voice),
+        "gif": kind == "video" && file.style == Some(Style::Gif),
+    })
 }
 
 /// Names of what else it can do.

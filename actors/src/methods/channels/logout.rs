@@ -25,7 +25,7 @@ impl Handler<Call<ChannelsLogout>> for Channels {
         let own = settings.channels.accounts.get(&who);
         let source = own.and_then(|own| own.token_source);
         let linked = own.and_then(|own| own.setup.clone().ok());
-        let linked = linked.filter(|setup| setup.links());
+        let linked = linked.filter(|setup| setup.links().is_some());
         let deps = self.deps.clone();
         actix_rt::spawn(async move {
             if linked.is_some() {

@@ -16,7 +16,7 @@ use crate::channel::supervisor::Channels;
 
 impl Channels {
     /// The account that the parameters of `M` name.
-    fn find<M: Method>(
+    pub(in crate::methods) fn find<M: Method>(
         &self,
         channel: &str,
         account: Option<&str>,

@@ -2015,6 +2015,34 @@ public struct ChannelParams: Codable, Hashable, Sendable {
     }
 }
 
+/// Parameters of `channels.link`.
+public struct ChannelsLinkParams: Codable, Hashable, Sendable {
+    /// The channel.
+    public var channel: String
+    /// The account; the channel's default one when left out.
+    public var accountId: String?
+    /// Also where the account is linked: that device is forgotten first.
+    public var force: Bool?
+    /// The phone's number with its country, for a code in place of a picture; only where the channel has that.
+    public var phone: String?
+    /// How long the first picture, or the code, is waited for, milliseconds; 30 s unless said, 2 min at most.
+    public var timeoutMs: Int64?
+
+    public init(
+        channel: String,
+        accountId: String? = nil,
+        force: Bool? = nil,
+        phone: String? = nil,
+        timeoutMs: Int64? = nil
+    ) {
+        self.channel = channel
+        self.accountId = accountId
+        self.force = force
+        self.phone = phone
+        self.timeoutMs = timeoutMs
+    }
+}
+
 /// An account is stopped and forgotten.
 public struct ChannelsLogoutResult: Codable, Hashable, Sendable {
     /// The account.
@@ -15793,6 +15821,8 @@ public struct WakeParams: Codable, Hashable, Sendable {
 public struct WebLoginResult: Codable, Hashable, Sendable {
     /// What a person is told.
     public var message: String
+    /// What is typed into the phone, in place of a picture. A field of this gateway's own.
+    public var code: String?
     /// Whether the account is linked and connected.
     public var connected: Bool?
     /// Whether the login came to nothing; the message says why. A field of this gateway's own.
@@ -15804,12 +15834,14 @@ public struct WebLoginResult: Codable, Hashable, Sendable {
 
     public init(
         message: String,
+        code: String? = nil,
         connected: Bool? = nil,
         failed: Bool? = nil,
         qrDataUrl: String? = nil,
         qrText: String? = nil
     ) {
         self.message = message
+        self.code = code
         self.connected = connected
         self.failed = failed
         self.qrDataUrl = qrDataUrl
@@ -15958,6 +15990,15 @@ public enum BackupSnapshotMethod: GatewayMethod {
     public typealias Params = BackupSnapshotParams
     public typealias Result = BackupSnapshotResult
     public static let name = "backup.snapshot"
+    public static let access = "operator.admin"
+    public static let hasEffect = true
+}
+
+/// Begins to link an account of the named channel, by a picture or by a code that is typed into the phone. A method of this gateway's own.
+public enum ChannelsLinkMethod: GatewayMethod {
+    public typealias Params = ChannelsLinkParams
+    public typealias Result = WebLoginResult
+    public static let name = "channels.link"
     public static let access = "operator.admin"
     public static let hasEffect = true
 }

@@ -213,7 +213,7 @@ export class ChannelsPage extends PageElement {
     };
     return html`
       ${links
-        ? html`<button class="button primary" data-testid="link-qr" @click=${() => void linkByQr(this.gateway, label, accountId).then(() => this.reload())}>${words.link}</button>`
+        ? html`<button class="button primary" data-testid="link-qr" @click=${() => void linkByQr(this.gateway, label, `${channel}/${accountId}`).then(() => this.reload())}>${words.link}</button>`
         : nothing}
       ${admin && usable && this.gateway.has(method)
         ? html`<button class="button" data-testid=${running ? 'channel-stop' : 'channel-start'} ?disabled=${this.busy !== null} @click=${() => void this.act(key, () => this.ask(method, { channel, accountId }))}>

@@ -1,5 +1,6 @@
 //! WhatsApp: crabline's server with a fault layer, linked devices for it, and sidecars that follow a script.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,7 +50,17 @@ impl Server {
     pub(crate) async fn with(faults: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the platform");
         let file = |name: &str| folder.path().join(name).into_os_string();
+        let own_certificate = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]);
+        let own_certificate = own_certificate.expect("a certificate");
+        for (name, text) in [
+            ("cert.pem", own_certificate.cert.pem()),
+            ("key.pem", own_certificate.signing_key.serialize_pem()),
+        ] {
+            std::fs::write(file(name), text).expect("a certificate for files");
+        }
         let mut variables = vec![
+            ("WHATSAPP_MEDIA", folder.path().into()),
+            ("WHATSAPP_SIDECAR", sidecar().into()),
             ("WHATSAPP_CONNECTIONS", file("connections.jsonl")),
             ("WHATSAPP_CONTROL", file("control")),
         ];
@@ -89,6 +100,20 @@ impl Server {
         assert!(linked.expect("node runs").success(), "no device was linked");
     }
 
+    /// Node that takes the certificate of files, whose name nobody vouches for.
+    fn node(&self) -> PathBuf {
+        let path = self.folder.path().join("node");
+        let node = program();
+        let text = format!(
+            "#!/bin/sh\nNODE_NO_WARNINGS=1 NODE_TLS_REJECT_UNAUTHORIZED=0 exec '{}' \"$@\"\n",
+            node.display()
+        );
+        std::fs::write(&path, text).expect("a program");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))
+            .expect("its permissions");
+        path
+    }
+
     /// An account with a linked device.
     pub(crate) fn setup(&self) -> WhatsAppSetup {
         let auth_dir = self.folder.path().join("device");
@@ -98,7 +123,7 @@ impl Server {
             auth_dir,
             host_dir: self.folder.path().join("host"),
             program: Program {
-                node: program(),
+                node: self.node(),
                 script: sidecar().join("sidecar.mjs"),
                 ours: true,
             },
@@ -142,6 +167,13 @@ impl Server {
     pub(crate) fn nodes(&self) -> Vec<Value> {
         let rows = self.platform.journal();
         rows.into_iter().map(|mut row| row["body"].take()).collect()
+    }
+
+    /// Every file that it could read of us, oldest first, with what its message says of it.
+    pub(crate) fn files(&self) -> Vec<Value> {
+        let texts = self.arrived().into_iter();
+        let files = texts.filter_map(|(_, text)| serde_json::from_str::<Value>(&text).ok());
+        files.filter(|said| said["file"].is_string()).collect()
     }
 
     /// Does something with every connection; gives back how many there were.

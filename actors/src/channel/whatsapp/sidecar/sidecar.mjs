@@ -16,6 +16,8 @@ const PROTOCOL = 1;
 const UNACKNOWLEDGED = 200;
 /** So many messages are remembered, to be quoted, and for who could not read one of ours. */
 const REMEMBERED = 500;
+/** How long a file may take on its way to WhatsApp's servers. */
+const UPLOAD_MS = 50_000;
 /** How long the server may take to answer a goodbye. */
 const GOODBYE_MS = 1_000;
 
@@ -102,6 +104,7 @@ function mustOwn(locks) {
 
 class Connection {
   #baileys;
+  #logger;
   #socket;
   #folder;
   #locks = [];
@@ -144,6 +147,7 @@ class Connection {
       },
     };
     const quiet = { level: 'silent', child: () => quiet, trace() {}, debug() {}, info() {}, warn() {}, error: (what, text) => log('baileys:', text ?? '', what?.err?.message ?? what?.error?.message ?? '') };
+    this.#logger = quiet;
     this.#socket = (baileys.makeWASocket ?? baileys.default)({
       auth: { creds, keys: baileys.makeCacheableSignalKeyStore(keys, quiet) },
       logger: quiet,
@@ -317,16 +321,28 @@ class Connection {
     return this.#socket;
   }
 
+  /** A message with a file, which is at WhatsApp's servers then; of the message nothing has left. */
+  async #upload(to, { kind, path, mimetype, name, voice, gif }, text, options) {
+    const about = { mimetype, ...(text ? { caption: text } : {}), ...(kind === 'document' ? { fileName: name } : {}), ...(voice ? { ptt: true } : {}), ...(gif ? { gifPlayback: true } : {}) };
+    try {
+      return await this.#baileys.generateWAMessage(to, { [kind]: { url: path }, ...about }, { logger: this.#logger, userJid: this.#me.id, upload: this.#socket.waUploadToServer, mediaUploadTimeoutMs: UPLOAD_MS, ...options });
+    } catch (error) {
+      throw new Failure(error.output?.statusCode === 400 ? 'refused' : 'not-sent', `its file cannot be brought to WhatsApp: ${error.message}`);
+    }
+  }
+
   /** Sends something, and waits until WhatsApp's servers have it: what was only written may be lost. */
   async send({ to, content, messageId, quote }) {
     const socket = this.#open();
     const quoted = quote ? this.#known.get(quote) : undefined;
+    const options = { messageId, ...(quoted ? { quoted } : {}) };
+    const made = content.file ? await this.#upload(to, content.file, content.text, options) : null;
     let settle;
     const settled = new Promise((resolve) => (settle = resolve));
     this.#unsettled.set(messageId, settle);
     const late = setTimeout(() => settle({ class: 'unknown', why: 'WhatsApp did not confirm it in time' }), this.#confirmMs);
     try {
-      const sending = socket.sendMessage(to, content, { messageId, ...(quoted ? { quoted } : {}) });
+      const sending = made ? socket.relayMessage(to, made.message, { messageId }).then(() => made) : socket.sendMessage(to, content, options);
       sending.then((sent) => sent?.key?.id && this.#remember(sent.key.id, sent)).catch((error) => {
         // Only what is wrong with the message itself is certain not to have left.
         const wrong = error.output?.statusCode === 400 || error instanceof TypeError;
