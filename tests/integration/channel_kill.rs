@@ -60,6 +60,50 @@ async fn a_run_that_a_kill_cut_off_is_taken_up_again_and_answered_once() {
 }
 
 #[tokio::test]
+async fn what_was_shown_of_an_answer_that_a_kill_cut_off_becomes_the_next_one() {
+    let (api, mut model) = (BotApi::start().await, Model::start().await);
+    let home = Home::with(&with_telegram(&model, &api));
+    let gateway = Gateway::start(&home).await;
+    api.write(ANN, "tell me a story");
+    let mut cut_off = model.asked().await;
+    cut_off
+        .text("Once upon a time there was a gateway that never slept,")
+        .await;
+    api.arrived(1).await;
+    // It is stored before it grows.
+    cut_off.text(" until somebody pulled").await;
+    api.until("the draft, grown", |api| api.calls("editMessageText") == 1)
+        .await;
+    gateway.kill().await;
+    drop(cut_off);
+
+    let gateway = Gateway::start(&home).await;
+    let mut again = model.asked().await;
+    again.text("Once upon a time.").await;
+    again.done().await;
+    api.until("the answer", |api| api.calls("editMessageText") == 2)
+        .await;
+    let last = api.bodies("editMessageText").remove(1);
+    assert_eq!(
+        (&last["message_id"], &last["text"]),
+        (&json!(1001), &json!("Once upon a time."))
+    );
+    gateway.kill().await;
+
+    // It is an answer now: nothing changes it any more.
+    let _gateway = Gateway::start(&home).await;
+    api.write(ANN, "another one");
+    let mut next = model.asked().await;
+    next.text("No.").await;
+    next.done().await;
+    assert_eq!(api.arrived(2).await[1], "No.");
+    assert_eq!(
+        (api.calls("editMessageText"), api.calls("sendMessage")),
+        (2, 2)
+    );
+}
+
+#[tokio::test]
 async fn a_run_that_had_used_tools_is_not_repeated_also_not_when_its_second_try_did() {
     let (api, mut model) = (BotApi::start().await, Model::start().await);
     let home = Home::with(&with_telegram(&model, &api));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::account::Account;
+use super::drafts;
 use super::inbox::Item;
 use super::outbox::{self, Entry, Row, SendState};
 use super::text::{Split, pieces};
@@ -129,9 +130,10 @@ impl Delivery for Answer {
         let quote = message.kind == ChatKind::Group;
         let reply_to = message.message_id.clone().filter(|_| quote);
         let (to, text) = (message.chat.clone(), Arc::clone(text));
+        let of = message.id.clone();
         self.account
             .drafts
-            .with(|drafts| drafts.begin(to, reply_to, text));
+            .with(|drafts| drafts.begin(of, to, reply_to, text));
         self.account.drafts_wake.notify_one();
     }
 
@@ -152,6 +154,11 @@ impl Delivery for Answer {
             for (seq, row) in self.rows(&self.words(&said), now) {
                 ops.push(outbox::op(&self.account.who, seq, &row)?);
             }
+            // What showed it is it from here on, or goes.
+            let chat = &self.item.message.chat;
+            if self.account.drafts.with(|drafts| drafts.is_stored(chat)) {
+                ops.push(drafts::over_op(&self.account.who, chat));
+            }
         }
         Ok(ops)
     }
@@ -166,6 +173,8 @@ impl Delivery for Answer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        let chat = &self.item.message.chat;
+        self.account.drafts.with(|drafts| drafts.forgotten(chat));
         let entries = rows.into_iter().flatten();
         self.account
             .enqueue(entries.map(|(seq, row)| (seq, Entry::new(row))));

@@ -1,12 +1,19 @@
 //! Answers that are being written, as chats see them meanwhile: a message that is edited while the answer
-//! grows, and becomes it. Nothing of it is stored: a draft that a crash leaves behind stays as it is,
-//! and the answer comes as a message of its own.
+//! grows, and becomes it.
+//!
+//! Which message shows a draft is stored once the platform said so, and forgotten in the commit of the
+//! answer. So what a kill left behind becomes the answer of the next start, which answers the same message
+//! of somebody again; one whose message is answered already is an answer, and left alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Target;
+use serde::{Deserialize, Serialize};
+
+use super::{AccountRef, Target};
+use crate::store::{Op, StoreError, StoreReader, Table, keys, rows};
 
 /// Most answers of one account that are shown while they grow.
 const MOST: usize = 20;
@@ -26,7 +33,58 @@ enum Shown {
     Never,
 }
 
+/// A draft that is shown, as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    /// The delivery of the message that is being answered.
+    of: String,
+    /// Where.
+    to: Target,
+    /// The message that shows it.
+    message: String,
+}
+
+fn prefix(account: &AccountRef) -> Vec<u8> {
+    let mut key = account.prefix();
+    key.extend(keys::text("draft"));
+    key
+}
+
+fn key(account: &AccountRef, to: &Target) -> Vec<u8> {
+    let mut key = prefix(account);
+    key.extend(keys::text(&to.chat));
+    key.extend(keys::text(to.thread.as_deref().unwrap_or_default()));
+    key
+}
+
+/// That this message shows what is being written there, as an answer to the delivery `of`.
+///
+/// # Errors
+///
+/// When it cannot be JSON.
+pub(crate) fn op(
+    account: &AccountRef,
+    of: &str,
+    to: &Target,
+    message: &str,
+) -> Result<Op, StoreError> {
+    let row = Row {
+        of: of.to_owned(),
+        to: to.clone(),
+        message: message.to_owned(),
+    };
+    Op::put_json(Table::ChannelState, key(account, to), &row)
+}
+
+/// That nothing is being written there any more.
+pub(crate) fn over_op(account: &AccountRef, to: &Target) -> Op {
+    Op::delete(Table::ChannelState, key(account, to))
+}
+
 struct Draft {
+    /// The delivery of the message that is being answered.
+    of: String,
     reply_to: Option<String>,
     text: Arc<Mutex<String>>,
     shown: Shown,
@@ -40,6 +98,8 @@ struct Draft {
 /// What is to be shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Due {
+    /// The delivery of the message that is being answered.
+    pub(crate) of: String,
     /// Where.
     pub(crate) to: Target,
     /// The message that is answered, where several talk.
@@ -53,49 +113,113 @@ pub(crate) struct Due {
 /// The drafts of one account, one for each chat: whichever of its messages is answered in the end, the
 /// answer is what the draft becomes.
 #[derive(Default)]
-pub(crate) struct Drafts(BTreeMap<Target, Draft>, Vec<(Target, String)>);
+pub(crate) struct Drafts {
+    written: BTreeMap<Target, Draft>,
+    /// Messages that are to go.
+    vanished: Vec<(Target, String)>,
+    /// What an earlier process showed of answers that are given now; at most [`MOST`].
+    left: BTreeMap<Target, String>,
+    /// Where a draft is stored.
+    stored: BTreeSet<Target>,
+}
 
 impl Drafts {
-    /// An answer begins to be written.
-    pub(crate) fn begin(&mut self, to: Target, reply_to: Option<String>, text: Arc<Mutex<String>>) {
-        if self.0.len() >= MOST || self.0.contains_key(&to) {
+    /// Reads what an earlier process showed; `waits` tells whether a delivery is to be answered still. The
+    /// changes that forget the others are given back.
+    ///
+    /// # Errors
+    ///
+    /// When the table cannot be read.
+    pub(crate) fn load(
+        reader: &StoreReader,
+        account: &AccountRef,
+        waits: impl Fn(&str) -> bool,
+    ) -> Result<(Self, Vec<Op>), StoreError> {
+        let (mut drafts, mut ops) = (Self::default(), Vec::new());
+        let from = prefix(account);
+        let mut to = from.clone();
+        to.push(0xff);
+        reader.scan(
+            Table::ChannelState,
+            from.as_slice()..to.as_slice(),
+            false,
+            |key, value| {
+                match rows::decode::<Row>(Table::ChannelState, value) {
+                    Ok(row) if waits(&row.of) && drafts.left.len() < MOST => {
+                        drafts.stored.insert(row.to.clone());
+                        drafts.left.insert(row.to, row.message);
+                    }
+                    _ => ops.push(Op::delete(Table::ChannelState, key.to_vec())),
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok((drafts, ops))
+    }
+
+    /// A draft is about to be stored.
+    pub(crate) fn stores(&mut self, to: &Target) {
+        self.stored.insert(to.clone());
+    }
+
+    /// Whether one is stored there.
+    pub(crate) fn is_stored(&self, to: &Target) -> bool {
+        self.stored.contains(to)
+    }
+
+    /// It is stored no more.
+    pub(crate) fn forgotten(&mut self, to: &Target) {
+        self.stored.remove(to);
+    }
+
+    /// An answer to the delivery `of` begins to be written.
+    pub(crate) fn begin(
+        &mut self,
+        of: String,
+        to: Target,
+        reply_to: Option<String>,
+        text: Arc<Mutex<String>>,
+    ) {
+        if self.written.len() >= MOST || self.written.contains_key(&to) {
             return;
         }
+        let left = self.left.remove(&to);
         let draft = Draft {
+            of,
             reply_to,
             text,
-            shown: Shown::Nothing,
+            shown: left.map_or(Shown::Nothing, Shown::Message),
             last: String::new(),
             hold: Duration::ZERO,
             over: false,
         };
-        self.0.insert(to, draft);
+        self.written.insert(to, draft);
     }
 
     /// Whether none is being written, and none is in the way.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty() && self.1.is_empty()
+        self.written.is_empty() && self.vanished.is_empty()
     }
 
     /// Nothing is said in the end: what is shown already is to go.
     pub(crate) fn vanish(&mut self, to: &Target, message: String) {
-        if self.1.len() < MOST {
-            self.1.push((to.clone(), message));
+        if self.vanished.len() < MOST {
+            self.vanished.push((to.clone(), message));
         }
     }
 
     /// The messages that are to go.
     pub(crate) fn vanished(&mut self) -> Vec<(Target, String)> {
-        std::mem::take(&mut self.1)
+        std::mem::take(&mut self.vanished)
     }
 
     /// Whether what is due there is still to be shown; not when its answer came meanwhile, be it that
     /// the next one is being written there already: the message that was to change is an answer now.
     pub(crate) fn is_wanted(&mut self, due: &Due) -> bool {
-        if self.0.get(&due.to).is_some_and(|draft| draft.over) {
-            self.0.remove(&due.to);
+        if self.written.get(&due.to).is_some_and(|draft| draft.over) {
+            self.written.remove(&due.to);
         }
-        self.0
+        self.written
             .get(&due.to)
             .is_some_and(|draft| match (&draft.shown, &due.message) {
                 (Shown::Message(shown), Some(message)) => shown == message,
@@ -106,7 +230,7 @@ impl Drafts {
 
     /// The platform wants to be left alone in this chat.
     pub(crate) fn hold(&mut self, to: &Target, until: Duration) {
-        if let Some(draft) = self.0.get_mut(to) {
+        if let Some(draft) = self.written.get_mut(to) {
             draft.hold = until;
         }
     }
@@ -114,7 +238,7 @@ impl Drafts {
     /// What changed since it was shown, cut at so many units.
     pub(crate) fn due(&mut self, limit: usize, now: Duration) -> Vec<Due> {
         let mut due = Vec::new();
-        for (to, draft) in &mut self.0 {
+        for (to, draft) in &mut self.written {
             if draft.hold > now {
                 continue;
             }
@@ -134,6 +258,7 @@ impl Drafts {
                 draft.shown = Shown::Leaving;
             }
             due.push(Due {
+                of: draft.of.clone(),
                 to: to.clone(),
                 reply_to: draft.reply_to.clone(),
                 message,
@@ -146,9 +271,9 @@ impl Drafts {
     /// A draft is shown, or cannot be; gives back a message that is to go, because the answer came
     /// meanwhile.
     pub(crate) fn shown(&mut self, to: &Target, message: Option<String>) -> Option<String> {
-        let draft = self.0.get_mut(to)?;
+        let draft = self.written.get_mut(to)?;
         if draft.over {
-            self.0.remove(to);
+            self.written.remove(to);
             return message;
         }
         draft.shown = message.map_or(Shown::Never, Shown::Message);
@@ -157,12 +282,15 @@ impl Drafts {
 
     /// The answer is there; gives back the message that becomes it.
     pub(crate) fn end(&mut self, to: &Target) -> Option<String> {
-        let draft = self.0.get_mut(to)?;
+        // It may have come without having been written here.
+        let Some(draft) = self.written.get_mut(to) else {
+            return self.left.remove(to);
+        };
         if draft.shown == Shown::Leaving {
             draft.over = true;
             return None;
         }
-        match self.0.remove(to)?.shown {
+        match self.written.remove(to)?.shown {
             Shown::Message(id) => Some(id),
             _ => None,
         }
@@ -200,7 +328,7 @@ mod tests {
     fn begun() -> (Drafts, Arc<Mutex<String>>) {
         let mut drafts = Drafts::default();
         let text: Arc<Mutex<String>> = Arc::default();
-        drafts.begin(target(), None, Arc::clone(&text));
+        drafts.begin("a".into(), target(), None, Arc::clone(&text));
         (drafts, text)
     }
 
@@ -260,8 +388,24 @@ mod tests {
         assert_eq!(drafts.end(&target()).as_deref(), Some("m1"));
         assert!(!drafts.is_wanted(&due));
         // The next answer begins to be written in the same chat.
-        drafts.begin(target(), None, Arc::default());
+        drafts.begin("b".into(), target(), None, Arc::default());
         assert!(!drafts.is_wanted(&due), "that message is an answer");
+    }
+
+    #[test]
+    fn what_a_kill_left_becomes_the_next_answer() {
+        let left = || Drafts {
+            left: BTreeMap::from([(target(), "m1".to_owned())]),
+            ..Drafts::default()
+        };
+        let mut drafts = left();
+        let text = Arc::new(Mutex::new("word ".repeat(20)));
+        drafts.begin("a".into(), target(), None, text);
+        assert_eq!(drafts.due(4_000, START)[0].message.as_deref(), Some("m1"));
+        assert_eq!(drafts.end(&target()).as_deref(), Some("m1"));
+        assert_eq!(drafts.end(&target()), None);
+        let mut drafts = left();
+        assert_eq!(drafts.end(&target()).as_deref(), Some("m1"), "at once");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use openclaw_protocol::ErrorShape;
 
 use super::AccountRef;
 use super::account::{Account, Board};
+use super::drafts::Drafts;
 use super::inbox::{Backlog, cursor};
 use super::outbox::Queue;
 use super::provider::{Provider, ProviderAddr, ProviderDeps, Shared};
@@ -308,8 +309,14 @@ impl ChannelsDeps {
             tracing::warn!(account = %who, messages = ops.len(), "messages were on their way when the gateway ended; whether they arrived is unknown");
             store.commit(ops).await?;
         }
+        let (drafts, ops) = Drafts::load(store.reader(), who, |id| inbox.knows(id))?;
+        if !ops.is_empty() {
+            store.commit(ops).await?;
+        }
         let clock = Arc::clone(&self.shared.clock);
-        Ok(Account::new(who.clone(), inbox, outbox, clock))
+        let account = Account::new(who.clone(), inbox, outbox, clock);
+        account.drafts.with(|own| *own = drafts);
+        Ok(account)
     }
 
     /// Starts an account's provider, or ends its wait for the next try. False when it cannot.

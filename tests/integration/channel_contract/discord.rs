@@ -41,7 +41,7 @@ impl Peer for Platform {
     const ENDS: &'static [Break] = super::telegram::Platform::ENDS;
     const BEARS: &'static [Break] = &[Break::Duplicate, Break::Reorder];
     const SENDS: &'static [Break] = super::telegram::Platform::SENDS;
-    /// Heartbeats of half an hour; a whole day is in the tests of the session.
+    /// Heartbeats of half an hour; a whole day is in the tests of the session (`actors/src/channel/discord`).
     const QUIET: usize = 50;
     const FILES: bool = true;
 

@@ -372,3 +372,29 @@ fn a_poll_has_the_form_that_the_platform_takes() {
     asked.options.push("x".repeat(56));
     assert!(matches!(acts::poll(&asked), Err(SendFailure::Refused(why)) if why.contains("55")));
 }
+
+#[test]
+fn a_quiet_day_is_heartbeats_and_nothing_else() {
+    let token = token();
+    let mut session = Session::new(&token, me(), None, START);
+    session.frame(hello(), START, 0.5);
+    session.frame(ready(1), START, 0.5);
+    let (mut now, mut beats) = (START, 0);
+    while now < Duration::from_hours(24) {
+        let wake = session.wake();
+        assert!(wake > now, "it wakes for nothing at {now:?}");
+        now = wake;
+        let effects = session.tick(now);
+        assert_eq!(sent(&effects), [1], "at {now:?}: {effects:?}");
+        beats += 1;
+        // Late, but within its time.
+        let answered = session.frame(json!({ "op": 11 }), now + secs(39), 0.5);
+        assert_eq!(answered, []);
+    }
+    // One each 40 seconds.
+    assert_eq!(beats, 24 * 60 * 60 / 40 + 1);
+    assert_eq!(
+        session.mark().map(|mark| mark.session).as_deref(),
+        Some("s2")
+    );
+}

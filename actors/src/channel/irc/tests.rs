@@ -432,3 +432,25 @@ proptest! {
         session.line(&line, START, 0);
     }
 }
+
+#[test]
+fn a_quiet_day_is_pings_and_nothing_else() {
+    let setup = setup(false);
+    let mut session = ready(&setup);
+    take(&mut session, &[":helper!u@h JOIN #Room"], START);
+    let (mut now, mut pings) = (START, 0);
+    while now < Duration::from_hours(24) {
+        let wake = session.wake();
+        assert!(wake > now, "it wakes for nothing at {now:?}");
+        now = wake;
+        assert_eq!(session.tick(now), [], "at {now:?}");
+        assert_eq!(written(&mut session, now), ["PING :alive"], "at {now:?}");
+        pings += 1;
+        // Late, but within its time.
+        now += secs(39);
+        let answered = take(&mut session, &[":irc PONG irc :alive"], now);
+        assert_eq!(answered, []);
+    }
+    // One after each quiet minute.
+    assert_eq!(pings, (24 * 60 * 60_u64).div_ceil(99));
+}

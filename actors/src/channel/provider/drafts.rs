@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::ProviderDeps;
-use crate::channel::drafts::{Drafts, Due};
-use crate::channel::{Act, ChannelError, Piece, SendFailure, Transport};
+use crate::channel::drafts::{self, Drafts, Due};
+use crate::channel::{Act, ChannelError, Piece, SendFailure, Target, Transport};
 
 /// Between two states of a draft; platforms take about one message a second for each chat.
 const EVERY: Duration = Duration::from_millis(1_200);
@@ -41,10 +41,24 @@ pub(super) async fn drafts(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>)
     }
 }
 
+/// Stores which message shows a draft, so that the answer becomes it also after a kill.
+async fn keep(deps: &ProviderDeps, of: &str, to: &Target, message: &str) {
+    let account = &deps.account;
+    account.drafts.with(|drafts| drafts.stores(to));
+    let stored = match drafts::op(&account.who, of, to, message) {
+        Ok(op) => deps.shared.store.commit(vec![op]).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = stored {
+        tracing::warn!(account = %account.who, %error, "a message that shows how an answer grows is not stored; a kill would leave it behind");
+    }
+}
+
 /// Shows one state of a draft; gives back how long the platform wants to be left alone.
 async fn show(deps: &ProviderDeps, transport: &dyn Transport, due: Due) -> Option<Duration> {
     let account = &deps.account;
     let Due {
+        of,
         to,
         reply_to,
         message,
@@ -65,10 +79,14 @@ async fn show(deps: &ProviderDeps, transport: &dyn Transport, due: Due) -> Optio
         };
         let sent = transport.send(&piece).await;
         let message = sent.as_ref().ok().cloned();
-        let late = account.drafts.with(|drafts| drafts.shown(&to, message));
+        let late = account
+            .drafts
+            .with(|drafts| drafts.shown(&to, message.clone()));
         if let Some(message) = late {
             // The answer stands already; what is left of the draft is in the way.
             let _ = transport.act(&to, &Act::Delete { message }).await;
+        } else if let Some(message) = message {
+            keep(deps, &of, &to, &message).await;
         }
         sent.err()
     };
