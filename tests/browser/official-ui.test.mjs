@@ -54,6 +54,16 @@ for (const basePath of ['', '/claw']) {
       await page.getByText('hello from the official page').locator('visible=true').first().waitFor();
     });
 
+    it('shows what went on, newest first', async () => {
+      const { page, chat } = await openPage(browser);
+      await page.goto(`${daemon.origin}${basePath}/activity#token=${TOKEN}`);
+      await page.getByText('hello from the official page').locator('visible=true').first().waitFor();
+      await chat.screenshot(`official-ui${basePath.replace('/', '-')}-activity`);
+      const refused = frames.errors.filter(({ method }) => method === 'sessions.list');
+      assert.deepEqual(refused, []);
+      await page.close();
+    });
+
     it('heard only frames that the official validators accept', () => {
       console.log(`the official page's ${frames}`);
       assert.ok(frames.framesIn > 0 && frames.framesOut > 0, 'no frame was recorded');

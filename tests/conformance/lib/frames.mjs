@@ -1,5 +1,6 @@
 // Checks every frame of a connection, in and out, with the official validators and the rules of the wire that a
 // schema cannot say: one final response per request, contiguous `seq`, `stateVersion` where it belongs.
+import { answered } from "./parity-record.mjs";
 import { eventCheck, eventFrame, paramsCheck, requestFrame, responseFrame, resultCheck } from "./schemas.mjs";
 
 const STATE_VERSION_EVENTS = new Set(["presence", "health"]);
@@ -67,6 +68,7 @@ export class ConnectionFrames {
       return;
     }
     const request = { method: frame.method };
+    if (frame.method === "connect") this.client = frame.params?.client;
     const check = paramsCheck(frame.method);
     if (check) {
       this.log.checkedParams += 1;
@@ -148,6 +150,7 @@ export class ConnectionFrames {
       const version = frame.payload?.snapshot?.stateVersion;
       if (version) this.lastStateVersion = version;
     }
+    answered(this.client, this.protocol, request.method);
     if (this.protocol === 3) return;
     if (request.refused && !isLeniency(request)) {
       this.#report(`${request.method} params were accepted although`, request.refused, text);
