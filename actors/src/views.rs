@@ -13,6 +13,7 @@ use crate::channel::account::Board;
 use crate::clock::{Millis, SharedClock};
 use crate::gate::GateSettings;
 use crate::health;
+use crate::health::load::Load;
 use crate::heartbeat::HeartView;
 use crate::limiter::counts::Counts;
 use crate::network::Surroundings;
@@ -111,6 +112,8 @@ pub struct Views {
     pub presence: Published<Rendered<Vec<Arc<PresenceEntry>>>>,
     /// The health snapshot. Owner: health.
     pub health: Published<Rendered<HealthSummary>>,
+    /// How much memory is in use, and what is let go of. Owner: health.
+    pub load: Published<Load>,
     /// The newest sessions. Owner: sessions.
     pub sessions: Published<SessionsDigest>,
     /// How many connections are registered. Owner: the Gateway.
@@ -161,6 +164,7 @@ impl Views {
             audit,
             presence: Published::new(Rendered::new(Vec::new())),
             health: Published::new(Rendered::new(HealthSummary::default())),
+            load: Published::new(Load::default()),
             sessions: Published::new(SessionsDigest::default()),
             connections: Arc::default(),
             runs: Published::new(ActiveRuns::default()),

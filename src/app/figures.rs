@@ -72,6 +72,16 @@ impl Figures {
                 u64::from(views.health.load().value().ok),
             ),
             gauge(
+                "openclaw_load_level",
+                "What is let go of because memory is short: 0 nothing, 1 presence, 2 runs too.",
+                views.load.load().level as u64,
+            ),
+            gauge(
+                "openclaw_memory_limit_bytes",
+                "Memory that the process may have; 0 where nobody says.",
+                views.load.load().limit,
+            ),
+            gauge(
                 "openclaw_connections",
                 "Open client connections.",
                 views.connections.load(Ordering::Relaxed) as u64,

@@ -3,6 +3,7 @@
 mod config_file;
 mod figures;
 mod listen;
+mod memory;
 mod recovery;
 pub mod reload;
 pub mod run;
@@ -38,6 +39,7 @@ use openclaw_actors::gate::GateSettings;
 use openclaw_actors::gateway::router::{self, Owners};
 use openclaw_actors::gateway::state::GatewayState;
 use openclaw_actors::gateway::{CloseAll, Doors, Gateway, GatewayDeps, GatewayPort};
+use openclaw_actors::health::load::Memory;
 use openclaw_actors::health::{Health, HealthDeps};
 use openclaw_actors::heartbeat::{Heart, HeartDeps};
 use openclaw_actors::kept::Kept;
@@ -95,6 +97,8 @@ pub struct Setup {
     pub reload: Option<(Arc<dyn ConfigSource>, Fingerprint)>,
     /// The store.
     pub store: StoreConfig,
+    /// How much memory there is.
+    pub memory: Arc<dyn Memory>,
     /// Limits of connections.
     pub limits: SessionLimits,
     /// Bounds of sockets before their handshake.
@@ -472,6 +476,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
             views: views.clone(),
             store: store.clone(),
             watch: watch.clone(),
+            memory: setup.memory,
             tick: setup.limits.tick,
             clock: Arc::clone(&clock),
         },

@@ -14,6 +14,7 @@ use openclaw_actors::supervision::install_panic_hook;
 use rand::TryRng as _;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::memory::OfThisProcess;
 use super::reload::{FileSource, fingerprint};
 use super::{MAX_PAYLOAD_V3, Running, Setup, StartError, listen, settings, start};
 use crate::config::models::AuthProfiles;
@@ -159,6 +160,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         store: StoreConfig::file(loaded.paths.store_file()).with_cache_bytes(
             usize::try_from(loaded.config.store.cache_bytes).unwrap_or(usize::MAX),
         ),
+        memory: Arc::new(OfThisProcess::new(limits.memory_bytes)),
         limits: SessionLimits {
             max_payload: usize::try_from(limits.max_payload).unwrap_or(usize::MAX),
             max_payload_v3: MAX_PAYLOAD_V3,

@@ -35,6 +35,7 @@ mod imessage;
 mod irc;
 mod kill;
 mod lanes;
+mod load;
 mod lockout;
 mod logs;
 mod metrics;

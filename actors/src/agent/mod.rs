@@ -243,6 +243,9 @@ impl AgentRunner {
                 return self.obey(incoming, found.spec, found.rest, reply, acknowledge, ctx);
             }
         }
+        if let Some(trouble) = self.deps.views.load.load().trouble() {
+            return reply.refuse(ErrorShape::unavailable(trouble).retry_after(10_000));
+        }
         let settings = self.deps.views.settings.load();
         if self.deps.state.with(|state| state.waiting()) >= settings.max_queued {
             drop(incoming);

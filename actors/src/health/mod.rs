@@ -2,7 +2,10 @@
 //!
 //! Replaceable; it holds nothing but timers.
 
+pub mod load;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message};
@@ -22,6 +25,7 @@ use crate::store::StoreHandle;
 use crate::supervised;
 use crate::supervision::{ActorState, DeathWatch, Rebuild, Tier};
 use crate::views::Views;
+use load::Memory;
 
 /// How often the snapshot is collected.
 const REFRESH: Duration = Duration::from_mins(1);
@@ -39,6 +43,8 @@ pub struct HealthDeps {
     pub store: StoreHandle,
     /// The actors' status.
     pub watch: DeathWatch,
+    /// What the system says about memory.
+    pub memory: Arc<dyn Memory>,
     /// Interval of `tick`.
     pub tick: Duration,
     /// Time.
@@ -107,17 +113,39 @@ impl Health {
 
     /// Publishes at once when trouble begins or ends, and when sessions came or went.
     fn look(&self) {
+        let eased = self.measure();
         let reason = self.trouble();
         let published = self.deps.views.health.load();
         let shown = &published.value().config_reload;
         let known = published.value().sessions.count;
-        if published.value().reason != reason
+        if eased
+            || published.value().reason != reason
             || *shown != config_reload(&self.deps.views)
             || known != self.deps.views.sessions.load().count
             || self.channels_changed(&published.value().channels)
         {
             self.refresh();
         }
+    }
+
+    /// Looks how much memory is in use; whether what is let go of changed.
+    fn measure(&self) -> bool {
+        let memory = &self.deps.memory;
+        let (resident, limit) = (memory.resident(), memory.limit());
+        let before = *self.deps.views.load.load();
+        let now = before.next(resident.unwrap_or(0), limit.unwrap_or(0));
+        if before != now {
+            self.deps.views.load.publish(now);
+        }
+        if before.level != now.level {
+            tracing::warn!(
+                level = ?now.level,
+                resident = now.resident,
+                limit = now.limit,
+                "memory: the gateway sheds another amount of work now"
+            );
+        }
+        before.level != now.level
     }
 
     fn channels_changed(&self, shown: &BTreeMap<String, Value>) -> bool {
@@ -149,6 +177,9 @@ impl Health {
                 "store: {}",
                 store.reason.unwrap_or_else(|| "not available".into())
             ));
+        }
+        if let Some(trouble) = self.deps.views.load.load().trouble() {
+            return Some(trouble);
         }
         let actors = self.deps.watch.report();
         let down = actors
@@ -225,5 +256,6 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
             count: sessions.count,
             recent: recent(None),
         },
+        load: views.load.load().to_wire(),
     }
 }

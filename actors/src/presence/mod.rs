@@ -26,6 +26,8 @@ use state::PresenceState;
 
 /// Shortest time between two presence events.
 const COALESCE: Duration = Duration::from_millis(250);
+/// While memory is short, it is looked this often whether they can be told again.
+const LATER: Duration = Duration::from_secs(2);
 /// How often rows are checked for their age.
 const EXPIRE: Duration = Duration::from_secs(30);
 
@@ -94,11 +96,16 @@ impl Presence {
         self.deps.views.presence.publish(Rendered::new(list));
         if !self.scheduled {
             self.scheduled = true;
-            ctx.run_later(COALESCE, |presence, _| presence.announce());
+            ctx.run_later(COALESCE, Self::announce);
         }
     }
 
-    fn announce(&mut self) {
+    fn announce(&mut self, ctx: &mut Context<Self>) {
+        if !self.deps.views.load.load().tells_presence() {
+            // Readers see who is here; listeners hear it when there is memory for it again.
+            ctx.run_later(LATER, Self::announce);
+            return;
+        }
         self.scheduled = false;
         let list = self.deps.views.presence.load();
         let mut payload = Vec::with_capacity(list.json().len() + 16);

@@ -25,6 +25,7 @@ use crate::gate::{AuthMode, GateSettings};
 use crate::gateway::router::{self, Owners};
 use crate::gateway::state::GatewayState;
 use crate::gateway::{Doors, Gateway, GatewayDeps, GatewayPort};
+use crate::health::load::Unwatched;
 use crate::health::{Health, HealthDeps};
 use crate::heartbeat::{self, Heart, HeartDeps};
 use crate::kept::Kept;
@@ -157,6 +158,7 @@ impl Setup {
                 views,
                 store: store.clone(),
                 watch: watch.clone(),
+                memory: Arc::new(Unwatched),
                 tick: Duration::from_secs(30),
                 clock,
             },

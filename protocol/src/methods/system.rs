@@ -87,6 +87,33 @@ pub struct HealthSummary {
     pub agents: Vec<AgentHealth>,
     /// The default agent's sessions.
     pub sessions: SessionsDigest,
+    /// What is let go of because memory is short; absent while nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<HealthLoad>,
+}
+
+/// How short memory is, and what is let go of because of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthLoad {
+    /// How short it is.
+    pub state: LoadState,
+    /// Bytes in use.
+    pub resident_bytes: u64,
+    /// Bytes that may be.
+    pub limit_bytes: u64,
+    /// What is let go of: `presence` (nobody is told who came and went), `runs` (none begins).
+    pub sheds: Vec<String>,
+}
+
+/// How short memory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LoadState {
+    /// Above three quarters of the limit.
+    High,
+    /// Above nine tenths of it.
+    Full,
 }
 
 /// Plugins as the health snapshot lists them.

@@ -25,6 +25,15 @@ pub fn render(health: &HealthSummary, url: &str, style: &Style) -> String {
             plain(reason)
         )
     };
+    if let Some(load) = &health.load {
+        let text = format!(
+            "memory is short ({} of {} MB): it lets go of {}\n",
+            load.resident_bytes / 1_000_000,
+            load.limit_bytes / 1_000_000,
+            plain(&load.sheds.join(", "))
+        );
+        out.push_str(&style.paint(Tone::Warn, &text));
+    }
     if let Some(reload) = &health.config_reload
         && reload.hot_reload_status == HotReloadStatus::Disabled
     {

@@ -12,6 +12,7 @@ use openclaw_actors::agent::model::{ApiKind, Endpoint, Takes};
 use openclaw_actors::canvas::CanvasSettings;
 use openclaw_actors::clock::{SharedClock, SystemClock, SystemEntropy};
 use openclaw_actors::gate::{AuthMode, GateSettings};
+use openclaw_actors::health::load::{Memory, Unwatched};
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::network::{FirstOf, Sources, SystemInterfaces};
 use openclaw_actors::session::socket::SessionLimits;
@@ -29,6 +30,8 @@ use super::socket::{Socket, connect_params};
 pub(crate) struct Plan {
     /// What handshakes are judged by.
     pub(crate) gate: GateSettings,
+    /// How much memory there is.
+    pub(crate) memory: Arc<dyn Memory>,
     /// Limits of connections.
     pub(crate) limits: SessionLimits,
     /// Bounds of sockets before their handshake.
@@ -53,6 +56,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             gate: GateSettings::new(AuthMode::Token(TOKEN.into())),
+            memory: Arc::new(Unwatched),
             limits: SessionLimits {
                 max_payload: 26_214_400,
                 max_payload_v3: 524_288,
@@ -177,6 +181,7 @@ impl Daemon {
             certificates: plan.certificates,
             reload: None,
             store: StoreConfig::file(gateway_dir.join("gateway.redb")),
+            memory: plan.memory,
             limits: plan.limits,
             arrivals: plan.arrivals,
             page: PageSettings::default(),
