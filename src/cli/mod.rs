@@ -66,6 +66,7 @@ pub fn main() -> ExitCode {
         }
         Command::Protocol(args) => commands::protocol::run(&args.command, &output),
         Command::Completions(args) => commands::completions::run(&args, &output),
+        Command::Man(args) => commands::man::run(&args, &output),
         Command::Dashboard(args) => commands::dashboard::run(&args, &environment, &output),
         Command::Config(args) => {
             block_on(commands::config::run(&args.command, &environment, &output))

@@ -64,6 +64,7 @@ mod signal;
 mod slow;
 mod ssh;
 mod starts;
+mod steady;
 mod tailscale;
 mod terminal;
 mod tls;

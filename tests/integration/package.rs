@@ -47,8 +47,22 @@ fn packages_hold_a_program_that_runs_and_units_that_name_it() {
     let control = run("dpkg-deb", &["--info", find(".deb")], out);
     assert!(control.contains("Package: openclaw"), "{control}");
     let installed = folder.path().join("installed").display().to_string();
-    run("dpkg-deb", &["-x", find(".deb"), &installed], out);
     let installed = Path::new(&installed);
+    // As dpkg installs it, into a root of its own, which has none of its dependencies.
+    let admin = installed.join("var/lib/dpkg");
+    for place in ["info", "updates"] {
+        std::fs::create_dir_all(admin.join(place)).expect("it works in a test");
+    }
+    std::fs::write(admin.join("status"), "").expect("it works in a test");
+    let prefix = format!("--root={}", installed.display());
+    let dpkg = [
+        prefix.as_str(),
+        "--force-not-root",
+        "--force-bad-path",
+        "--force-depends",
+        "--log=/dev/null",
+    ];
+    run("dpkg", &[&dpkg[..], &["-i", find(".deb")]].concat(), out);
     let program = installed.join("usr/bin/openclaw").display().to_string();
     let version: Value = serde_json::from_str(&run(&program, &["--version", "--json"], out))
         .expect("it works in a test");
@@ -70,6 +84,15 @@ fn packages_hold_a_program_that_runs_and_units_that_name_it() {
             .expect("it works in a test")
             .contains("doctor")
     );
+    // man reads the pages, where there is one.
+    let page = installed.join("usr/share/man/man1/openclaw-cron-add.1.gz");
+    let page = run("gzip", &["-dc", &page.display().to_string()], out);
+    assert!(
+        page.contains(".SH SYNOPSIS") && page.contains("every"),
+        "{page}"
+    );
+    run("dpkg", &[&dpkg[..], &["-r", "openclaw"]].concat(), out);
+    assert!(!Path::new(&program).exists(), "it goes without a trace");
     let listed = run("tar", &["-tzf", find(".tar.gz")], out);
     assert!(
         listed.lines().any(|line| line.ends_with("/bin/openclaw")),

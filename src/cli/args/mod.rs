@@ -124,6 +124,8 @@ pub enum Command {
     Protocol(ProtocolArgs),
     /// Print a completion script for a shell.
     Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(ManArgs),
 }
 
 /// `openclaw gateway`. A flag goes before the environment and the configuration file.
@@ -308,6 +310,14 @@ pub struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// `openclaw man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// The folder, such as share/man/man1.
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<std::path::PathBuf>,
 }
 
 #[cfg(test)]

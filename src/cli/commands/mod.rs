@@ -19,6 +19,7 @@ pub(crate) mod doctor;
 pub(crate) mod gateway;
 pub(crate) mod health;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod message;
 pub(crate) mod migrate;
 pub(crate) mod models;
