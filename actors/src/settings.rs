@@ -19,6 +19,9 @@ use crate::agent::model::{Endpoint, Takes};
 use crate::agent::tools::Policy;
 use crate::canvas::CanvasSettings;
 use crate::channel::settings::ChannelsSettings;
+use crate::cron::alert::AlertSettings;
+use crate::cron::misfire::Misfires;
+use crate::cron::webhook::WebhookSettings;
 use crate::dedupe::state::Bounds;
 use crate::heartbeat::state::Plan;
 use crate::mcp::ServerSettings;
@@ -94,12 +97,18 @@ pub struct Settings {
 }
 
 /// Jobs that run by the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CronSettings {
     /// Whether they do.
     pub enabled: bool,
     /// Most runs of a job that are kept.
     pub keep: u64,
+    /// What becomes of times that were missed.
+    pub misfires: Arc<Misfires>,
+    /// Who is told of failures.
+    pub alerts: Arc<AlertSettings>,
+    /// What posts to web addresses are judged by.
+    pub webhook: Arc<WebhookSettings>,
 }
 
 impl Default for CronSettings {
@@ -107,6 +116,9 @@ impl Default for CronSettings {
         Self {
             enabled: true,
             keep: 1_000,
+            misfires: Arc::default(),
+            alerts: Arc::default(),
+            webhook: Arc::default(),
         }
     }
 }

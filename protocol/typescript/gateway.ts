@@ -438,6 +438,13 @@ export interface AgentsListResult {
   scope: SessionScope;
 }
 
+/** How somebody is told of failures. */
+export type AlertMode =
+  /** In a chat. */
+  | "announce"
+  /** By a post. */
+  | "webhook";
+
 /** Whether an owner approved what a node declares. */
 export type ApprovalState =
   /** All of it. */
@@ -1564,6 +1571,11 @@ export interface CompactionFigures {
   summary?: string;
 }
 
+/** How the end of a run is told besides. */
+export type CompletionMode =
+  /** By a post. */
+  | "webhook";
+
 /** Parameters of `config.apply`. */
 export interface ConfigApplyParams {
   /** The new text, JSON5. Placeholders of `config.get` stand for the secrets that they hide. (1 to 1000000 characters) */
@@ -1846,8 +1858,8 @@ export interface CronAddParams {
   displayName?: string;
   /** Whether it runs; it does when unset. */
   enabled?: boolean;
-  /** `false` or nothing; anything else is refused. */
-  failureAlert?: Json;
+  /** Who is told that it fails. */
+  failureAlert?: CronAlert;
   /** v3; ignored. */
   isolation?: Json;
   /** Ignored: whoever makes a job owns it. */
@@ -1858,6 +1870,21 @@ export interface CronAddParams {
   sessionKey?: string | null;
   /** Refused. */
   trigger?: Json;
+}
+
+/** Whether somebody is told that a job fails. */
+export type CronAlert =
+  /** `false`: nobody. */
+  | boolean
+  /** By these rules. */
+  | CronFailureAlert;
+
+/** A web address that is told of the end of a run. */
+export interface CronCompletion {
+  /** Always `webhook`. */
+  mode: CompletionMode;
+  /** The address. (1 to 4096 characters) */
+  to: string;
 }
 
 /** What became of an answer. */
@@ -1881,13 +1908,25 @@ export interface CronDelivery {
   bestEffort?: boolean;
   /** The channel; `last` and none are the main session. (1 to 256 characters) */
   channel?: string;
-  /** Refused: there are no web hooks yet. */
-  completionDestination?: Json;
-  /** Refused: nobody is told of failures elsewhere yet. */
-  failureDestination?: Json;
+  /** A web address that is told of the end besides. */
+  completionDestination?: CronCompletion;
+  /** Who is told of failures, in place of whoever gets the answer. */
+  failureDestination?: CronDestination;
   /** The thread. */
   threadId?: Json;
   /** The recipient there. (1 to 4096 characters) */
+  to?: string;
+}
+
+/** Where a notice goes. */
+export interface CronDestination {
+  /** The account that sends. (1 to 256 characters) */
+  accountId?: string;
+  /** The channel; `last` and none are the main session. (1 to 256 characters) */
+  channel?: string;
+  /** How. */
+  mode?: AlertMode;
+  /** The recipient there, or the web address. (1 to 4096 characters) */
   to?: string;
 }
 
@@ -1917,6 +1956,24 @@ export interface CronEvent {
   status?: CronStatusName;
   /** The beginning of the answer. */
   summary?: string;
+}
+
+/** When and where somebody is told that a job fails. What is absent is as the configuration says. */
+export interface CronFailureAlert {
+  /** The account that sends. (1 to 256 characters) */
+  accountId?: string;
+  /** After so many failures in a row; 2. (1 to 9007199254740991) */
+  after?: number;
+  /** The channel; `last` and none are the main session. (1 to 256 characters) */
+  channel?: string;
+  /** How long another cause waits, milliseconds; an hour. (at most 9007199254740991) */
+  cooldownMs?: number;
+  /** Ignored: what was passed over is never told. */
+  includeSkipped?: boolean;
+  /** How. */
+  mode?: AlertMode;
+  /** The recipient there, or the web address. (1 to 4096 characters) */
+  to?: string;
 }
 
 /** Names a job as `CronJobParams` do; unknown keys are ignored. */
@@ -1963,6 +2020,8 @@ export interface CronJob {
   displayName?: string;
   /** The agent that runs it; in lists. */
   effectiveAgentId?: string;
+  /** Who is told that it fails. */
+  failureAlert?: CronAlert;
   /** As in `state`. */
   lastDelivered?: boolean;
   /** As in `state`. */
@@ -2003,6 +2062,8 @@ export interface CronJobState {
   lastDurationMs?: number;
   /** Why it failed. */
   lastError?: string;
+  /** When somebody was told that it fails. */
+  lastFailureAlertAtMs?: number;
   /** When it began last. */
   lastRunAtMs?: number;
   /** How that ended. */
@@ -2447,7 +2508,7 @@ export type DeliveryMode =
   | "none"
   /** It is sent. */
   | "announce"
-  /** To a web address; refused. */
+  /** To a web address. */
   | "webhook";
 
 /** The one kind of a `ChatHistoryDelta`. */
@@ -3100,6 +3161,18 @@ export interface HasReplied {
   value: boolean;
 }
 
+/** How short memory is, and what is let go of because of it. */
+export interface HealthLoad {
+  /** Bytes that may be. */
+  limitBytes: number;
+  /** Bytes in use. */
+  residentBytes: number;
+  /** What is let go of: `presence` (nobody is told who came and went), `runs` (none begins). */
+  sheds: string[];
+  /** How short it is. */
+  state: LoadState;
+}
+
 /** Anything; only `probe: boolean` is looked at. */
 export type HealthParams = Json;
 
@@ -3137,6 +3210,8 @@ export interface HealthSummary {
   ts: number;
   /** Whether changes of the config file are picked up. */
   configReload?: ConfigReload;
+  /** What is let go of because memory is short; absent while nothing is. */
+  load?: HealthLoad;
   /** Why not, and what to do, when `ok` is false. */
   reason?: string;
 }
@@ -3313,6 +3388,13 @@ export interface LimitCounts {
   /** Sockets refused because too many were open before their handshake. */
   tooManyBeforeHandshake?: number;
 }
+
+/** How short memory is. */
+export type LoadState =
+  /** Above three quarters of the limit. */
+  | "high"
+  /** Above nine tenths of it. */
+  | "full";
 
 /** Parameters of `logs.tail`; unknown keys are ignored. */
 export interface LogsTailParams {

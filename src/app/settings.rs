@@ -100,6 +100,9 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>, profiles: &AuthProfiles)
         cron: CronSettings {
             enabled: config.cron.enabled,
             keep: u64::from(config.store.retention.cron_runs_per_job),
+            misfires: Arc::new(config.cron.misfires()),
+            alerts: Arc::new(config.cron.alerts()),
+            webhook: Arc::new(config.cron.webhook()),
         },
         passing: passing(config),
         log_file: Some(crate::telemetry::log_file(loaded)),

@@ -838,14 +838,12 @@ pub(crate) const KNOWN_UNUSED: &[&str] = &[
     "session.typingMode",
     "session.writeLock",
     // cron
-    "cron.failureAlert",
     "cron.failureDestination",
     "cron.maxConcurrentRuns",
     "cron.retry",
     "cron.runLog",
     "cron.store",
     "cron.webhook",
-    "cron.webhookToken",
     // messages
     "messages.ackReaction",
     "messages.ackReactionScope",

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::TOKEN;
 use crate::harness::child::{Gateway, Home, config};
 use crate::harness::model::Model;
 use crate::harness::socket::Socket;
+use crate::harness::{TOKEN, soon};
 
 async fn openclaw(home: &Home, gateway: &Gateway, args: &[&str]) -> String {
     let url = format!("ws://127.0.0.1:{}", gateway.port);
@@ -98,7 +98,7 @@ async fn a_run_that_a_kill_cut_off_ends_as_interrupted_and_is_not_run_again() {
     let gateway = Gateway::start(&home).await;
     let mut owner = gateway.client().await;
     let id = job["id"].clone();
-    let runs = crate::harness::soon("the end of the run", async {
+    let runs = soon("the end of the run", async {
         loop {
             let runs = owner.call("cron.runs", json!({ "id": id })).await;
             if runs["total"] == 1 {
@@ -121,4 +121,123 @@ async fn a_run_that_a_kill_cut_off_ends_as_interrupted_and_is_not_run_again() {
     assert!(shown["state"]["runningAtMs"].is_null(), "{shown}");
     assert_eq!(shown["nextRunAtMs"], job["nextRunAtMs"], "its times stay");
     assert_eq!(model.journal().len(), 1, "the model was asked once");
+}
+
+/// A receiver of posts: answers each with 200, and gives it on, head and body.
+async fn receiver() -> (
+    String,
+    tokio::sync::mpsc::UnboundedReceiver<(String, Value)>,
+) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (told, posts) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut text = Vec::new();
+            loop {
+                let mut piece = [0; 4_096];
+                let read = socket.read(&mut piece).await.unwrap_or(0);
+                text.extend_from_slice(&piece[..read]);
+                let whole = String::from_utf8_lossy(&text).into_owned();
+                let Some((head, body)) = whole.split_once("\r\n\r\n") else {
+                    continue;
+                };
+                let length = head.to_ascii_lowercase();
+                let length = length
+                    .split("content-length: ")
+                    .nth(1)
+                    .and_then(|rest| rest.lines().next());
+                let length: usize = length
+                    .and_then(|length| length.parse().ok())
+                    .expect("a length");
+                if body.len() >= length || read == 0 {
+                    let answer =
+                        b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                    socket.write_all(answer).await.expect("it is written");
+                    let body = serde_json::from_str(body).expect("JSON");
+                    told.send((head.to_owned(), body)).ok();
+                    break;
+                }
+            }
+        }
+    });
+    (format!("http://{address}/hook"), posts)
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_is_posted_and_so_are_failures_where_the_configuration_lets_them() {
+    let mut model = Model::start().await;
+    let (hook, mut posts) = receiver().await;
+    let mut settings = config(&model);
+    settings["cron"] = json!({
+        "webhookToken": "hook-secret", "webhookSsrfPolicy": { "allowedHostnames": ["127.0.0.1"] },
+    });
+    let home = Home::with(&settings);
+    let gateway = Gateway::start(&home).await;
+    let mut owner = gateway.client().await;
+    let add = [
+        "cron",
+        "add",
+        "--name",
+        "Build",
+        "--every",
+        "1h",
+        "--message",
+        "green?",
+        "--webhook",
+        &hook,
+    ];
+    openclaw(&home, &gateway, &add).await;
+    openclaw(&home, &gateway, &["cron", "run", "Build"]).await;
+    let mut asked = model.asked().await;
+    asked.text("It is green.").await;
+    asked.done().await;
+    let (head, body) = soon("the post", posts.recv()).await.expect("it comes");
+    assert!(
+        head.to_ascii_lowercase()
+            .contains("authorization: bearer hook-secret"),
+        "{head}"
+    );
+    assert!(
+        head.to_ascii_lowercase().contains("idempotency-key: cron:"),
+        "{head}"
+    );
+    assert_eq!(
+        (&body["action"], &body["status"]),
+        (&json!("finished"), &json!("ok")),
+        "{body}"
+    );
+    assert_eq!(body["summary"], "It is green.", "{body}");
+    let end = finished(&mut owner).await;
+    assert_eq!(end["deliveryStatus"], "delivered", "{end}");
+
+    // A name that is not allowed, and means this host.
+    let elsewhere = hook.replace("127.0.0.1", "localhost");
+    openclaw(
+        &home,
+        &gateway,
+        &["cron", "edit", "Build", "--webhook", &elsewhere],
+    )
+    .await;
+    openclaw(&home, &gateway, &["cron", "run", "Build"]).await;
+    let mut asked = model.asked().await;
+    asked.text("Still green.").await;
+    asked.done().await;
+    let end = finished(&mut owner).await;
+    assert_eq!(end["deliveryStatus"], "not-delivered", "{end}");
+    let runs = openclaw(&home, &gateway, &["cron", "runs", "Build", "--json"]).await;
+    assert!(runs.contains("allowedHostnames"), "{runs}");
+
+    // Who is told of failures is kept with the job.
+    let params = json!({
+        "name": "Watched", "schedule": { "kind": "every", "everyMs": 3_600_000 }, "sessionTarget": "isolated",
+        "wakeMode": "now", "payload": { "kind": "agentTurn", "message": "x" },
+        "failureAlert": { "after": 2, "mode": "webhook", "to": hook },
+    });
+    let job = owner.call("cron.add", params).await;
+    assert_eq!(job["failureAlert"]["after"], 2, "{job}");
+    assert!(posts.try_recv().is_err(), "each end is posted once");
 }

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::cron::{
-    CronAddParams, CronDelivered, CronDelivery, CronJob, CronJobState, CronPatch, CronPayload,
-    CronRunEntry, CronSchedule, CronStatusName, DeliveryMode, PayloadKind, ScheduleKind,
+    AlertMode, CronAddParams, CronAlert, CronDelivered, CronDelivery, CronFailureAlert, CronJob,
+    CronJobState, CronPatch, CronPayload, CronRunEntry, CronSchedule, CronStatusName, DeliveryMode,
+    PayloadKind, ScheduleKind,
 };
 use openclaw_protocol::methods::heartbeat::WakeMode;
 use openclaw_protocol::{Generation, Scopes};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::alert::Alerted;
 use crate::clock::Millis;
 
 /// What a job does, and when.
@@ -48,6 +50,9 @@ pub struct Definition {
     /// Where the answer goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<CronDelivery>,
+    /// Who is told that it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_alert: Option<CronAlert>,
 }
 
 /// A job as it is stored; the key is its id.
@@ -79,6 +84,9 @@ pub struct Job {
     /// Failures since it last went well.
     #[serde(default)]
     pub errors: u64,
+    /// The failures that somebody was told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerted: Option<Alerted>,
 }
 
 /// A run under way.
@@ -170,12 +178,6 @@ impl Definition {
         if params.trigger.is_some() {
             return refused("trigger");
         }
-        if params
-            .failure_alert
-            .is_some_and(|alert| alert != Value::Bool(false))
-        {
-            return refused("failureAlert");
-        }
         let definition = Self {
             name: params.name,
             description: params.description,
@@ -189,6 +191,7 @@ impl Definition {
             wake_mode: params.wake_mode,
             payload: params.payload,
             delivery: params.delivery,
+            failure_alert: params.failure_alert,
         };
         definition.checked()
     }
@@ -199,11 +202,7 @@ impl Definition {
     ///
     /// As [`Self::of`], and where a part of the change is not of its type.
     pub fn patched(&self, patch: CronPatch) -> Result<Self, String> {
-        for (place, value) in [
-            ("pacing", &patch.pacing),
-            ("trigger", &patch.trigger),
-            ("failureAlert", &patch.failure_alert),
-        ] {
+        for (place, value) in [("pacing", &patch.pacing), ("trigger", &patch.trigger)] {
             let keeps = |value: &Value| value.is_null() || *value == Value::Bool(false);
             if value.as_ref().is_some_and(|value| !keeps(value)) {
                 return Err(format!(
@@ -241,6 +240,17 @@ impl Definition {
         if let Some(delivery) = patch.delivery {
             let old = new.delivery.clone().unwrap_or_default();
             new.delivery = Some(merged("delivery", &old, delivery)?);
+        }
+        if let Some(alert) = patch.failure_alert {
+            let old = match &new.failure_alert {
+                Some(CronAlert::On(old)) => old.clone(),
+                _ => CronFailureAlert::default(),
+            };
+            new.failure_alert = match alert {
+                Value::Null => None,
+                Value::Bool(on) => Some(CronAlert::Off(on)),
+                change => Some(CronAlert::On(merged("failureAlert", &old, change)?)),
+            };
         }
         new.checked()
     }
@@ -288,22 +298,7 @@ impl Definition {
         let payload = &mut self.payload;
         (payload.deliver, payload.channel, payload.to) = (None, None, None);
         payload.best_effort_deliver = None;
-        if let Some(delivery) = &self.delivery {
-            let asks = |place: &str| {
-                Err(format!(
-                    "at /delivery/{place}: is not supported by this gateway; answers go to a session or a channel (mode announce)"
-                ))
-            };
-            if delivery.mode == DeliveryMode::Webhook {
-                return asks("mode");
-            }
-            if delivery.completion_destination.is_some() {
-                return asks("completionDestination");
-            }
-            if delivery.failure_destination.is_some() {
-                return asks("failureDestination");
-            }
-        }
+        self.check_destinations()?;
         match self.session_target.as_str() {
             "main" | "isolated" => {}
             "current" => {
@@ -323,6 +318,51 @@ impl Definition {
             }
         }
         Ok(self)
+    }
+
+    /// Whether everything that names a web address names one.
+    fn check_destinations(&self) -> Result<(), String> {
+        let web = |place: &str, to: Option<&str>| {
+            let to = to.unwrap_or_default().trim();
+            if to.starts_with("https://") || to.starts_with("http://") {
+                return Ok(());
+            }
+            Err(format!(
+                "at /{place}: say which web address is called, e.g. https://example.org/hook"
+            ))
+        };
+        if let Some(delivery) = &self.delivery {
+            if delivery.mode == DeliveryMode::Webhook {
+                web("delivery/to", delivery.to.as_deref())?;
+            }
+            if let Some(completion) = &delivery.completion_destination {
+                web("delivery/completionDestination/to", Some(&completion.to))?;
+            }
+            if let Some(failure) = &delivery.failure_destination
+                && failure.mode == Some(AlertMode::Webhook)
+            {
+                web("delivery/failureDestination/to", failure.to.as_deref())?;
+            }
+        }
+        match &self.failure_alert {
+            Some(CronAlert::Off(true)) => {
+                Err("at /failureAlert: is false, or says when and where".into())
+            }
+            Some(CronAlert::On(alert)) if alert.mode == Some(AlertMode::Webhook) => {
+                web("failureAlert/to", alert.to.as_deref())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The web addresses that are told how a run ended: instead of a chat, or besides.
+    pub fn webhooks(&self) -> (Option<&str>, Option<&str>) {
+        let delivery = self.delivery.as_ref();
+        let primary = delivery
+            .filter(|delivery| delivery.mode == DeliveryMode::Webhook)
+            .and_then(|delivery| delivery.to.as_deref());
+        let besides = delivery.and_then(|delivery| delivery.completion_destination.as_ref());
+        (primary, besides.map(|besides| besides.to.as_str()))
     }
 
     /// What the agent is told.
@@ -392,6 +432,7 @@ impl Job {
             last_delivered: delivered,
             last_delivery_status: outcome.map(|outcome| outcome.delivery),
             last_delivery_error: delivery_error.clone(),
+            last_failure_alert_at_ms: self.alerted.as_ref().map(|alerted| alerted.at.wire()),
         };
         CronJob {
             id: self.id.clone(),
@@ -411,6 +452,7 @@ impl Job {
             wake_mode: definition.wake_mode,
             payload: definition.payload,
             delivery: definition.delivery,
+            failure_alert: definition.failure_alert,
             next_run_at_ms: next,
             last_run_at_ms: state.last_run_at_ms,
             last_run_status: status,

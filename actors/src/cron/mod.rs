@@ -6,15 +6,19 @@
 //! and one that was cut off by a restart ends as interrupted. Runs are watched by tasks beside the
 //! actor. **Invariant:** nothing begins that is not committed.
 
+pub mod alert;
 pub mod import;
 pub mod job;
 pub(crate) mod line;
+pub mod misfire;
 pub(crate) mod run;
 pub mod schedule;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod webhook;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
@@ -132,6 +136,8 @@ impl Scheduler {
             keep: settings.cron.keep,
             zone: self.deps.zone.clone(),
             lease: settings.run_timeout.saturating_add(SLACK),
+            misfires: Arc::clone(&settings.cron.misfires),
+            alerts: Arc::clone(&settings.cron.alerts),
         }
     }
 
@@ -162,8 +168,11 @@ impl Scheduler {
         let begun: Vec<Change> = if self.deps.views.settings.load().cron.enabled {
             self.deps.state.with(|state| {
                 let due = state.due(now).into_iter();
-                due.filter_map(|id| state.begin(&id, false, now, &rules))
-                    .collect()
+                due.filter_map(|id| {
+                    let passed = state.pass(&id, now, &rules);
+                    passed.or_else(|| state.begin(&id, false, now, &rules))
+                })
+                .collect()
             })
         } else {
             Vec::new()
@@ -236,7 +245,10 @@ impl Scheduler {
 
     /// Starts the run that a job was just committed with.
     pub(crate) fn launch(&mut self, job: &Job, ctx: &mut Context<Self>) {
-        let Some(running) = &job.running else { return };
+        let Some(running) = &job.running else {
+            // Its slot was passed over.
+            return self.tell(event(job, CronAction::Updated));
+        };
         self.watch(&job.id, running, true, ctx);
         let mut event = event(job, CronAction::Started);
         event.run_id = Some(running.run_id.clone());
@@ -306,6 +318,7 @@ impl Handler<Finished> for Scheduler {
             return self.deps.state.with(|state| state.untend(&run_id));
         };
         let mut change = change;
+        let notice = change.notice.take();
         let over = State::is_over(&change.job, &ended);
         if over {
             change.ops = state::removal(&job);
@@ -315,6 +328,9 @@ impl Handler<Finished> for Scheduler {
                 scheduler.deps.state.with(|state| state.untend(&run_id));
                 for job in &jobs {
                     scheduler.ended(job, &ended, over);
+                    if let Some(notice) = &notice {
+                        run::notify(&scheduler.deps, job, &ended, notice.clone());
+                    }
                 }
                 scheduler.look(ctx);
             }

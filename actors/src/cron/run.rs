@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use actix::Addr;
+use openclaw_protocol::events::{CronAction, CronEvent};
+use openclaw_protocol::frame::to_bytes;
 use openclaw_protocol::methods::agent::AgentParams;
 use openclaw_protocol::methods::cron::{CronDelivered, CronDelivery, CronStatusName, PayloadKind};
 use openclaw_protocol::methods::heartbeat::WakeMode;
@@ -11,10 +13,12 @@ use openclaw_protocol::methods::session_changes::SessionsResetParams;
 use openclaw_protocol::{ErrorShape, Scopes};
 use serde_json::{Value, json};
 
-use super::job::{Definition, Job, Outcome, Running};
+use super::alert::{Notice, Route};
+use super::job::{Definition, Ended, Job, Outcome, Running};
 use super::line::{Asked, Line};
-use super::{Finished, Scheduler, SchedulerDeps};
+use super::{Finished, Scheduler, SchedulerDeps, webhook};
 use crate::channel::sends::may_have_left;
+use crate::clock::Millis;
 use crate::heartbeat::Tell;
 
 /// Longest beginning of an answer that is kept in the history, characters.
@@ -119,7 +123,53 @@ impl Watch {
             };
             outcome.delivery_error = delivered.err().map(|error| error.message.into());
         }
+        self.post(&mut outcome, &session).await;
         Some((outcome, Some(session)))
+    }
+
+    /// Tells web addresses how it ended. One that goes well and says nothing is not told.
+    async fn post(&self, outcome: &mut Outcome, session: &str) {
+        let (primary, besides) = self.job.definition.webhooks();
+        let silent = outcome.status == CronStatusName::Ok && outcome.summary.is_none();
+        if silent || (primary.is_none() && besides.is_none()) {
+            return;
+        }
+        let mut event = finished(
+            &self.job,
+            &self.running.run_id,
+            self.running.started,
+            outcome,
+        );
+        event.session_key = Some(session.to_owned());
+        event.duration_ms = Some(
+            u64::try_from(
+                self.deps
+                    .clock
+                    .now()
+                    .since(self.running.started)
+                    .as_millis(),
+            )
+            .unwrap_or(u64::MAX),
+        );
+        let body = to_bytes(&event);
+        let settings = self.deps.views.settings.load();
+        if let Some(to) = primary {
+            let key = format!("{}:webhook", self.running.run_id);
+            let posted = webhook::post(to, body.clone(), &key, &settings.cron.webhook).await;
+            outcome.delivery = match &posted {
+                Ok(()) => CronDelivered::Delivered,
+                Err(error) if error.may_have_left => CronDelivered::Unknown,
+                Err(_) => CronDelivered::NotDelivered,
+            };
+            outcome.delivery_error = posted.err().map(|error| error.text);
+        }
+        if let Some(to) = besides {
+            let key = format!("{}:completion", self.running.run_id);
+            let posted = webhook::post(to, body.clone(), &key, &settings.cron.webhook).await;
+            if let Err(error) = posted {
+                outcome.delivery_error.get_or_insert(error.text);
+            }
+        }
     }
 
     /// Leaves a text to the agent's next heartbeat, where the job asks for that and there is one.
@@ -205,17 +255,7 @@ impl Watch {
         delivery: &CronDelivery,
         text: String,
     ) -> Result<(), ErrorShape> {
-        let channel = delivery.channel.as_deref().filter(|name| *name != "last");
-        let (channel, to) = match (channel, &delivery.to) {
-            (Some(channel), Some(to)) => (channel, to.clone()),
-            (Some(channel), None) if channel != "webchat" => {
-                return Err(ErrorShape::invalid(format!(
-                    "delivery.to is missing: say who gets it on {channel}"
-                )));
-            }
-            // Where no channel is named, people look at the main conversation.
-            _ => ("session", "main".to_owned()),
-        };
+        let (channel, to) = recipient(delivery.channel.as_deref(), delivery.to.as_deref())?;
         let params = json!({
             "to": to,
             "channel": channel,
@@ -229,6 +269,82 @@ impl Watch {
         line.ask(&self.deps.send, params);
         line.next().await.map(drop)
     }
+}
+
+/// Who gets it: somebody on a channel, or the main conversation, at which people look where no channel is named.
+fn recipient<'a>(
+    channel: Option<&'a str>,
+    to: Option<&'a str>,
+) -> Result<(&'a str, &'a str), ErrorShape> {
+    match (channel.filter(|name| *name != "last"), to) {
+        (Some(channel), Some(to)) => Ok((channel, to)),
+        (Some(channel), None) if channel != "webchat" => Err(ErrorShape::invalid(format!(
+            "delivery.to is missing: say who gets it on {channel}"
+        ))),
+        _ => Ok(("session", "main")),
+    }
+}
+
+/// The end of a run, as web addresses are told.
+fn finished(job: &Job, run_id: &str, started: Millis, outcome: &Outcome) -> CronEvent {
+    let mut event = super::event(job, CronAction::Finished);
+    event.run_id = Some(run_id.to_owned());
+    event.run_at_ms = Some(started.wire());
+    event.status = Some(outcome.status);
+    event.error.clone_from(&outcome.error);
+    event.summary.clone_from(&outcome.summary);
+    event
+}
+
+/// Tells somebody that a job fails, or runs again. Once: what cannot be told is in the log and the history.
+pub(super) fn notify(deps: &SchedulerDeps, job: &Job, ended: &Ended, notice: Notice) {
+    let deps = deps.clone();
+    let (job, ended) = (job.clone(), ended.clone());
+    actix_rt::spawn(async move {
+        let key = format!("{}:alert", ended.run_id);
+        let text = notice.text(&job.definition.name);
+        let told = match &notice.route {
+            Route::Webhook(to) => {
+                let event = finished(&job, &ended.run_id, ended.started, &ended.outcome);
+                let mut body = serde_json::to_value(&event).unwrap_or_default();
+                body["message"] = text.into();
+                body["consecutiveErrors"] = notice.failures.unwrap_or(0).into();
+                let settings = deps.views.settings.load();
+                let posted =
+                    webhook::post(to, body.to_string().into(), &key, &settings.cron.webhook).await;
+                posted.map_err(|error| error.text)
+            }
+            Route::Chat {
+                channel,
+                to,
+                account,
+            } => {
+                let mut line = Line::new(job.scopes, deps.gateway.clone());
+                let params =
+                    recipient(channel.as_deref(), to.as_deref()).and_then(|(channel, to)| {
+                        let params = json!({
+                            "to": to, "channel": channel, "message": text, "accountId": account,
+                            "agentId": job.definition.agent_id, "idempotencyKey": key,
+                        });
+                        serde_json::from_value::<SendParams>(without_nulls(params))
+                            .map_err(|error| ErrorShape::invalid(error.to_string()))
+                    });
+                match params {
+                    Ok(params) => {
+                        line.ask(&deps.send, params);
+                        line.next()
+                            .await
+                            .map(drop)
+                            .map_err(|error| error.message.into())
+                    }
+                    Err(error) => Err(error.message.into()),
+                }
+            }
+        };
+        if let Err(error) = told {
+            tracing::warn!(job = %job.id, name = %job.definition.name, %error, "nobody could be told how a job goes");
+        }
+    });
 }
 
 /// The session that a job's runs are in.

@@ -122,6 +122,35 @@ impl Timing {
     }
 }
 
+impl Timing {
+    /// The first of the last `most` slots that lie in `due ..= now`, where `due` is one.
+    pub fn oldest_due(&self, due: Millis, now: Millis, most: usize) -> Millis {
+        let mut oldest = self.last_due(due, now);
+        for _ in 1..most {
+            match self.before(oldest) {
+                Some(before) if before >= due => oldest = before,
+                _ => break,
+            }
+        }
+        oldest
+    }
+
+    /// The slot before a slot.
+    fn before(&self, slot: Millis) -> Option<Millis> {
+        match self {
+            Self::At(_) => None,
+            Self::Every { every, .. } => Some(Millis(slot.0.saturating_sub(*every))),
+            Self::Cron { cron, zone, late } => {
+                let at = Timestamp::from_millisecond(slot.0.saturating_sub(*late)).ok()?;
+                let before = cron
+                    .find_previous_occurrence(&at.to_zoned(zone.clone()), false)
+                    .ok()?;
+                Some(Millis(before.timestamp().as_millisecond() + late))
+            }
+        }
+    }
+}
+
 fn at(schedule: &CronSchedule, local: &TimeZone) -> Result<Millis, String> {
     if let Some(ms) = schedule.at_ms {
         return Ok(Millis(i64::try_from(ms).unwrap_or(i64::MAX)));

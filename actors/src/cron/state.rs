@@ -4,16 +4,20 @@
 //! **Invariants.** A job has at most one run under way. A slot is passed in the same commit that
 //! begins its run, so that a restart neither repeats nor forgets it. Slots that were missed, because
 //! the gateway was down or an earlier run took too long, are made up for by one run, for the last of
-//! them; a single time that was missed is made up for however late it is.
+//! them, by one each, or not, as the job's rule says; a single time that was missed is made up for
+//! however late it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use openclaw_protocol::methods::cron::{CronRunMode, CronStatusName, ScheduleKind};
 use openclaw_protocol::{ErrorShape, Scopes};
 
+use super::alert::{self, AlertSettings, Notice};
 use super::job::{Definition, Ended, Job, Outcome, Running};
+use super::misfire::{GRACE_MS, MOST, Misfire, Misfires};
 use super::schedule::Timing;
 use crate::clock::Millis;
 use crate::store::{Op, Table};
@@ -40,6 +44,8 @@ pub struct Change {
     pub job: Job,
     /// The rows.
     pub ops: Vec<Op>,
+    /// Who is told of it once it is committed.
+    pub notice: Option<Notice>,
 }
 
 /// How many runs of a job are kept, and which zone times without one mean.
@@ -51,6 +57,10 @@ pub struct Rules {
     pub zone: TimeZone,
     /// How long a run may take until nobody waits for it any more.
     pub lease: Duration,
+    /// What becomes of slots that were missed.
+    pub misfires: Arc<Misfires>,
+    /// Who is told of failures.
+    pub alerts: Arc<AlertSettings>,
 }
 
 impl State {
@@ -175,6 +185,43 @@ impl State {
             .min()
     }
 
+    /// Passes over what was missed, where the job's rule says so. `None` where a run begins instead.
+    pub fn pass(&self, id: &str, now: Millis, rules: &Rules) -> Option<Change> {
+        let mut job = self
+            .jobs
+            .get(id)
+            .filter(|job| job.running.is_none())?
+            .clone();
+        let once = job.definition.schedule.kind == ScheduleKind::At;
+        if once || rules.misfires.of(&job) != Misfire::Skip {
+            return None;
+        }
+        let due = job.next.filter(|next| *next <= now)?;
+        let timing = timing(&job, rules)?;
+        let last = timing.last_due(due, now);
+        if now.0.saturating_sub(last.0) <= GRACE_MS {
+            return None;
+        }
+        job.next = timing.next(now);
+        let number = job.runs;
+        job.runs += 1;
+        let ended = Ended {
+            run_id: format!("cron:{id}:{number}"),
+            slot: Some(last),
+            started: now,
+            ended: now,
+            outcome: Outcome {
+                status: CronStatusName::Skipped,
+                ..Outcome::failed("its time was missed, and is passed over (cron.misfire)")
+            },
+            session: None,
+            next: job.next,
+        };
+        job.last = Some(ended.clone());
+        let ops = run_rows(id, number, &ended, rules)?;
+        Some(change(job, ops))
+    }
+
     /// Begins the run of the slot that is due, or one that a person asked for.
     pub fn begin(&self, id: &str, asked: bool, now: Millis, rules: &Rules) -> Option<Change> {
         let mut job = self
@@ -186,11 +233,17 @@ impl State {
         if !asked {
             let due = job.next.filter(|next| *next <= now)?;
             let timing = timing(&job, rules);
-            let last = timing
-                .as_ref()
-                .map_or(due, |timing| timing.last_due(due, now));
-            job.next = timing.and_then(|timing| timing.next(last.max(now)));
-            slot = Some(last);
+            let each = rules.misfires.of(&job) == Misfire::All;
+            let this = timing.as_ref().map_or(due, |timing| {
+                if each {
+                    timing.oldest_due(due, now, MOST)
+                } else {
+                    timing.last_due(due, now)
+                }
+            });
+            let from = if each { this } else { this.max(now) };
+            job.next = timing.and_then(|timing| timing.next(from));
+            slot = Some(this);
         }
         let number = job.runs;
         job.runs += 1;
@@ -248,16 +301,13 @@ impl State {
             next: job.next,
         };
         job.last = Some(ended.clone());
-        let mut ops =
-            vec![Op::put_json(Table::CronRuns, run_key(id, running.number), &ended).ok()?];
-        if running.number >= rules.keep {
-            ops.push(Op::DeleteRange {
-                table: Table::CronRuns,
-                from: run_key(id, 0),
-                to: run_key(id, running.number + 1 - rules.keep),
-            });
-        }
-        Some((change(job, ops), ended))
+        let notice = alert::judge(&mut job, &ended.outcome, &rules.alerts, now);
+        let ops = run_rows(id, running.number, &ended, rules)?;
+        let change = Change {
+            notice,
+            ..change(job, ops)
+        };
+        Some((change, ended))
     }
 
     /// Whether a job goes with the end of its run.
@@ -287,6 +337,19 @@ impl State {
     }
 }
 
+/// The row of a run, and the end of those that are too many.
+fn run_rows(id: &str, number: u64, ended: &Ended, rules: &Rules) -> Option<Vec<Op>> {
+    let mut ops = vec![Op::put_json(Table::CronRuns, run_key(id, number), ended).ok()?];
+    if number >= rules.keep {
+        ops.push(Op::DeleteRange {
+            table: Table::CronRuns,
+            from: run_key(id, 0),
+            to: run_key(id, number + 1 - rules.keep),
+        });
+    }
+    Some(ops)
+}
+
 /// The key of a run's row.
 pub fn run_key(job: &str, number: u64) -> Vec<u8> {
     let mut key = job.as_bytes().to_vec();
@@ -313,7 +376,11 @@ pub(super) fn change(job: Job, mut ops: Vec<Op>) -> Change {
     let put = Op::put_json(Table::Cron, job.id.as_str(), &job)
         .expect("rows are structs with text keys, which JSON can hold");
     ops.push(put);
-    Change { job, ops }
+    Change {
+        job,
+        ops,
+        notice: None,
+    }
 }
 
 /// Rules by which a slot can be found, and no run begins.
@@ -322,6 +389,8 @@ pub(super) fn rules_of(zone: &TimeZone) -> Rules {
         keep: 1,
         zone: zone.clone(),
         lease: Duration::ZERO,
+        misfires: Arc::default(),
+        alerts: Arc::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The scheduler's decisions over a simulated year of restarts: each slot runs exactly once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,6 +27,8 @@ fn rules() -> Rules {
         keep: 3,
         zone: TimeZone::UTC,
         lease: Duration::from_hours(1),
+        misfires: Arc::default(),
+        alerts: Arc::default(),
     }
 }
 
@@ -103,6 +106,7 @@ impl Disk {
         disk.commit(&Change {
             job: job.clone(),
             ops: Vec::new(),
+            notice: None,
         });
         disk
     }
@@ -306,6 +310,84 @@ fn slots_that_were_missed_together_are_made_up_for_by_one_run() {
     let ran: Vec<_> = disk.asked.values().flatten().copied().collect();
     assert_eq!(ran, [ms("2026-06-01T09:00:00Z")]);
     assert_eq!(disk.load().next_due(), Some(ms("2026-06-01T10:00:00Z")));
+}
+
+#[test]
+fn slots_that_were_missed_have_each_their_run_or_none_where_the_rule_says_so() {
+    use super::misfire::{MOST, Misfire, Misfires};
+    let from = ms("2026-06-01T00:00:00Z");
+    let job = added(expr("0 * * * *", "UTC"), from);
+    let under = |usual| Rules {
+        misfires: Arc::new(Misfires {
+            usual,
+            ..Misfires::default()
+        }),
+        ..rules()
+    };
+    // Down from before one o'clock until half past nine.
+    let back = ms("2026-06-01T09:30:00Z");
+    let mut state = State::new([job.clone()]);
+    let mut ran = Vec::new();
+    let each = under(Misfire::All);
+    while !state.due(back).is_empty() {
+        assert!(state.pass("job", back, &each).is_none());
+        let begun = state.begin("job", false, back, &each).unwrap().job;
+        let running = begun.running.clone().unwrap();
+        ran.push(running.slot.unwrap());
+        state.put(begun);
+        let ended = state.finish("job", &running.run_id, good(), None, back, &each);
+        state.put(ended.unwrap().0.job);
+    }
+    let hours: Vec<_> = (1..=9)
+        .map(|hour| Millis(from.0 + hour * 3_600_000))
+        .collect();
+    assert_eq!(ran, hours);
+    assert_eq!(state.next_due(), Some(ms("2026-06-01T10:00:00Z")));
+    // A month away: the last day of it.
+    let late = ms("2026-07-01T00:30:00Z");
+    let long = State::new([job.clone()])
+        .begin("job", false, late, &each)
+        .unwrap()
+        .job;
+    let slot = long.running.unwrap().slot.unwrap();
+    assert_eq!(
+        slot,
+        Millis(ms("2026-07-01T00:00:00Z").0 - (i64::try_from(MOST).unwrap() - 1) * 3_600_000)
+    );
+
+    let skip = under(Misfire::Skip);
+    let state = State::new([job.clone()]);
+    let passed = state.pass("job", back, &skip).unwrap();
+    assert_eq!(passed.job.next, Some(ms("2026-06-01T10:00:00Z")));
+    assert_eq!(
+        passed.job.last.unwrap().outcome.status,
+        CronStatusName::Skipped
+    );
+    assert_eq!(passed.ops.len(), 2, "the history says so");
+    // A minute late is in time.
+    assert!(
+        state
+            .pass("job", ms("2026-06-01T09:01:00Z"), &skip)
+            .is_none()
+    );
+    let named = Rules {
+        misfires: Arc::new(Misfires {
+            usual: Misfire::Skip,
+            named: [("job".to_owned(), Misfire::Once)].into(),
+        }),
+        ..rules()
+    };
+    assert!(state.pass("job", back, &named).is_none());
+    let once = CronSchedule {
+        kind: ScheduleKind::At,
+        at: Some("2026-06-01T01:00:00Z".into()),
+        ..CronSchedule::default()
+    };
+    let single = State::new([added(once, from)]);
+    assert!(
+        single.pass("job", back, &skip).is_none(),
+        "a single time is always made up for"
+    );
 }
 
 #[test]

@@ -83,9 +83,9 @@ pub struct CronAddParams {
     /// Where the answer goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<CronDelivery>,
-    /// `false` or nothing; anything else is refused.
+    /// Who is told that it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure_alert: Option<Value>,
+    pub failure_alert: Option<CronAlert>,
     /// Refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
@@ -359,6 +359,9 @@ pub struct CronJob {
     /// Where the answer goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<CronDelivery>,
+    /// Who is told that it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_alert: Option<CronAlert>,
     /// How it went so far.
     pub state: CronJobState,
     /// As in `state`.
@@ -421,6 +424,9 @@ pub struct CronJobState {
     /// Why it was not delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_delivery_error: Option<String>,
+    /// When somebody was told that it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure_alert_at_ms: Option<u64>,
 }
 
 /// How a run ended.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::{MAX_ID, MAX_MESSAGE, MAX_TEXT};
+use super::common::{MAX_ID, MAX_INT, MAX_MESSAGE, MAX_TEXT};
 use super::cron::MAX_DATE;
 
 /// When a job is due. Which fields belong to a kind is checked by the scheduler, which says what is
@@ -190,12 +190,105 @@ pub struct CronDelivery {
     /// Whether a run counts as done when its answer cannot be delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_effort: Option<bool>,
-    /// Refused: nobody is told of failures elsewhere yet.
+    /// Who is told of failures, in place of whoever gets the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure_destination: Option<Value>,
-    /// Refused: there are no web hooks yet.
+    pub failure_destination: Option<CronDestination>,
+    /// A web address that is told of the end besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_destination: Option<Value>,
+    pub completion_destination: Option<CronCompletion>,
+}
+
+/// Where a notice goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CronDestination {
+    /// The channel; `last` and none are the main session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub channel: Option<String>,
+    /// The recipient there, or the web address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_TEXT))]
+    pub to: Option<String>,
+    /// The account that sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub account_id: Option<String>,
+    /// How.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<AlertMode>,
+}
+
+/// A web address that is told of the end of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CronCompletion {
+    /// Always `webhook`.
+    pub mode: CompletionMode,
+    /// The address.
+    #[schemars(length(min = 1, max = MAX_TEXT))]
+    pub to: String,
+}
+
+/// How the end of a run is told besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CompletionMode {
+    /// By a post.
+    Webhook,
+}
+
+/// How somebody is told of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AlertMode {
+    /// In a chat.
+    Announce,
+    /// By a post.
+    Webhook,
+}
+
+/// Whether somebody is told that a job fails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum CronAlert {
+    /// `false`: nobody.
+    #[schemars(extend("const" = false))]
+    Off(bool),
+    /// By these rules.
+    On(CronFailureAlert),
+}
+
+/// When and where somebody is told that a job fails. What is absent is as the configuration says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CronFailureAlert {
+    /// After so many failures in a row; 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_INT))]
+    pub after: Option<u64>,
+    /// The channel; `last` and none are the main session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub channel: Option<String>,
+    /// The recipient there, or the web address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_TEXT))]
+    pub to: Option<String>,
+    /// How long another cause waits, milliseconds; an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_INT))]
+    pub cooldown_ms: Option<u64>,
+    /// Ignored: what was passed over is never told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_skipped: Option<bool>,
+    /// How.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<AlertMode>,
+    /// The account that sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_ID))]
+    pub account_id: Option<String>,
 }
 
 /// Whether an answer is delivered.
@@ -207,6 +300,6 @@ pub enum DeliveryMode {
     None,
     /// It is sent.
     Announce,
-    /// To a web address; refused.
+    /// To a web address.
     Webhook,
 }

@@ -147,6 +147,9 @@ pub struct DoArgs {
     /// Recipient of the answer.
     #[arg(long, value_name = "RECIPIENT")]
     pub to: Option<String>,
+    /// Post the end of each run to this web address.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["announce", "no_deliver", "channel", "to"])]
+    pub webhook: Option<String>,
     /// What it is for.
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,

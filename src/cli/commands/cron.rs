@@ -283,6 +283,9 @@ fn common(what: &DoArgs) -> Map<String, Value> {
         delivery.insert("mode".into(), json!("announce"));
     } else if what.no_deliver {
         delivery.insert("mode".into(), json!("none"));
+    } else if let Some(webhook) = &what.webhook {
+        delivery.insert("mode".into(), json!("webhook"));
+        delivery.insert("to".into(), json!(webhook));
     }
     for (key, value) in [("channel", &what.channel), ("to", &what.to)] {
         if let Some(value) = value {

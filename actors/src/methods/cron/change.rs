@@ -149,6 +149,7 @@ impl Handler<Call<CronRemove>> for Scheduler {
         let removal = Change {
             ops: state::removal(&job.id),
             job,
+            notice: None,
         };
         self.write(vec![removal], ctx, move |scheduler, written, ctx| {
             match written {

@@ -1101,6 +1101,42 @@ public struct AgentsListResult: Codable, Hashable, Sendable {
     }
 }
 
+/// How somebody is told of failures.
+public enum AlertMode: Codable, Hashable, Sendable {
+    /// In a chat.
+    case announce
+    /// By a post.
+    case webhook
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "announce": self = .announce
+        case "webhook": self = .webhook
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .announce: return "announce"
+        case .webhook: return "webhook"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
 /// Whether an owner approved what a node declares.
 public enum ApprovalState: Codable, Hashable, Sendable {
     /// All of it.
@@ -4035,6 +4071,38 @@ public struct CompactionFigures: Codable, Hashable, Sendable {
     }
 }
 
+/// How the end of a run is told besides.
+public enum CompletionMode: Codable, Hashable, Sendable {
+    /// By a post.
+    case webhook
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "webhook": self = .webhook
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .webhook: return "webhook"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
+    }
+}
+
 /// Parameters of `config.apply`.
 public struct ConfigApplyParams: Codable, Hashable, Sendable {
     /// The new text, JSON5. Placeholders of `config.get` stand for the secrets that they hide.
@@ -4620,8 +4688,8 @@ public struct CronAddParams: Codable, Hashable, Sendable {
     public var displayName: String?
     /// Whether it runs; it does when unset.
     public var enabled: Bool?
-    /// `false` or nothing; anything else is refused.
-    public var failureAlert: JSONValue?
+    /// Who is told that it fails.
+    public var failureAlert: CronAlert?
     /// v3; ignored.
     public var isolation: JSONValue?
     /// Ignored: whoever makes a job owns it.
@@ -4646,7 +4714,7 @@ public struct CronAddParams: Codable, Hashable, Sendable {
         description: String? = nil,
         displayName: String? = nil,
         enabled: Bool? = nil,
-        failureAlert: JSONValue? = nil,
+        failureAlert: CronAlert? = nil,
         isolation: JSONValue? = nil,
         owner: JSONValue? = nil,
         pacing: JSONValue? = nil,
@@ -4708,7 +4776,7 @@ public struct CronAddParams: Codable, Hashable, Sendable {
         self.description = try values.decodeIfPresent(String.self, forKey: .description)
         self.displayName = try values.decodeIfPresent(String.self, forKey: .displayName)
         self.enabled = try values.decodeIfPresent(Bool.self, forKey: .enabled)
-        self.failureAlert = values.contains(.failureAlert) ? try values.decode(JSONValue.self, forKey: .failureAlert) : nil
+        self.failureAlert = try values.decodeIfPresent(CronAlert.self, forKey: .failureAlert)
         self.isolation = values.contains(.isolation) ? try values.decode(JSONValue.self, forKey: .isolation) : nil
         self.owner = values.contains(.owner) ? try values.decode(JSONValue.self, forKey: .owner) : nil
         self.pacing = values.contains(.pacing) ? try values.decode(JSONValue.self, forKey: .pacing) : nil
@@ -4736,6 +4804,51 @@ public struct CronAddParams: Codable, Hashable, Sendable {
         try values.encodeIfPresent(pacing, forKey: .pacing)
         try values.encodeIfPresent(sessionKey, forKey: .sessionKey)
         try values.encodeIfPresent(trigger, forKey: .trigger)
+    }
+}
+
+/// Whether somebody is told that a job fails.
+public enum CronAlert: Codable, Hashable, Sendable {
+    /// `false`: nobody.
+    case bool(Bool)
+    /// By these rules.
+    case cronFailureAlert(CronFailureAlert)
+    /// A shape that this version does not know, as it came.
+    case unrecognized(JSONValue)
+
+    public init(from decoder: any Decoder) throws {
+        let json = try JSONValue(from: decoder)
+        if case .bool = json {
+            self = .bool(try Bool(from: decoder))
+        } else if json.holds([]) {
+            self = .cronFailureAlert(try CronFailureAlert(from: decoder))
+        } else {
+            self = .unrecognized(json)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        switch self {
+        case .bool(let value): try value.encode(to: encoder)
+        case .cronFailureAlert(let value): try value.encode(to: encoder)
+        case .unrecognized(let value): try value.encode(to: encoder)
+        }
+    }
+}
+
+/// A web address that is told of the end of a run.
+public struct CronCompletion: Codable, Hashable, Sendable {
+    /// Always `webhook`.
+    public var mode: CompletionMode
+    /// The address.
+    public var to: String
+
+    public init(
+        mode: CompletionMode,
+        to: String
+    ) {
+        self.mode = mode
+        self.to = to
     }
 }
 
@@ -4793,10 +4906,10 @@ public struct CronDelivery: Codable, Hashable, Sendable {
     public var bestEffort: Bool?
     /// The channel; `last` and none are the main session.
     public var channel: String?
-    /// Refused: there are no web hooks yet.
-    public var completionDestination: JSONValue?
-    /// Refused: nobody is told of failures elsewhere yet.
-    public var failureDestination: JSONValue?
+    /// A web address that is told of the end besides.
+    public var completionDestination: CronCompletion?
+    /// Who is told of failures, in place of whoever gets the answer.
+    public var failureDestination: CronDestination?
     /// The thread.
     public var threadId: JSONValue?
     /// The recipient there.
@@ -4807,8 +4920,8 @@ public struct CronDelivery: Codable, Hashable, Sendable {
         accountId: String? = nil,
         bestEffort: Bool? = nil,
         channel: String? = nil,
-        completionDestination: JSONValue? = nil,
-        failureDestination: JSONValue? = nil,
+        completionDestination: CronCompletion? = nil,
+        failureDestination: CronDestination? = nil,
         threadId: JSONValue? = nil,
         to: String? = nil
     ) {
@@ -4839,8 +4952,8 @@ public struct CronDelivery: Codable, Hashable, Sendable {
         self.accountId = try values.decodeIfPresent(String.self, forKey: .accountId)
         self.bestEffort = try values.decodeIfPresent(Bool.self, forKey: .bestEffort)
         self.channel = try values.decodeIfPresent(String.self, forKey: .channel)
-        self.completionDestination = values.contains(.completionDestination) ? try values.decode(JSONValue.self, forKey: .completionDestination) : nil
-        self.failureDestination = values.contains(.failureDestination) ? try values.decode(JSONValue.self, forKey: .failureDestination) : nil
+        self.completionDestination = try values.decodeIfPresent(CronCompletion.self, forKey: .completionDestination)
+        self.failureDestination = try values.decodeIfPresent(CronDestination.self, forKey: .failureDestination)
         self.threadId = values.contains(.threadId) ? try values.decode(JSONValue.self, forKey: .threadId) : nil
         self.to = try values.decodeIfPresent(String.self, forKey: .to)
     }
@@ -4855,6 +4968,30 @@ public struct CronDelivery: Codable, Hashable, Sendable {
         try values.encodeIfPresent(failureDestination, forKey: .failureDestination)
         try values.encodeIfPresent(threadId, forKey: .threadId)
         try values.encodeIfPresent(to, forKey: .to)
+    }
+}
+
+/// Where a notice goes.
+public struct CronDestination: Codable, Hashable, Sendable {
+    /// The account that sends.
+    public var accountId: String?
+    /// The channel; `last` and none are the main session.
+    public var channel: String?
+    /// How.
+    public var mode: AlertMode?
+    /// The recipient there, or the web address.
+    public var to: String?
+
+    public init(
+        accountId: String? = nil,
+        channel: String? = nil,
+        mode: AlertMode? = nil,
+        to: String? = nil
+    ) {
+        self.accountId = accountId
+        self.channel = channel
+        self.mode = mode
+        self.to = to
     }
 }
 
@@ -4914,6 +5051,42 @@ public struct CronEvent: Codable, Hashable, Sendable {
     }
 }
 
+/// When and where somebody is told that a job fails. What is absent is as the configuration says.
+public struct CronFailureAlert: Codable, Hashable, Sendable {
+    /// The account that sends.
+    public var accountId: String?
+    /// After so many failures in a row; 2.
+    public var after: Int64?
+    /// The channel; `last` and none are the main session.
+    public var channel: String?
+    /// How long another cause waits, milliseconds; an hour.
+    public var cooldownMs: Int64?
+    /// Ignored: what was passed over is never told.
+    public var includeSkipped: Bool?
+    /// How.
+    public var mode: AlertMode?
+    /// The recipient there, or the web address.
+    public var to: String?
+
+    public init(
+        accountId: String? = nil,
+        after: Int64? = nil,
+        channel: String? = nil,
+        cooldownMs: Int64? = nil,
+        includeSkipped: Bool? = nil,
+        mode: AlertMode? = nil,
+        to: String? = nil
+    ) {
+        self.accountId = accountId
+        self.after = after
+        self.channel = channel
+        self.cooldownMs = cooldownMs
+        self.includeSkipped = includeSkipped
+        self.mode = mode
+        self.to = to
+    }
+}
+
 /// Names a job as `CronJobParams` do; unknown keys are ignored.
 public struct CronGetParams: Codable, Hashable, Sendable {
     /// The job.
@@ -4966,6 +5139,8 @@ public struct CronJob: Codable, Hashable, Sendable {
     public var displayName: String?
     /// The agent that runs it; in lists.
     public var effectiveAgentId: String?
+    /// Who is told that it fails.
+    public var failureAlert: CronAlert?
     /// As in `state`.
     public var lastDelivered: Bool?
     /// As in `state`.
@@ -5001,6 +5176,7 @@ public struct CronJob: Codable, Hashable, Sendable {
         description: String? = nil,
         displayName: String? = nil,
         effectiveAgentId: String? = nil,
+        failureAlert: CronAlert? = nil,
         lastDelivered: Bool? = nil,
         lastDeliveryError: String? = nil,
         lastDeliveryStatus: CronDelivered? = nil,
@@ -5027,6 +5203,7 @@ public struct CronJob: Codable, Hashable, Sendable {
         self.description = description
         self.displayName = displayName
         self.effectiveAgentId = effectiveAgentId
+        self.failureAlert = failureAlert
         self.lastDelivered = lastDelivered
         self.lastDeliveryError = lastDeliveryError
         self.lastDeliveryStatus = lastDeliveryStatus
@@ -5068,6 +5245,8 @@ public struct CronJobState: Codable, Hashable, Sendable {
     public var lastDurationMs: Int64?
     /// Why it failed.
     public var lastError: String?
+    /// When somebody was told that it fails.
+    public var lastFailureAlertAtMs: Int64?
     /// When it began last.
     public var lastRunAtMs: Int64?
     /// How that ended.
@@ -5086,6 +5265,7 @@ public struct CronJobState: Codable, Hashable, Sendable {
         lastDeliveryStatus: CronDelivered? = nil,
         lastDurationMs: Int64? = nil,
         lastError: String? = nil,
+        lastFailureAlertAtMs: Int64? = nil,
         lastRunAtMs: Int64? = nil,
         lastRunStatus: CronStatusName? = nil,
         lastStatus: CronStatusName? = nil,
@@ -5098,6 +5278,7 @@ public struct CronJobState: Codable, Hashable, Sendable {
         self.lastDeliveryStatus = lastDeliveryStatus
         self.lastDurationMs = lastDurationMs
         self.lastError = lastError
+        self.lastFailureAlertAtMs = lastFailureAlertAtMs
         self.lastRunAtMs = lastRunAtMs
         self.lastRunStatus = lastRunStatus
         self.lastStatus = lastStatus
@@ -6208,7 +6389,7 @@ public enum DeliveryMode: Codable, Hashable, Sendable {
     case none
     /// It is sent.
     case announce
-    /// To a web address; refused.
+    /// To a web address.
     case webhook
     /// A word that this version does not know, as it came.
     case unrecognized(String)
@@ -7819,6 +8000,30 @@ public struct HasReplied: Codable, Hashable, Sendable {
     }
 }
 
+/// How short memory is, and what is let go of because of it.
+public struct HealthLoad: Codable, Hashable, Sendable {
+    /// Bytes that may be.
+    public var limitBytes: Int64
+    /// Bytes in use.
+    public var residentBytes: Int64
+    /// What is let go of: `presence` (nobody is told who came and went), `runs` (none begins).
+    public var sheds: [String]
+    /// How short it is.
+    public var state: LoadState
+
+    public init(
+        limitBytes: Int64,
+        residentBytes: Int64,
+        sheds: [String],
+        state: LoadState
+    ) {
+        self.limitBytes = limitBytes
+        self.residentBytes = residentBytes
+        self.sheds = sheds
+        self.state = state
+    }
+}
+
 /// Anything; only `probe: boolean` is looked at.
 public typealias HealthParams = JSONValue
 
@@ -7864,6 +8069,8 @@ public struct HealthSummary: Codable, Hashable, Sendable {
     public var ts: Int64
     /// Whether changes of the config file are picked up.
     public var configReload: ConfigReload?
+    /// What is let go of because memory is short; absent while nothing is.
+    public var load: HealthLoad?
     /// Why not, and what to do, when `ok` is false.
     public var reason: String?
 
@@ -7880,6 +8087,7 @@ public struct HealthSummary: Codable, Hashable, Sendable {
         sessions: SessionsDigest,
         ts: Int64,
         configReload: ConfigReload? = nil,
+        load: HealthLoad? = nil,
         reason: String? = nil
     ) {
         self.agents = agents
@@ -7894,6 +8102,7 @@ public struct HealthSummary: Codable, Hashable, Sendable {
         self.sessions = sessions
         self.ts = ts
         self.configReload = configReload
+        self.load = load
         self.reason = reason
     }
 }
@@ -8356,6 +8565,42 @@ public struct LimitCounts: Codable, Hashable, Sendable {
         self.tooFastConnects = tooFastConnects
         self.tooFastRequests = tooFastRequests
         self.tooManyBeforeHandshake = tooManyBeforeHandshake
+    }
+}
+
+/// How short memory is.
+public enum LoadState: Codable, Hashable, Sendable {
+    /// Above three quarters of the limit.
+    case high
+    /// Above nine tenths of it.
+    case full
+    /// A word that this version does not know, as it came.
+    case unrecognized(String)
+
+    public init(_ text: String) {
+        switch text {
+        case "high": self = .high
+        case "full": self = .full
+        default: self = .unrecognized(text)
+        }
+    }
+
+    /// The word on the wire.
+    public var text: String {
+        switch self {
+        case .high: return "high"
+        case .full: return "full"
+        case .unrecognized(let text): return text
+        }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var value = encoder.singleValueContainer()
+        try value.encode(text)
     }
 }
 

@@ -113,6 +113,25 @@ impl Client {
         Self::to(is_public)
     }
 
+    /// A client that posts: to the public web, or anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn for_posts(anywhere: bool) -> Result<Self, String> {
+        let allowed: Allowed = if anywhere { |_| true } else { is_public };
+        Self::to(allowed)
+    }
+
+    /// A post to an address that may be asked. Where it redirects to is not followed.
+    ///
+    /// # Errors
+    ///
+    /// [`WebError::Address`] and [`WebError::NotPublic`].
+    pub fn post(&self, written: &str) -> Result<reqwest::RequestBuilder, WebError> {
+        Ok(self.http.post(self.judge(written)?))
+    }
+
     fn to(allowed: Allowed) -> Result<Self, String> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err("no TLS provider is installed".into());
