@@ -122,8 +122,18 @@ describe('a page that is open for weeks', () => {
     const settled = async () => {
       await chat.questions.filter({ hasText: `question number ${turns}` }).waitFor();
       await chat.answered();
-      const rows = await page.evaluate(() => document.querySelector('oc-app').shadowRoot.querySelector('oc-thread').chat.rows.length);
-      return { ...(await held(tab)), rows };
+      const drawn = await page.evaluate(() => {
+        const thread = document.querySelector('oc-app').shadowRoot.querySelector('oc-thread');
+        const column = thread.shadowRoot.querySelector('.column');
+        const comments = [...column.childNodes].filter((node) => node.nodeType === Node.COMMENT_NODE);
+        return {
+          rows: thread.chat.rows.length,
+          messages: thread.shadowRoot.querySelectorAll('oc-message').length,
+          chunks: column.querySelectorAll('oc-chunk').length,
+          comments: comments.length,
+        };
+      });
+      return { ...(await held(tab)), ...drawn };
     };
     // Until its first trimming a page grows: that is its history, not its past.
     while (turns < WARM_TURNS) await turn();
@@ -132,11 +142,12 @@ describe('a page that is open for weeks', () => {
     while (turns < WARM_TURNS + TURNS || Date.now() < until) await turn();
     const now = await settled();
     const mb = (bytes) => (bytes / 1e6).toFixed(2);
-    console.log(`heap after ${WARM_TURNS} turns ${mb(before.heap)} MB, after ${turns} ${mb(now.heap)} MB; nodes ${before.nodes} and ${now.nodes}, rows ${before.rows} and ${now.rows}`);
+    console.log(`heap after ${WARM_TURNS} turns ${mb(before.heap)} MB, after ${turns} ${mb(now.heap)} MB; nodes ${before.nodes} and ${now.nodes}, rows ${before.rows} and ${now.rows}, marks ${before.comments} and ${now.comments} of ${before.chunks} and ${now.chunks} chunks`);
     assert.ok(now.heap - before.heap < 2e6, `the heap grew by ${mb(now.heap - before.heap)} MB`);
-    // Each row has its nodes; how many rows there are depends on when they were last trimmed.
-    const each = ({ nodes, rows }) => nodes / rows;
-    assert.ok(each(now) < each(before) * 1.3, `${before.nodes} nodes of ${before.rows} rows became ${now.nodes} of ${now.rows}`);
+    // How many messages are drawn depends on where the history was last cut; each has its nodes, and each chunk two marks.
+    const each = ({ nodes, messages }) => nodes / messages;
+    assert.ok(each(now) < each(before) * 1.5, `${before.nodes} nodes with ${before.messages} messages became ${now.nodes} with ${now.messages}`);
+    assert.ok(now.comments <= now.chunks * 2 + 10, `${now.comments} marks of ${now.chunks} chunks`);
     assert.ok(now.listeners < before.listeners * 1.3 + 100, `${before.listeners} listeners became ${now.listeners}`);
     assert.ok(now.rows <= 600, `${now.rows} rows`);
     assertFaultless(tab);

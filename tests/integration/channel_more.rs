@@ -8,7 +8,7 @@ use crate::channels::{ANN, account, allowing, in_state, plan};
 use crate::harness::PNG;
 use crate::harness::daemon::Daemon;
 use crate::harness::model::Model;
-use crate::harness::socket::Socket;
+use crate::harness::socket::{Socket, connect_params};
 use crate::harness::telegram::{BotApi, Fault};
 
 async fn started() -> (BotApi, Model, Daemon, Socket) {
@@ -84,6 +84,24 @@ async fn what_is_answered_is_quoted_and_typing_goes_on_while_it_is_being_answere
     asked.text("fine").await;
     asked.done().await;
     api.arrived(1).await;
+}
+
+#[tokio::test]
+async fn attack_43_who_asks_for_an_action_is_the_connection_and_nobody_that_it_names() {
+    let (api, _model, daemon, _client) = started().await;
+    let mut reader = daemon.socket().await;
+    let mut params = connect_params(4);
+    params["scopes"] = json!(["operator.read"]);
+    reader.hello(params).await;
+    let pretended = json!({
+        "channel": "telegram", "action": "react", "idempotencyKey": "k1",
+        "params": { "target": "7", "messageId": 5, "emoji": "👍" },
+        "requesterAccountId": "default", "requesterSenderId": "7", "senderIsOwner": true,
+    });
+    let error = reader.refused("message.action", pretended).await;
+    let message = error["message"].as_str().unwrap_or_default();
+    assert!(message.contains("operator.write"), "{error}");
+    assert_eq!(api.calls("setMessageReaction"), 0);
 }
 
 #[tokio::test]

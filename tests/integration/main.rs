@@ -51,6 +51,7 @@ mod nodes;
 mod openai;
 mod openssl;
 mod package;
+mod pains;
 mod pairing;
 mod probe;
 mod process;

@@ -70,7 +70,7 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         18,
         "a stranger in a chat runs /pair",
-        Waits("channels: chat has no pairing command"),
+        Never("chat has no pairing command: codes are approved by an operator's method"),
     ),
     (
         32,
@@ -91,8 +91,9 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
     (
         34,
         "a forged mDNS record steers a client",
-        Never(
-            "nothing here browses mDNS: clients go where they are told, and pin what they were given",
+        Test(
+            "tests/integration/discovery.rs",
+            "avahi_finds_the_gateway_and_the_gateways_program_finds_what_avahi_announces",
         ),
     ),
     (
@@ -115,11 +116,6 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
             "actors/src/tests/tools.rs",
             "the_inventory_follows_the_callers_scopes_and_the_rules",
         ),
-    ),
-    (
-        43,
-        "message.action with another's requester id",
-        Waits("message.action"),
     ),
     (
         44,

@@ -1,5 +1,5 @@
 import { LitElement, html, nothing, type PropertyValues } from 'lit';
-import { repeat } from 'lit/directives/repeat.js';
+import { list } from '../list';
 import { longDay, sameDay } from '../format';
 import { strings } from '../strings';
 import './message';
@@ -56,7 +56,7 @@ export class ChunkElement extends LitElement {
   protected override render() {
     if (!this.near) return nothing;
     let day = this.previous;
-    return repeat(
+    return list(
       this.rows,
       (row) => row.key,
       (row) => {

@@ -1,5 +1,5 @@
 import { LitElement, css, html, nothing, type PropertyValues } from 'lit';
-import { repeat } from 'lit/directives/repeat.js';
+import { list } from '../list';
 import { icons } from '../shell/icons';
 import { shared } from '../styles/shared';
 import { strings } from '../strings';
@@ -306,7 +306,7 @@ export class ThreadElement extends LitElement {
     const held = new Set(this.online ? [] : unacknowledged(chat).map((row) => row.runId));
     const queued = queuedRuns(chat);
     const rows = chat.rows.filter((row) => row.role === 'user' || row.runId === null || !(held.has(row.runId) || queued.all.has(row.runId)));
-    return repeat(
+    return list(
       this.#chunker.cut(rows),
       (chunk) => chunk.key,
       (chunk) => html`<oc-chunk

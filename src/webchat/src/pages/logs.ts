@@ -1,5 +1,5 @@
 import { css, html, nothing } from 'lit';
-import { repeat } from 'lit/directives/repeat.js';
+import { list } from '../list';
 import { clockWithSeconds } from '../format';
 import { asList, asNumber, asObject, asText } from '../gateway/frames';
 import { strings } from '../strings';
@@ -185,7 +185,7 @@ export class LogsPage extends PageElement {
         </label>
       </div>
       <ol class="lines" tabindex="0" aria-label=${strings.pages.logs} data-testid="log-lines">
-        ${repeat(
+        ${list(
           shown,
           (line) => line.id,
           (line) => html`<li data-level=${line.level}>

@@ -1,5 +1,5 @@
 import { LitElement, css, html, nothing, type TemplateResult } from 'lit';
-import { repeat } from 'lit/directives/repeat.js';
+import { list } from '../list';
 import type { SessionRow } from '../chat/sessions';
 import { briefly } from '../format';
 import { shared } from '../styles/shared';
@@ -261,7 +261,7 @@ export class SessionListElement extends LitElement {
   #group(name: string, rows: readonly SessionRow[]): TemplateResult {
     return html`<h2>${name}</h2>
       <ul>
-        ${repeat(rows, (row) => row.key, (row) => this.#session(row))}
+        ${list(rows, (row) => row.key, (row) => this.#session(row))}
       </ul>`;
   }
 
