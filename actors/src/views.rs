@@ -1,8 +1,10 @@
 //! Everything that owners publish for reading.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use openclaw_protocol::Role;
 use openclaw_protocol::connect::SessionDefaults;
 use openclaw_protocol::methods::system::{ConfigState, Exposure, HealthSummary};
 use openclaw_protocol::presence::PresenceEntry;
@@ -105,6 +107,55 @@ impl AuthEpoch {
     }
 }
 
+/// Most ended trusts that are remembered.
+const MAX_ENDS: usize = 256;
+
+/// The trusts of devices that owners ended last, and how many there were in this process.
+///
+/// A handshake reads the count **before** its device is judged, and an ended trust is noted
+/// **before** its connections are closed: so a connection that joined finds its trust here, or is
+/// found by whoever closes, at every interleaving.
+#[derive(Debug, Clone, Default)]
+pub struct TrustEnds(Arc<Mutex<Ends>>);
+
+#[derive(Debug, Default)]
+struct Ends {
+    count: u64,
+    last: VecDeque<(String, Option<Role>)>,
+}
+
+impl TrustEnds {
+    /// The count now.
+    pub fn now(&self) -> u64 {
+        self.lock().count
+    }
+
+    /// The trust of a device ended, or that of one of its roles.
+    pub fn end(&self, device: &str, role: Option<Role>) {
+        let mut ends = self.lock();
+        ends.count += 1;
+        ends.last.push_front((device.to_owned(), role));
+        ends.last.truncate(MAX_ENDS);
+    }
+
+    /// Whether this trust ended after the count was `since`. What is older than all that is
+    /// remembered counts as ended: its client connects again, and is judged anew.
+    pub fn ended_since(&self, since: u64, device: &str, role: Role) -> bool {
+        let ends = self.lock();
+        let newer = ends.count.saturating_sub(since);
+        let newer = usize::try_from(newer).unwrap_or(usize::MAX);
+        let is_it = |(id, ended): &(String, Option<Role>)| {
+            id == device && ended.is_none_or(|ended| ended == role)
+        };
+        newer > ends.last.len() || ends.last.iter().take(newer).any(is_it)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ends> {
+        // Every change is a whole step.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The published snapshots; cheap to clone.
 #[derive(Clone)]
 pub struct Views {
@@ -132,6 +183,8 @@ pub struct Views {
     pub gate: Published<GateSettings>,
     /// Counts the secrets that the gate has had. Owner: config.
     pub auth_epoch: AuthEpoch,
+    /// The trusts of devices that ended last. Owner: the pairing registry.
+    pub trust_ends: TrustEnds,
     /// Which generation of the configuration is in force, and what is wrong with a later one.
     /// Owner: config.
     pub config: Published<ConfigState>,
@@ -174,6 +227,7 @@ impl Views {
             settings: Published::new(settings),
             gate: Published::new(gate),
             auth_epoch: AuthEpoch::default(),
+            trust_ends: TrustEnds::default(),
             config: Published::new(ConfigState::default()),
             counts: Arc::default(),
             heartbeats: Published::new(HeartView::default()),

@@ -1,5 +1,5 @@
-//! Messages that come with files: the files are kept before the message is accepted, off the
-//! actor's thread, and what comes to the same session meanwhile waits behind it.
+//! Messages that take a while to be accepted: files are kept before, off the actor's thread, and a
+//! command is done before it is told. What comes to the same session meanwhile waits behind it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ const MAX_HELD: usize = 64 * 1024 * 1024;
 const MAX_WAITING: usize = 100;
 
 /// What is done with a message once its turn comes.
-type Go = Box<dyn FnOnce(&mut AgentRunner, &mut Context<AgentRunner>)>;
+pub(super) type Go = Box<dyn FnOnce(&mut AgentRunner, &mut Context<AgentRunner>)>;
 
 /// A message that waits.
 struct Next {
@@ -31,17 +31,23 @@ struct Next {
     go: Go,
 }
 
-/// A session whose files are being stored, and what waits behind them.
+/// A session whose files are being stored, or whose command is being done, and what waits behind.
+#[derive(Default)]
 struct Storing {
     bytes: usize,
     waiting: VecDeque<Next>,
 }
 
-/// The sessions whose files are being stored, by canonical key.
+/// The sessions in which something is not accepted yet, by canonical key.
 #[derive(Default)]
 pub(super) struct Intake(BTreeMap<Arc<str>, Storing>);
 
 impl Intake {
+    /// Sessions whose files are being stored now.
+    fn keeping(&self) -> usize {
+        self.0.values().filter(|storing| storing.bytes > 0).count()
+    }
+
     fn held(&self) -> usize {
         let waiting =
             |storing: &Storing| storing.waiting.iter().map(|next| next.bytes).sum::<usize>();
@@ -49,12 +55,41 @@ impl Intake {
         self.0.values().map(held).sum()
     }
 
+    /// Whether something of this session is not accepted yet.
+    pub(super) fn is_busy(&self, key: &Arc<str>) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Lets what comes to this session wait until [`AgentRunner::go_on`]; false when it does already,
+    /// for something else.
+    pub(super) fn hold(&mut self, key: &Arc<str>) -> bool {
+        let is_free = !self.is_busy(key);
+        if is_free {
+            self.0.insert(Arc::clone(key), Storing::default());
+        }
+        is_free
+    }
+
+    /// Lets a message without files wait behind what is not accepted yet.
+    pub(super) fn line_up(&mut self, key: &Arc<str>, go: Go) {
+        let storing = self.0.entry(Arc::clone(key)).or_default();
+        storing.waiting.push_back(Next { bytes: 0, go });
+    }
+
+    /// Why a message of `bytes` of files cannot wait.
+    pub(super) fn refusal(&self, key: &Arc<str>, bytes: usize) -> Option<ErrorShape> {
+        self.is_full(key, bytes).then(|| {
+            ErrorShape::unavailable("too many messages and files are being stored; try again")
+                .retry_after(1_000)
+        })
+    }
+
     /// Whether there is no room for a message of `bytes` in this session.
     fn is_full(&self, key: &Arc<str>, bytes: usize) -> bool {
         let session = self.0.get(key);
         let held = if bytes == 0 { 0 } else { self.held() };
         session.is_some_and(|storing| storing.waiting.len() >= MAX_WAITING)
-            || session.is_none() && bytes > 0 && self.0.len() >= MAX_KEEPING
+            || session.is_none() && bytes > 0 && self.keeping() >= MAX_KEEPING
             || held > 0 && held + bytes > MAX_HELD
     }
 }
@@ -77,9 +112,10 @@ impl AgentRunner {
     ) {
         let attachments = attachments.unwrap_or_default();
         let bytes = weight(&attachments);
-        if self.intake.is_full(key, bytes) {
-            let busy = ErrorShape::unavailable("too many files are being stored; try again");
-            return reply.error(busy.retry_after(1_000));
+        if let Some(busy) = self.intake.refusal(key, bytes) {
+            // It holds the key, which is free when the refusal is heard.
+            drop(then);
+            return reply.error(busy);
         }
         if let Some(storing) = self.intake.0.get_mut(key) {
             let key = Arc::clone(key);
@@ -136,7 +172,7 @@ impl AgentRunner {
     }
 
     /// What waited goes on in its order, until one of them has files itself.
-    fn go_on(&mut self, key: &Arc<str>, ctx: &mut Context<Self>) {
+    pub(super) fn go_on(&mut self, key: &Arc<str>, ctx: &mut Context<Self>) {
         let storing = self.intake.0.remove(key);
         let mut waiting = storing.map(|storing| storing.waiting).unwrap_or_default();
         while let Some(next) = waiting.pop_front() {

@@ -48,9 +48,10 @@ use crate::event::EventOut;
 use crate::gateway::GatewayPort;
 use crate::kept::Kept;
 use crate::media::Blobs;
+use crate::published::Published;
 use crate::sessions::keys::SessionKey;
 use crate::sessions::state::Draft;
-use crate::sessions::{Append, Appended, Sessions};
+use crate::sessions::{ActiveRuns, Append, Appended, QueuedRuns, Sessions};
 use crate::store::{StoreHandle, StoreReader};
 use crate::supervised;
 use crate::supervision::{Rebuild, Tier};
@@ -104,10 +105,31 @@ impl RunnerDeps {
         }
     }
 
+    fn shown(&self) -> Shown {
+        Shown {
+            state: self.state.clone(),
+            runs: self.views.runs.clone(),
+            queued: self.views.queued.clone(),
+        }
+    }
+
+    fn publish(&self) {
+        self.shown().publish();
+    }
+}
+
+/// The runs, and where they are shown.
+struct Shown {
+    state: Kept<RunnerState>,
+    runs: Published<ActiveRuns>,
+    queued: Published<QueuedRuns>,
+}
+
+impl Shown {
     fn publish(&self) {
         let (active, queued) = self.state.with(|state| (state.active(), state.queued()));
-        self.views.runs.publish(active);
-        self.views.queued.publish(queued);
+        self.runs.publish(active);
+        self.queued.publish(queued);
     }
 }
 
@@ -200,8 +222,8 @@ pub(crate) trait Asked: 'static {
     /// Whether they may do what needs this scope.
     fn grants(&self, scope: Scope) -> bool;
 
-    /// It was not accepted.
-    fn refuse(self, error: ErrorShape);
+    /// It was not accepted. Frees the key first: whoever hears of it may use it again at once.
+    fn refuse(self, key: KeyGuard, error: ErrorShape);
 }
 
 impl<M: Method> Asked for Reply<M> {
@@ -213,8 +235,8 @@ impl<M: Method> Asked for Reply<M> {
         self.caller().grants(scope)
     }
 
-    fn refuse(self, error: ErrorShape) {
-        self.error(error);
+    fn refuse(self, key: KeyGuard, error: ErrorShape) {
+        key.refuse(self, error);
     }
 }
 
@@ -230,11 +252,9 @@ impl AgentRunner {
         acknowledge: impl FnOnce(A, &Appended) -> Option<Reply<Agent>> + 'static,
         ctx: &mut Context<Self>,
     ) {
-        // Each refusal frees the key first: whoever hears of it may use it again at once.
         if self.deps.state.with(|state| state.is_draining()) {
             let error = ErrorShape::unavailable("gateway restart in progress; try again");
-            drop(incoming);
-            return reply.refuse(error.retry_after(2_000));
+            return reply.refuse(incoming.guard, error.retry_after(2_000));
         }
         if !incoming.as_text {
             let text = incoming.row.plain_text();
@@ -248,8 +268,8 @@ impl AgentRunner {
         }
         let settings = self.deps.views.settings.load();
         if self.deps.state.with(|state| state.waiting()) >= settings.max_queued {
-            drop(incoming);
             return reply.refuse(
+                incoming.guard,
                 ErrorShape::unavailable("too many messages wait for their run; try again")
                     .retry_after(2_000),
             );
@@ -258,8 +278,8 @@ impl AgentRunner {
         let queue = settings.queue;
         let usual_mode = settings.queue_mode(incoming.channel());
         if queue.refuse && self.deps.state.with(|state| state.waiting_in(key)) >= queue.cap {
-            drop(incoming);
             return reply.refuse(
+                incoming.guard,
                 ErrorShape::unavailable(format!(
                     "{} messages of this session wait for their run already, which is the limit (messages.queue.cap); stop the run with /stop, or try again later",
                     queue.cap
@@ -273,8 +293,7 @@ impl AgentRunner {
         {
             Ok(op) => op,
             Err(error) => {
-                drop(incoming);
-                return reply.refuse(crate::methods::store_error(&error));
+                return reply.refuse(incoming.guard, crate::methods::store_error(&error));
             }
         };
         let thinking = model::thinking::noted(&incoming.row);
@@ -311,21 +330,19 @@ impl AgentRunner {
         } = incoming;
         let (stopper, stop) = watch::channel(None);
         let text = Arc::default();
-        let registered = Registered::new(&self.deps.state, |state| {
+        let registered = Registered::new(self.deps.shown(), |state| {
             let key = &session.canonical;
             state.register(&run_id, key, &text, stopper, self.deps.now_ms())
         });
-        self.deps.publish();
         actix_rt::spawn(async move {
             let appended = match appending.await {
                 Ok(Ok(appended)) => appended,
                 Ok(Err(error)) => {
-                    drop(guard);
-                    return reply.refuse(crate::methods::store_error(&error));
+                    return reply.refuse(guard, crate::methods::store_error(&error));
                 }
                 Err(_) => {
-                    drop(guard);
                     return reply.refuse(
+                        guard,
                         ErrorShape::unavailable("the session index is restarting; try again")
                             .retry_after(500),
                     );
@@ -424,15 +441,17 @@ impl AgentRunner {
 
 /// A run that is known while its message is being stored; forgotten where that fails.
 struct Registered {
-    state: Kept<RunnerState>,
+    shown: Shown,
     serial: Option<u64>,
 }
 
 impl Registered {
-    fn new(state: &Kept<RunnerState>, register: impl FnOnce(&mut RunnerState) -> u64) -> Self {
+    fn new(shown: Shown, register: impl FnOnce(&mut RunnerState) -> u64) -> Self {
+        let serial = shown.state.with(register);
+        shown.publish();
         Self {
-            state: state.clone(),
-            serial: Some(state.with(register)),
+            shown,
+            serial: Some(serial),
         }
     }
 
@@ -445,7 +464,8 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         if let Some(serial) = self.serial {
-            self.state.with(|state| state.withdraw(serial));
+            self.shown.state.with(|state| state.withdraw(serial));
+            self.shown.publish();
         }
     }
 }

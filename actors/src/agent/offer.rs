@@ -12,6 +12,7 @@ use super::delivery::Delivery;
 use super::tools::Origin;
 use super::{AgentRunner, Asked, Incoming, Resumed, RunnerDeps, prompt};
 use crate::call::Reply;
+use crate::commands;
 use crate::dedupe::KeyGuard;
 use crate::methods::chat::spoken;
 use crate::sessions::ask::Find;
@@ -69,7 +70,8 @@ impl Asked for Offerer {
         self.commands.grants(scope)
     }
 
-    fn refuse(self, error: ErrorShape) {
+    fn refuse(self, key: KeyGuard, error: ErrorShape) {
+        drop(key);
         // Whoever does not wait any more offers it again.
         let _ = self.told.send(Err(error));
     }
@@ -114,23 +116,49 @@ impl Handler<Offer> for AgentRunner {
         };
         let asked = Offerer { commands, told };
         let Some(earlier) = resumes else {
-            return self.accept(incoming, asked, acknowledge, ctx);
+            return self.in_turn(incoming, asked, ctx);
         };
         let locating = locate(self.deps.clone(), key, earlier);
         let accepting = locating.into_actor(self).map(move |found, act, ctx| {
             let mut incoming = incoming;
             match found {
-                Ok(Some(found)) if found.used_tools => asked.refuse(ErrorShape::invalid(
-                    "the answer to this was cut off, by a restart or a disk that took nothing, and tools had been used for it; look at what they did, then ask again",
-                )),
+                Ok(Some(found)) if found.used_tools => {
+                    let error = ErrorShape::invalid(
+                        "the answer to this was cut off, by a restart or a disk that took nothing, and tools had been used for it; look at what they did, then ask again",
+                    );
+                    asked.refuse(incoming.guard, error);
+                }
                 Ok(found) => {
                     incoming.resumed = found.map(|found| found.row);
-                    act.accept(incoming, asked, acknowledge, ctx);
+                    act.in_turn(incoming, asked, ctx);
                 }
-                Err(error) => asked.refuse(error),
+                Err(error) => asked.refuse(incoming.guard, error),
             }
         });
         ctx.spawn(accepting);
+    }
+}
+
+impl AgentRunner {
+    /// Accepts it behind what came to its session earlier and is not stored yet.
+    fn in_turn(&mut self, incoming: Incoming, asked: Offerer, ctx: &mut Context<Self>) {
+        let key = Arc::clone(&incoming.session.canonical);
+        // A stop waits for nothing.
+        let triggers = &self.deps.views.settings.load().reset_triggers;
+        let text = incoming.row.plain_text();
+        let stops = !incoming.as_text
+            && commands::parse_with(&text, triggers)
+                .is_some_and(|found| found.spec.name == commands::Name::Stop);
+        if stops || !self.intake.is_busy(&key) {
+            return self.accept(incoming, asked, acknowledge, ctx);
+        }
+        if let Some(busy) = self.intake.refusal(&key, 0) {
+            return asked.refuse(incoming.guard, busy);
+        }
+        self.intake.line_up(
+            &key,
+            Box::new(move |act, ctx| act.accept(incoming, asked, acknowledge, ctx)),
+        );
     }
 }
 

@@ -321,7 +321,7 @@ impl Handler<Claim> for Dedupe {
         let verdict = self.begin(&id, &digest, now);
         let left = verdict == Verdict::New && self.answer_leftover(&id, &digest);
         actix::MessageResult(match verdict {
-            Verdict::New if !left => Claimed::New(KeyGuard {
+            Verdict::New | Verdict::Anew if !left => Claimed::New(KeyGuard {
                 id,
                 digest,
                 session: None,
@@ -330,7 +330,7 @@ impl Handler<Claim> for Dedupe {
             }),
             Verdict::InFlight => Claimed::InFlight,
             Verdict::Full => Claimed::Full,
-            Verdict::New | Verdict::Done | Verdict::Conflict => {
+            Verdict::New | Verdict::Anew | Verdict::Done | Verdict::Conflict => {
                 let row = self
                     .deps
                     .store
@@ -376,14 +376,18 @@ impl Dedupe {
         let now = self.deps.clock.now();
         let verdict = self.begin(&id, &digest, now);
         match verdict {
-            Verdict::New => {
-                if self.answer_leftover(&id, &digest) {
+            Verdict::New | Verdict::Anew => {
+                if verdict == Verdict::New && self.answer_leftover(&id, &digest) {
                     return self.answer_stored(&id, call.reply);
                 }
                 let guard = KeyGuard { id, digest, session: None, dedupe: own, progress: Progress::Admitted };
                 match owner.try_send(Admitted { call, guard }) {
                     Ok(()) => {}
-                    Err(SendError::Full(refused) | SendError::Closed(refused)) => busy(refused.call),
+                    Err(SendError::Full(refused) | SendError::Closed(refused)) => {
+                        let Admitted { call, guard } = refused;
+                        drop(guard);
+                        busy(call);
+                    }
                 }
             }
             Verdict::InFlight => match M::while_in_flight(&call.params) {

@@ -166,6 +166,9 @@ struct Entry {
 pub enum Verdict {
     /// The key is new; it is in flight from here on.
     New,
+    /// The key stood for a request that has outlived its time: as new, whatever is left of that one in
+    /// the store.
+    Anew,
     /// The same request is under way.
     InFlight,
     /// The same request is done: its stored result is the answer.
@@ -194,20 +197,32 @@ impl Keys {
         now: Millis,
         bounds: Bounds,
     ) -> (Verdict, Vec<KeyId>) {
-        if let Some(entry) = self.entries.get(id) {
-            let verdict = match (entry.digest == digest, entry.in_flight) {
+        let known = self.entries.get(id);
+        let outlived =
+            known.is_some_and(|known| !known.in_flight && bounds.outlived(known.at, now));
+        if let Some(known) = known.filter(|_| !outlived) {
+            let verdict = match (known.digest == digest, known.in_flight) {
                 (false, _) => Verdict::Conflict,
                 (true, true) => Verdict::InFlight,
                 (true, false) => Verdict::Done,
             };
             return (verdict, Vec::new());
         }
-        let forgotten = self.forget(now, bounds);
+        let mut forgotten = self.forget(now, bounds);
+        if outlived && !forgotten.contains(id) {
+            self.release(id);
+            forgotten.push(id.clone());
+        }
         if self.entries.len() >= bounds.keys {
             return (Verdict::Full, forgotten);
         }
         self.insert(id.clone(), digest.to_owned(), now.get(), true);
-        (Verdict::New, forgotten)
+        let verdict = if outlived {
+            Verdict::Anew
+        } else {
+            Verdict::New
+        };
+        (verdict, forgotten)
     }
 
     fn insert(&mut self, id: KeyId, digest: String, at: i64, in_flight: bool) {
@@ -444,6 +459,25 @@ mod tests {
         assert!(keys.begin(&id("b"), "d", Millis(1_000), FEW).1.is_empty());
         let (_, forgotten) = keys.begin(&id("c"), "d", Millis(1_001), FEW);
         assert_eq!(forgotten, vec![id("a")]);
+    }
+
+    #[test]
+    fn a_key_that_outlived_its_time_is_new_whatever_it_stood_for() {
+        let mut keys = Keys::default();
+        for key in ["a", "b", "c"] {
+            keys.begin(&id(key), "d1", Millis(0), FEW);
+        }
+        keys.done(&id("a"));
+        keys.done(&id("b"));
+        let late = Millis(1_001);
+        let mut begin = |key, digest| keys.begin(&id(key), digest, late, FEW);
+        // The row goes before another is written in its place.
+        assert_eq!(begin("b", "d2"), (Verdict::Anew, vec![id("a"), id("b")]));
+        assert_eq!(begin("b", "d1").0, Verdict::Conflict);
+        assert_eq!(begin("a", "d1"), (Verdict::New, Vec::new()));
+        // What is under way is never forgotten.
+        assert_eq!(begin("c", "d1").0, Verdict::InFlight);
+        assert_eq!((keys.len(), keys.by_age.len()), (3, 3));
     }
 
     #[test]

@@ -23,7 +23,7 @@ const SLICES: usize = 8;
 /// Delay of the first failure on loopback.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// Longest delay on loopback.
-const MAX_DELAY: Duration = Duration::from_secs(5);
+pub const MAX_DELAY: Duration = Duration::from_secs(5);
 
 /// What was guessed at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -41,7 +41,7 @@ impl Handler<Admitted<Send>> for Sessions {
         let Admitted { call, mut guard } = msg;
         let (channel, session, text) = match self.target(&call.params) {
             Ok(target) => target,
-            Err(error) => return call.reply.error(error),
+            Err(error) => return guard.refuse(call.reply, error),
         };
         let now = self.deps.clock.now();
         let message_id = self.deps.entropy.uuid().to_string();
@@ -68,7 +68,7 @@ impl Handler<Admitted<Send>> for Sessions {
         };
         let op = match guard.finish(stored, now) {
             Ok(op) => op,
-            Err(error) => return call.reply.error(store_error(&error)),
+            Err(error) => return guard.refuse(call.reply, store_error(&error)),
         };
         let draft = Draft {
             key: Arc::clone(&session.canonical),
@@ -88,7 +88,7 @@ impl Handler<Admitted<Send>> for Sessions {
         actix_rt::spawn(async move {
             let appended = match injected::stored(appending).await {
                 Ok(appended) => appended,
-                Err(error) => return reply.error(error),
+                Err(error) => return guard.refuse(reply, error),
             };
             guard.accepted();
             guard.finished();

@@ -271,7 +271,7 @@ impl PairingRegistry {
         &self,
         reply: Reply<M>,
         step: Step<Result<M::Result, ErrorShape>>,
-        then: impl FnOnce(&GatewayPort) + 'static,
+        then: impl FnOnce(&Voice) + 'static,
     ) {
         let Step {
             answer,
@@ -297,7 +297,7 @@ impl PairingRegistry {
                 Ok(()) => {
                     voice.tell(&effects);
                     reply.settle(answer);
-                    then(&voice.gateway);
+                    then(&voice);
                 }
                 Err(error) => reply.error(store_error(&error)),
             }

@@ -1,5 +1,6 @@
 //! From the first frame to a registered connection, or to a refusal: the handshake's waits.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::remedy;
 use super::socket::{Ctx, Phase, WsSession};
 use crate::call::{Caller, Ended};
 use crate::canvas::address::Address;
+use crate::clock::SharedClock;
 use crate::gateway::Register;
 use crate::limiter::client::Client;
 use crate::limiter::counts::Count;
@@ -23,9 +25,10 @@ use crate::limiter::failures::AuthScope;
 use crate::limiter::{Delayed, Guesses};
 use crate::node::Declaration;
 use crate::pairing::{Admission, Admit};
+use crate::views::Views;
 
 /// How long pairing and registration may take together.
-const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where the answer to a connect goes, and in whose words.
 struct Asked {
@@ -56,6 +59,7 @@ impl WsSession {
         self.claimed = Some(Claimed::of(&request.params));
         // Before the gate itself: see `AuthEpoch`.
         self.auth_epoch = self.shared.views.auth_epoch.now();
+        self.trust_ends = self.shared.views.trust_ends.now();
         let gate = self.shared.views.gate.load();
         let claimed = request.params.device.as_ref().map(|device| &*device.id);
         let locks = self.shared.limiter.locks(&self.client, claimed);
@@ -120,14 +124,16 @@ impl WsSession {
                 .unwrap_or_default()
                 .surface,
         };
-        let answer = self.shared.pairing.send(ask);
-        let answer = async move { tokio::time::timeout(ADMISSION_LIMIT, answer).await };
+        let answer = within_limit(
+            Arc::clone(&self.shared.clock),
+            self.shared.pairing.send(ask),
+        );
         ctx.wait(answer.into_actor(self).map(move |answer, session, ctx| {
             let asked = Asked {
                 id: request.id.clone(),
                 generation: Some(candidate.generation),
             };
-            let Ok(Ok(answer)) = answer else {
+            let Some(Ok(answer)) = answer else {
                 let error =
                     ErrorShape::unavailable("the pairing registry is restarting; try again")
                         .retry_after(1_000);
@@ -241,16 +247,15 @@ impl WsSession {
             return self.refuse(Some(&id), generation, try_again(error), ctx);
         }
         self.registered = true;
-        let joining = async move { tokio::time::timeout(ADMISSION_LIMIT, joining).await };
+        let joining = within_limit(Arc::clone(&self.shared.clock), joining);
         ctx.wait(joining.into_actor(self).map(move |joined, session, ctx| {
             // From here on the Gateway knows the connection, also when it never joined.
-            session.phase = Phase::Open(Arc::clone(&caller));
-            session.limit.set(max_payload);
-            if session.is_outdated(&caller) {
-                // The secret was changed while this connect was under way; who closed the others
-                // may have come by before this one was known.
-                session.close(ctx, 4001, "gateway auth changed");
-            } else if matches!(joined, Ok(Ok(()))) {
+            session.open(Arc::clone(&caller), max_payload);
+            if let Some(reason) = outdated(&session.shared.views, &caller, session.trust_ends) {
+                // It ended while this connect was under way; who closed the others may have come by
+                // before this one was known.
+                session.close(ctx, 4001, reason);
+            } else if matches!(joined, Some(Ok(()))) {
                 session.shared.views.audit.record(&accepted);
                 if let Some(setup) = admission.setup {
                     setup.once_delivered(&session.link);
@@ -260,12 +265,6 @@ impl WsSession {
                 session.close(ctx, 1013, "gateway restarting; try again");
             }
         }));
-    }
-
-    /// Whether it came in by a secret that is no longer the gateway's.
-    fn is_outdated(&self, caller: &Caller) -> bool {
-        let now = self.shared.views.auth_epoch.now();
-        caller.auth_epoch.is_some_and(|own| own != now)
     }
 
     fn remote_ip(&self) -> Option<String> {
@@ -318,6 +317,29 @@ impl WsSession {
     }
 }
 
+/// What `work` comes to, unless the limit is over by then. A timer alone does not tell: who stood still
+/// with everything else finds the answer before it finds the time.
+async fn within_limit<F: Future>(clock: SharedClock, work: F) -> Option<F::Output> {
+    let began = clock.monotonic();
+    let done = tokio::time::timeout(ADMISSION_LIMIT, work).await.ok()?;
+    let took = clock.monotonic().saturating_sub(began);
+    (took <= ADMISSION_LIMIT).then_some(done)
+}
+
+/// Why a connection that was judged when this many trusts had ended may not serve: what it came in by
+/// has ended since.
+fn outdated(views: &Views, caller: &Caller, trust_ends: u64) -> Option<&'static str> {
+    let epoch = views.auth_epoch.now();
+    if caller.auth_epoch.is_some_and(|own| own != epoch) {
+        return Some("gateway auth changed");
+    }
+    let device = caller.device_id.as_deref()?;
+    let ended = views
+        .trust_ends
+        .ended_since(trust_ends, device, caller.role);
+    ended.then_some("device trust ended")
+}
+
 /// A refusal that has nothing to do with the client.
 fn try_again(error: ErrorShape) -> Refusal {
     Refusal {
@@ -337,4 +359,59 @@ fn pairing_refusal(error: ErrorShape, generation: Generation, guesses: Guesses) 
         refusal.reason = reason;
     }
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::TestClock;
+    use crate::settings::testing;
+    use crate::tests::peer::Who;
+    use crate::tests::world::views;
+    use openclaw_protocol::Role;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_trust_ended_while_it_came_in_does_not_serve() {
+        let clock: SharedClock = TestClock::shared();
+        let views = views(testing::settings(), &clock);
+        let caller = |device: Option<&str>| {
+            let mut caller = Who::admin().caller(&Arc::default());
+            let own = Arc::get_mut(&mut caller).unwrap();
+            own.device_id = device.map(str::to_owned);
+            caller
+        };
+        let judged = views.trust_ends.now();
+        let outdated = |device: &str, judged| outdated(&views, &caller(Some(device)), judged);
+        assert_eq!(outdated("one", judged), None);
+        views.trust_ends.end("one", Some(Role::Node));
+        assert_eq!(outdated("one", judged), None, "it comes as an operator");
+        views.trust_ends.end("one", Some(Role::Operator));
+        views.trust_ends.end("two", None);
+        assert_eq!(outdated("one", judged), Some("device trust ended"));
+        assert_eq!(outdated("two", judged), Some("device trust ended"));
+        assert_eq!(outdated("three", judged), None);
+        // Judged after it: the trust is another one.
+        assert_eq!(outdated("one", views.trust_ends.now()), None);
+        // It slept through more than is remembered.
+        for _ in 0..300 {
+            views.trust_ends.end("other", None);
+        }
+        assert_eq!(outdated("three", judged), Some("device trust ended"));
+        let without = super::outdated(&views, &caller(None), judged);
+        assert_eq!(without, None, "it has no device");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_is_measured_on_the_clock_for_who_stood_still_with_everything_else() {
+        let test_clock = TestClock::shared();
+        let clock: SharedClock = Arc::<TestClock>::clone(&test_clock);
+        let (told, answer) = tokio::sync::oneshot::channel();
+        let waiting = within_limit(Arc::clone(&clock), answer);
+        let mut waiting = Box::pin(waiting);
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        told.send(1).unwrap();
+        test_clock.advance(ADMISSION_LIMIT + Duration::from_millis(1));
+        assert_eq!(waiting.await, None);
+        assert_eq!(within_limit(clock, async { 2 }).await, Some(2));
+    }
 }

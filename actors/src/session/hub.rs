@@ -38,6 +38,8 @@ pub struct Links {
 struct Entry {
     link: Rc<Link>,
     caller: Option<Arc<Caller>>,
+    /// When it is ended if nobody is known to be behind it, on the monotonic clock.
+    until: Duration,
 }
 
 impl Links {
@@ -51,9 +53,19 @@ impl Links {
 
     /// Adds a connection that has not joined yet.
     pub fn insert(&self, conn: ConnKey, link: Rc<Link>) {
-        self.entries
-            .borrow_mut()
-            .insert(conn, Entry { link, caller: None });
+        self.expect(conn, link, Duration::MAX);
+    }
+
+    /// Adds a connection that is ended unless it is known by `until` (on the monotonic clock) who is
+    /// behind it. Its session ends it earlier, unless its socket takes nothing: then that actor is
+    /// frozen, and its timers with it.
+    pub fn expect(&self, conn: ConnKey, link: Rc<Link>, until: Duration) {
+        let entry = Entry {
+            link,
+            caller: None,
+            until,
+        };
+        self.entries.borrow_mut().insert(conn, entry);
     }
 
     /// Names who is behind a connection, before it is registered.
@@ -192,8 +204,12 @@ impl Hub {
             let silent = now.saturating_sub(link.heard());
             // One that is being closed is no longer read from; it only has to take what is left.
             let open = entry.caller.is_some() && !link.is_closed();
+            let overdue = entry.caller.is_none() && now > entry.until && !link.is_closed();
             if link.waited().is_some_and(|waited| waited > DEAD_AFTER) {
                 self.links.end_slow(link);
+            } else if overdue {
+                self.links.counts.add(Count::HandshakeTimeouts);
+                link.kill(1008, "handshake timeout");
             } else if open && silent > DEAD_AFTER {
                 link.kill(1001, "no answer to pings");
             } else if open && silent > PING_AFTER {
@@ -230,3 +246,35 @@ impl Actor for Hub {
 }
 
 impl actix::Supervised for Hub {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock as _, TestClock};
+
+    #[test]
+    fn who_never_says_who_it_is_is_ended_though_its_session_is_frozen() {
+        let clock = Arc::new(TestClock::frozen());
+        let links = Links::default();
+        let link = || Rc::new(Link::new(None, 1 << 20, Duration::ZERO));
+        let (silent, inner) = (link(), link());
+        let limit = Duration::from_secs(30);
+        links.expect(ConnKey::next(), Rc::clone(&silent), limit);
+        links.insert(ConnKey::next(), Rc::clone(&inner));
+        let hub = Hub {
+            links,
+            queue: Arc::default(),
+            clock: Arc::<TestClock>::clone(&clock),
+        };
+        // It is heard all the time, and what it is answered lies with the HTTP layer.
+        clock.advance(limit);
+        silent.hear(clock.monotonic());
+        hub.sweep();
+        assert!(!silent.is_closed());
+        clock.advance(Duration::from_millis(1));
+        silent.hear(clock.monotonic());
+        hub.sweep();
+        assert!(silent.is_closed() && !inner.is_closed());
+        assert_eq!(hub.links.counts.report().handshake_timeouts, 1);
+    }
+}

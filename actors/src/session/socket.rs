@@ -26,6 +26,7 @@ use openclaw_protocol::frame::{
 };
 use serde_json::{Value, json};
 
+use super::admission::ADMISSION_LIMIT;
 use super::dispatch::{Dispatch, Outcome};
 use super::fuse::{Fuse, Verdict};
 use super::guard::{FrameGuard, PREAUTH_MAX};
@@ -40,10 +41,13 @@ use crate::clock::{SharedClock, SharedEntropy};
 use crate::gateway::GatewayPort;
 use crate::limiter::client::Client;
 use crate::limiter::counts::Count;
+use crate::limiter::failures::MAX_DELAY;
 use crate::limiter::{Delayed, Limiter, Slot};
 use crate::pairing::Admit;
 use crate::views::Views;
 
+/// Most messages a second before the handshake: a client has one thing to say, in a few pieces at most.
+const PREAUTH_FRAMES: u32 = 32;
 /// Consecutive calls outside the connection's role after which it is closed.
 const MAX_ROLE_STRIKES: u8 = 10;
 
@@ -132,6 +136,8 @@ pub struct WsSession {
     too_fast: Option<Duration>,
     /// Under which of the gateway's secrets its connect is judged.
     pub(super) auth_epoch: u64,
+    /// How many trusts had ended before its device is judged.
+    pub(super) trust_ends: u64,
     /// The Gateway knows this connection and has to be told of its end.
     pub(super) registered: bool,
 }
@@ -204,8 +210,10 @@ pub fn upgrade(
         shared.limits.max_buffered,
         shared.clock.monotonic(),
     ));
-    worker.links.insert(conn, Rc::clone(&link));
-    let fuse = Fuse::new(shared.limits.frames_per_second);
+    let patience = shared.limits.handshake + ADMISSION_LIMIT + MAX_DELAY;
+    let until = shared.clock.monotonic() + patience;
+    worker.links.expect(conn, Rc::clone(&link), until);
+    let fuse = Fuse::new(shared.limits.frames_per_second.min(PREAUTH_FRAMES));
     let clock = Arc::clone(&shared.clock);
     let codec = Codec::new().max_size(shared.limits.max_payload);
     let session = WsSession {
@@ -226,6 +234,7 @@ pub fn upgrade(
         fuse,
         too_fast: None,
         auth_epoch: 0,
+        trust_ends: 0,
         registered: false,
     };
     let actor = WebsocketContext::with_codec(
@@ -336,6 +345,13 @@ fn is_overflow(error: &std::io::Error) -> bool {
 }
 
 impl WsSession {
+    /// From here on it serves `caller`, in frames of this many bytes.
+    pub(super) fn open(&mut self, caller: Arc<Caller>, max_payload: usize) {
+        self.phase = Phase::Open(caller);
+        self.limit.set(max_payload);
+        self.fuse = Fuse::new(self.shared.limits.frames_per_second);
+    }
+
     fn unregister(&mut self) {
         if std::mem::take(&mut self.registered) {
             self.shared.gateway.unregister(self.conn);

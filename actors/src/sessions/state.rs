@@ -90,7 +90,13 @@ impl Index {
         self.recent.truncate(RECENT);
         let agent_id = record.agent_id.clone();
         match self.records.get(&record.key) {
-            Some(known) => self.order.remove(known),
+            Some(known) => {
+                self.order.remove(known);
+                // A transcript that was set aside is not found by its identity, as after a restart.
+                if known.session_id != record.session_id {
+                    self.by_id.remove(&known.session_id);
+                }
+            }
             None => *self.by_agent.entry(agent_id).or_default() += 1,
         }
         self.order.put(&record);

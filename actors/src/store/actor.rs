@@ -185,7 +185,13 @@ impl Store {
             Err(error) => {
                 tracing::warn!(%error, attempts = self.attempts, "store still does not take commits");
                 self.shared.degrade(&error);
-                self.retry_later(ctx);
+                match error {
+                    // Not a disk that may come back: the daemon's next start looks after the file.
+                    StoreError::Corrupt { .. } | StoreError::Newer { .. } => {
+                        fail(ctx, &error.to_string());
+                    }
+                    _ => self.retry_later(ctx),
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ mod exact;
 mod heartbeat;
 mod limits;
 mod passing;
-mod peer;
+pub(crate) mod peer;
 mod poison;
 mod runs;
 mod sends;

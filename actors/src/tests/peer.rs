@@ -47,7 +47,7 @@ impl Worker {
 
 /// Who a client is.
 #[derive(Debug, Clone)]
-pub(super) struct Who {
+pub(crate) struct Who {
     pub(super) generation: Generation,
     pub(super) role: Role,
     pub(super) scopes: Scopes,
@@ -56,7 +56,7 @@ pub(super) struct Who {
 }
 
 impl Who {
-    pub(super) fn admin() -> Self {
+    pub(crate) fn admin() -> Self {
         Self {
             generation: Generation::V4,
             role: Role::Operator,
@@ -73,7 +73,7 @@ impl Who {
         }
     }
 
-    pub(super) fn caller(&self, queue: &Arc<HubQueue>) -> Arc<Caller> {
+    pub(crate) fn caller(&self, queue: &Arc<HubQueue>) -> Arc<Caller> {
         let conn = ConnKey::next();
         let node = self.role == Role::Node;
         Arc::new(Caller {

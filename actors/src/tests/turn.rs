@@ -115,6 +115,44 @@ fn chat_send_is_acknowledged_streamed_committed_and_told_in_this_order() {
 }
 
 #[test]
+fn a_conversation_that_begins_with_words_is_not_overtaken_by_the_next_message() {
+    paused(async {
+        let world = Setup::here(ModelPlan::Unconfigured).start().await;
+        let mut peer = listener(&world, &Who::admin()).await;
+        let say = |key: &str, text: &str| json!({"sessionKey": "main", "message": text, "idempotencyKey": key});
+        peer.request("chat.send", &say("one", "/new first words"));
+        peer.request("chat.send", &say("two", "second words"));
+        peer.request("chat.send", &say("three", "/help"));
+        peer.request("chat.send", &say("four", "last words"));
+        peer.until(|frame| {
+            frame["event"] == "session.message" && frame.to_string().contains("last words")
+        })
+        .await;
+        let history = peer
+            .ask("chat.history", &json!({"sessionKey": "main"}))
+            .await;
+        let rows = history["payload"]["messages"].as_array().unwrap();
+        let said: Vec<&str> = (rows.iter().filter(|row| row["role"] == "user"))
+            .map(|row| row["content"][0]["text"].as_str().unwrap())
+            .collect();
+        assert_eq!(said, ["first words", "second words", "/help", "last words"]);
+    });
+}
+
+#[test]
+fn a_message_that_could_not_be_stored_is_not_shown_as_waiting() {
+    paused(async {
+        let world = Setup::here(ModelPlan::Unconfigured).start().await;
+        let mut peer = listener(&world, &Who::admin()).await;
+        let kind = std::io::ErrorKind::StorageFull;
+        world.medium.fail(Fault::Writes(kind), 0);
+        let refused = peer.ask("chat.send", &chat("full")).await;
+        assert_eq!(refused["ok"], false, "{refused}");
+        assert!(world.core.views.queued.load().is_empty());
+    });
+}
+
+#[test]
 fn agent_is_answered_twice_with_every_event_of_its_run_between() {
     paused(async {
         let world = Setup::here(ModelPlan::Unconfigured).start().await;

@@ -72,28 +72,34 @@ impl AgentRunner {
         ctx: &mut Context<Self>,
     ) {
         if !reply.grants(spec.scope) {
-            return reply.refuse(ErrorShape::missing_scope(spec.scope));
+            return reply.refuse(incoming.guard, ErrorShape::missing_scope(spec.scope));
         }
+        let key = Arc::clone(&incoming.session.canonical);
+        // What comes behind a command finds it done and stored. It need not wait for a model, and a
+        // stop waits for nothing.
+        let holds = !matches!(spec.name, Name::Stop | Name::Compact) && self.intake.hold(&key);
         let doing = self.act(spec.name, rest, &incoming, ctx);
         let begins = matches!(spec.name, Name::New | Name::Reset) && !rest.is_empty();
         let first = rest.to_owned();
-        ctx.spawn(
-            doing
-                .into_actor(self)
-                .map(move |done, act, ctx| match done {
-                    Err(error) => reply.refuse(error),
-                    Ok(done) if begins => {
-                        act.deps.tell(done.event);
-                        let mut row = Message::text(MessageRole::User, first, act.deps.now_ms());
-                        row.idempotency_key = incoming.row.idempotency_key.take();
-                        row.meta = incoming.row.meta.take();
-                        incoming.row = row;
-                        incoming.as_text = true;
-                        act.accept(incoming, reply, acknowledge, ctx);
-                    }
-                    Ok(done) => act.tell(incoming, done, reply, acknowledge),
-                }),
-        );
+        ctx.spawn(doing.into_actor(self).map(move |done, act, ctx| {
+            match done {
+                Err(error) => reply.refuse(incoming.guard, error),
+                Ok(done) if begins => {
+                    act.deps.tell(done.event);
+                    let at = act.deps.now_ms();
+                    let mut row = Message::text(MessageRole::User, first, at);
+                    row.idempotency_key = incoming.row.idempotency_key.take();
+                    row.meta = incoming.row.meta.take();
+                    incoming.row = row;
+                    incoming.as_text = true;
+                    act.accept(incoming, reply, acknowledge, ctx);
+                }
+                Ok(done) => act.tell(incoming, done, reply, acknowledge),
+            }
+            if holds {
+                act.go_on(&key, ctx);
+            }
+        }));
     }
 
     fn act(
@@ -321,7 +327,7 @@ impl AgentRunner {
                 told.push(op);
                 told
             }
-            Err(error) => return reply.refuse(store_error(&error)),
+            Err(error) => return reply.refuse(guard, store_error(&error)),
         };
         let appending = self.deps.sessions.send(Append {
             draft: Draft {
@@ -339,7 +345,7 @@ impl AgentRunner {
         actix_rt::spawn(async move {
             let mut appended = match injected::stored(appending).await {
                 Ok(appended) => appended,
-                Err(error) => return reply.refuse(error),
+                Err(error) => return reply.refuse(guard, error),
             };
             guard.accepted();
             guard.finished();

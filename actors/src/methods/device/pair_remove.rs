@@ -16,8 +16,8 @@ impl Handler<Call<DevicePairRemove>> for PairingRegistry {
         let by = Authority::of(&call.caller);
         let device = call.params.device_id;
         let step = self.decide(|state, now| state.remove(&device, &by, now));
-        self.settle(call.reply, step, |gateway| {
-            close_connections(gateway, device, None, "device removed");
+        self.settle(call.reply, step, |voice| {
+            close_connections(voice, device, None, "device removed");
         });
     }
 }

@@ -17,8 +17,8 @@ impl Handler<Call<DeviceTokenRevoke>> for PairingRegistry {
         let by = Authority::of(&call.caller);
         let step = self.decide(|state, now| state.revoke(&call.params, &by, now));
         let role = Role::parse(&call.params.role);
-        self.settle(call.reply, step, move |gateway| {
-            close_connections(gateway, call.params.device_id, role, "device token revoked");
+        self.settle(call.reply, step, move |voice| {
+            close_connections(voice, call.params.device_id, role, "device token revoked");
         });
     }
 }

@@ -19,8 +19,8 @@ impl Handler<Call<DeviceTokenRotate>> for PairingRegistry {
         let step = self
             .decide(|state, now| state.rotate(&call.params, &by, mark.as_ref(), now, &*entropy));
         let role = Role::parse(&call.params.role);
-        self.settle(call.reply, step, move |gateway| {
-            close_connections(gateway, call.params.device_id, role, "device token rotated");
+        self.settle(call.reply, step, move |voice| {
+            close_connections(voice, call.params.device_id, role, "device token rotated");
         });
     }
 }

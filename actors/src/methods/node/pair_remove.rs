@@ -17,8 +17,8 @@ impl Handler<Call<NodePairRemove>> for PairingRegistry {
         let by = Authority::of(&call.caller);
         let node = call.params.node_id;
         let step = self.decide(|state, now| state.remove_node(&node, &by, now));
-        self.settle(call.reply, step, |gateway| {
-            close_connections(gateway, node, Some(Role::Node), "node removed");
+        self.settle(call.reply, step, |voice| {
+            close_connections(voice, node, Some(Role::Node), "node removed");
         });
     }
 }

@@ -55,16 +55,16 @@ impl Handler<Admitted<ToolsInvoke>> for AgentRunner {
         let (params, caller, reply) = (call.params, call.caller, call.reply);
         let job = match self.tool_job(params, &caller) {
             Ok(job) => job,
-            Err(error) => return reply.error(error),
+            Err(error) => return guard.refuse(reply, error),
         };
         let (store, clock) = (self.deps.store.clone(), Arc::clone(&self.deps.clock));
         let accepting = match guard.accept(None, clock.now()) {
             Ok(op) => store.commit(vec![op]),
-            Err(error) => return reply.error(store_error(&error)),
+            Err(error) => return guard.refuse(reply, store_error(&error)),
         };
         actix_rt::spawn(async move {
             if let Err(error) = accepting.await {
-                return reply.error(store_error(&error));
+                return guard.refuse(reply, store_error(&error));
             }
             guard.accepted();
             let result = job.run().await;

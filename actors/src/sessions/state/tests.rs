@@ -87,6 +87,11 @@ fn a_reset_sets_the_transcript_aside_where_stopped_runs_still_end() {
         index.reset((&key, "main"), || id, Millis(4)).unwrap();
     }
     assert_eq!(index.get(KEY).unwrap().past.len(), MAX_PAST);
+    // Only the present transcript is found by its identity, and no other takes room.
+    let present = format!("round-{}", 2 * MAX_PAST - 1);
+    assert!(index.by_id("id").is_none() && index.by_id("new").is_none());
+    assert_eq!(index.by_id(&present), index.get(KEY));
+    assert_eq!(index.by_id.len(), 1);
 }
 
 #[test]

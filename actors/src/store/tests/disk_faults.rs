@@ -83,6 +83,20 @@ async fn no_fault_of_the_disk_loses_what_was_acknowledged_and_all_heal() {
 }
 
 #[actix::test]
+async fn a_file_that_is_found_damaged_ends_the_daemon_whose_next_start_salvages_it() {
+    tokio::time::pause();
+    let medium = faulty_memory();
+    let world = start(&StoreConfig::on(Arc::new(medium.clone())));
+    world.handle.commit(vec![put("first")]).await.unwrap();
+    medium.fail(Fault::Everything(ErrorKind::InvalidData), 0);
+    world.handle.commit(vec![put("x")]).await.unwrap_err();
+    let minute = std::time::Duration::from_mins(1);
+    let ended = tokio::time::timeout(minute, world.watch.until_fatal());
+    let reason = ended.await.unwrap().reason;
+    assert!(reason.contains("`memory`"), "{reason}");
+}
+
+#[actix::test]
 async fn the_reason_names_the_file_the_cause_and_the_remedy() {
     tokio::time::pause();
     let folder = tempfile::tempdir().unwrap();
