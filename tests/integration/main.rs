@@ -73,3 +73,4 @@ mod usage;
 mod whatsapp;
 mod whatsapp_login;
 mod whatsapp_owner;
+mod whatsapp_sidecar;

@@ -302,6 +302,21 @@ async fn a_flood_is_acknowledged_when_it_is_stored_and_one_without_end_is_cut() 
 }
 
 #[tokio::test]
+async fn what_came_before_a_connection_failed_is_answered() {
+    let model = Model::echoing().await;
+    let failing = json!([opened()[0], { "flood": 10, "chat": ANN },
+        { "answer": "start", "error": { "class": "refused", "message": "no keys" } }]);
+    let sidecar = Scripted::new(&json!([failing, run(&[])]));
+    let daemon = Daemon::start(plan(&model, sidecar.linked(), NUMBER));
+    let _client = daemon.client().await;
+    let heard = || {
+        let heard = model.journal().concat();
+        (1..=10).all(|number| heard.contains(&format!("flood {number}")))
+    };
+    until("every message", heard).await;
+}
+
+#[tokio::test]
 async fn what_is_not_confirmed_is_unknown_and_never_sent_again() {
     let model = Model::echoing().await;
     let runs = json!([

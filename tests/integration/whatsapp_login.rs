@@ -1,6 +1,6 @@
 //! Linking a phone: what the screens are told, with a sidecar that follows a script.
 
-use openclaw_actors::channel::whatsapp::WhatsAppSetup;
+use openclaw_actors::channel::whatsapp::{WhatsAppSetup, lock_name};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
@@ -262,7 +262,7 @@ async fn an_account_that_another_gateway_has_is_not_linked() {
         Scripted::new(&json!([[hello(), { "answer": "start" }, qr("2@one"), creds, close]]));
     let host = sidecar.folder.path().join("host");
     std::fs::create_dir_all(&host).expect("the host's folder");
-    let path = host.join("whatsapp-15550009999.lock");
+    let path = host.join(lock_name("15550009999"));
     let held = std::fs::File::create(&path).expect("the lock");
     held.lock().expect("it is free");
     let owner = json!({ "pid": 1, "startedAtMs": 1_700_000_000_000_i64, "version": "1" });

@@ -194,13 +194,11 @@ pub trait ChannelSetup: fmt::Debug + Send + Sync {
         false
     }
 
-    /// Forgets the device that a phone linked. Its transport has ended.
-    ///
-    /// # Errors
-    ///
-    /// What stays, in words.
-    fn forget(&self) -> Result<(), String> {
-        Ok(())
+    /// Forgets the device that a phone linked. Its transport has ended. What stays is told in words, and
+    /// who uses it, where somebody does.
+    fn forget<'a>(&'a self, world: &'a World) -> Later<'a, Result<(), String>> {
+        let _ = world;
+        Box::pin(async { Ok(()) })
     }
 
     /// Reads a recipient as a person writes it, or as a [`Target`] is shown.

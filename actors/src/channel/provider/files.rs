@@ -28,7 +28,8 @@ pub(super) async fn kept(
         match one(deps, transport, file).await {
             Ok(part) => parts.push(part),
             Err(why) => {
-                tracing::warn!(account = %deps.account.who, id = message.id, why, "a file of a message cannot be read");
+                tracing::warn!(account = %deps.account.who, why, "a file of a message cannot be read");
+                tracing::debug!(account = %deps.account.who, id = message.id, "which message that is");
                 notes.push(format!(
                     "a {} came with this, and cannot be read: {why}",
                     file.what

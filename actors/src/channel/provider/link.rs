@@ -72,7 +72,8 @@ impl Link {
             return;
         }
         let now = account.now().wire();
-        tracing::info!(account = %account.who, generation = self.generation, identity, "a channel is connected");
+        tracing::info!(account = %account.who, generation = self.generation, "a channel is connected");
+        tracing::debug!(account = %account.who, identity, "who the platform says we are");
         account.note(|status| {
             status.connected_at = Some(now);
             status.transport_at = Some(now);
@@ -247,7 +248,8 @@ impl Link {
         };
         batch.requests.ids.push(request.id.clone());
         batch.ops.extend(op);
-        tracing::info!(account = %account.who, sender = message.sender.id, "somebody new wrote; see `openclaw pairing list`");
+        tracing::info!(account = %account.who, "somebody new wrote; see `openclaw pairing list`");
+        tracing::debug!(account = %account.who, sender = message.sender.id, "who wrote");
         let (seq, row) = self.words(message, &request, account.now());
         batch.ops.push(outbox::op(&account.who, seq, &row)?);
         batch.out.push((seq, row));

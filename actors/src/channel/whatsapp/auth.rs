@@ -30,6 +30,8 @@ const OWN: [&str; 10] = [
     "identity-key-",
     "sender-key-memory-",
 ];
+/// How the names of files end that pass between the sidecar and us.
+const PART: &str = ".part";
 /// Largest file of credentials, bytes.
 const MOST: u64 = 1024 * 1024;
 
@@ -205,6 +207,26 @@ pub(super) fn clear(folder: &Path) -> Result<(), AuthError> {
     Ok(())
 }
 
+/// A name for a file that passes between the sidecar and us.
+pub(super) fn part() -> String {
+    format!(".{}{PART}", uuid::Uuid::new_v4().simple())
+}
+
+/// Removes what a gateway left that was killed while a file passed. Only its owner may call it.
+pub(super) fn sweep(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(PART) {
+            // It takes room only.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -259,6 +281,23 @@ pub(super) mod tests {
             .flatten()
             .collect();
         assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[test]
+    fn files_that_a_killed_gateway_left_are_removed_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = ["creds.json", "mine.part", ".mine"];
+        for name in kept {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        std::fs::write(folder.path().join(part()), "x").unwrap();
+        sweep(folder.path());
+        let mut left: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, [".mine", "creds.json", "mine.part"]);
     }
 
     #[test]

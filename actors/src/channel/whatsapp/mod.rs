@@ -4,7 +4,8 @@
 //! ends with the future of [`Transport::receive`]; [`lock`] says who may have one, [`auth`] looks after
 //! the device's keys before it starts. The platform is told that a message came before we store it (that
 //! is Baileys' way): what was not stored yet when the process was killed is lost. While the store takes
-//! nothing, the sidecar holds what came, and stops reading at a few hundred.
+//! nothing, the sidecar holds what came, stops reading at a few hundred, and sends nothing: what confirms
+//! it would not be read.
 
 mod auth;
 mod close;
@@ -12,6 +13,7 @@ mod format;
 mod lock;
 mod process;
 mod run;
+mod session;
 #[cfg(test)]
 mod tests;
 mod translate;
@@ -35,6 +37,7 @@ use super::{
     Target, Transport, World,
 };
 pub use process::Program;
+pub use session::lock_name;
 pub use translate::number_of;
 
 /// What the channel is.
@@ -166,8 +169,8 @@ impl ChannelSetup for WhatsAppSetup {
         true
     }
 
-    fn forget(&self) -> Result<(), String> {
-        auth::clear(&self.auth_dir).map_err(|error| error.to_string())
+    fn forget<'a>(&'a self, world: &'a World) -> Later<'a, Result<(), String>> {
+        Box::pin(session::forget(&self.auth_dir, world.started_at.get()))
     }
 }
 
@@ -196,14 +199,18 @@ struct WhatsApp {
     unseen: RefCell<BTreeMap<String, Vec<Value>>>,
 }
 
-/// A file that the sidecar reads; it goes with this.
+/// A file that the sidecar reads or writes; it goes with this.
 struct Beside(PathBuf);
 
 impl Beside {
+    /// A place for one in the folder of the device's keys.
+    fn new(folder: &Path) -> Self {
+        Self(folder.join(auth::part()))
+    }
+
     /// Writes one into the folder of the device's keys, which nobody else reads.
     async fn write(folder: &Path, bytes: &[u8]) -> Result<Self, SendFailure> {
-        let name = format!(".{}.part", uuid::Uuid::new_v4().simple());
-        let beside = Self(folder.join(name));
+        let beside = Self::new(folder);
         let written = tokio::fs::write(&beside.0, bytes).await;
         written.map_err(|error| {
             let why = format!("its file cannot be written for WhatsApp's sidecar: {error}");
@@ -334,15 +341,13 @@ impl Transport for WhatsApp {
 
     fn fetch<'a>(&'a self, file: &'a Attached, most: u64) -> Later<'a, Result<Vec<u8>, String>> {
         Box::pin(async move {
-            let mut params: Value = serde_json::from_str(&file.id)
-                .map_err(|_| "where it is was not kept".to_owned())?;
-            let name = format!(".{}.part", uuid::Uuid::new_v4().simple());
-            let into = self.setup.auth_dir.join(name);
-            params["into"] = json!(into);
+            let mut params = translate::place(&file.id, self.setup.server.is_some())?;
+            // Also where nobody waits for it any more.
+            let into = Beside::new(&self.setup.auth_dir);
+            params["into"] = json!(into.0);
             params["most"] = most.into();
             let fetched = self.ask("fetch", params).await;
-            let bytes = tokio::fs::read(&into).await;
-            let _ = tokio::fs::remove_file(&into).await;
+            let bytes = tokio::fs::read(&into.0).await;
             fetched.map_err(|failure| match failure {
                 SendFailure::NotSent(error) => error.to_string(),
                 SendFailure::Refused(why) | SendFailure::Unknown(why) => why,

@@ -125,6 +125,12 @@ impl Sidecar {
         input.try_send(format!("{line}\n")).map_err(|_| deaf())
     }
 
+    /// Tells it to end. What it said before is still heard.
+    pub(super) fn end(&mut self) {
+        self.input = None;
+        self.heard.close();
+    }
+
     /// What comes next.
     pub(super) async fn hear(&mut self) -> Heard {
         let heard = self.heard.recv().await;

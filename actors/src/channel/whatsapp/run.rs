@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::close::{After, after};
 use super::lock::{Locks, Owner};
 use super::process::{Heard, Sidecar};
+use super::session::{blocking, installed};
 use super::translate::{self, Me};
 use super::wire::{Answer, Class, Event, Message, PROTOCOL};
-use super::{BAILEYS, Job, SCRIPT, WhatsApp, auth};
-use crate::channel::login::{Step, Wish};
+use super::{Job, WhatsApp, away};
+use crate::channel::login::Step;
 use crate::channel::{ChannelError, Inbound, Link, SendFailure};
 
 /// Most messages that wait to be stored. The sidecar holds back before that; one that does not is broken.
@@ -53,106 +54,14 @@ pub(super) async fn run(
     }
 }
 
-impl WhatsApp {
-    /// How the account is named in commands.
-    fn named(&self) -> String {
-        match &*self.who.account {
-            "default" => String::new(),
-            account => format!(" --account {account}"),
-        }
-    }
-
-    /// The script, as this release has it, where the packages are that it needs.
-    fn installed(&self) -> Result<(), ChannelError> {
-        let script = &self.setup.program.script;
-        if !self.setup.program.ours {
-            return Ok(());
-        }
-        let folder = script.parent().unwrap_or(script);
-        // The file that npm writes last.
-        let whole = folder.join("node_modules/.package-lock.json").is_file();
-        let package = std::fs::read_to_string(folder.join("node_modules/baileys/package.json"));
-        let version = format!("\"version\": \"{BAILEYS}\"");
-        if !whole || !package.is_ok_and(|package| package.contains(&version)) {
-            return Err(ChannelError::Auth(format!(
-                "Baileys {BAILEYS}, which speaks with WhatsApp, is not installed in {}; run: openclaw channels add whatsapp, then: openclaw channels start whatsapp{}",
-                folder.display(),
-                self.named()
-            )));
-        }
-        let known = std::fs::read(script).is_ok_and(|text| text == SCRIPT.as_bytes());
-        if known {
-            return Ok(());
-        }
-        let beside = script.with_extension("writing");
-        std::fs::write(&beside, SCRIPT)
-            .and_then(|()| std::fs::rename(&beside, script))
-            .map_err(|error| {
-                ChannelError::Transient(format!("cannot write {}: {error}", script.display()))
-            })
-    }
-
-    /// Takes the locks, and looks at the device's keys under them.
-    async fn own(&self, wish: Option<&Wish>) -> Result<(Locks, Option<String>), ChannelError> {
-        let folder = &self.setup.auth_dir;
-        let broken = |error: auth::AuthError| ChannelError::Transient(error.to_string());
-        auth::make(folder).map_err(broken)?;
-        let mut locks = Locks::new(Owner::this(self.started_at_ms));
-        let lock = folder.join("session.lock");
-        let what = format!("the WhatsApp session in {}", folder.display());
-        locks.take(&lock, &what).await?;
-        // Keys of a device that is none any more are of no use to a login.
-        let over = wish.is_some() && self.logged_out.take();
-        if over || wish.is_some_and(|wish| wish.force) {
-            auth::clear(folder).map_err(broken)?;
-            self.logins.forgotten(&self.who);
-        }
-        let found = match auth::prepare(folder) {
-            Ok(found) => found,
-            Err(auth::AuthError::Damaged { path }) => {
-                return Err(ChannelError::Auth(format!(
-                    "the credentials in {} are damaged, and there is no whole copy; link the device anew: openclaw channels login whatsapp{} --force",
-                    path.display(),
-                    self.named()
-                )));
-            }
-            Err(error) => return Err(broken(error)),
-        };
-        if found.restored {
-            tracing::warn!(account = %self.who, folder = %folder.display(), "the credentials were damaged; the copy of the last start is used");
-        }
-        let me = found.me.map(|me| me.number);
-        match &me {
-            Some(number) => self.lock_number(&mut locks, number).await?,
-            None if wish.is_none() => {
-                return Err(ChannelError::Auth(format!(
-                    "no phone is linked; link one: openclaw channels login whatsapp{}",
-                    self.named()
-                )));
-            }
-            // What an earlier login began is of no use to another.
-            None => auth::clear(folder).map_err(broken)?,
-        }
-        Ok((locks, me))
-    }
-
-    async fn lock_number(&self, locks: &mut Locks, number: &str) -> Result<(), ChannelError> {
-        let host = &self.setup.host_dir;
-        let made = auth::make(host);
-        made.map_err(|error| ChannelError::Transient(error.to_string()))?;
-        let path = host.join(format!("whatsapp-{number}.lock"));
-        let what = format!("the WhatsApp session of +{number}");
-        locks.take(&path, &what).await
-    }
-}
-
 /// One connection, from its start to its end.
 async fn connect(
     wa: &WhatsApp,
     link: &Link,
     jobs: &mut mpsc::Receiver<Job>,
 ) -> Result<After, ChannelError> {
-    wa.installed()?;
+    let (program, named) = (wa.setup.program.clone(), wa.named());
+    blocking(move || installed(&program, &named)).await?;
     let wish = wa.logins.wish(&wa.who);
     let owned = wa.own(wish.as_ref()).await;
     let (mut locks, me) = match owned {
@@ -255,51 +164,78 @@ struct Connection<'a> {
     ended: Option<After>,
 }
 
-impl Connection<'_> {
+impl<'a> Connection<'a> {
     async fn work(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Result<After, ChannelError> {
-        let mut taking: Option<Taking<'_>> = None;
+        let mut taking = None;
+        let ended = self.serve(jobs, &mut taking).await;
+        self.finish(jobs, taking).await;
+        ended
+    }
+
+    async fn serve(
+        &mut self,
+        jobs: &mut mpsc::Receiver<Job>,
+        taking: &mut Option<Taking<'a>>,
+    ) -> Result<After, ChannelError> {
         loop {
             if taking.is_none() && self.seen > self.told {
                 let batch = std::mem::take(&mut self.held);
-                taking = Some(Box::pin(store(self.link, batch, self.seen)));
+                *taking = Some(Box::pin(store(self.link, batch, self.seen)));
                 self.told = self.seen;
             }
             let late = self.late();
             tokio::select! {
                 biased;
-                seq = finished(&mut taking) => {
-                    taking = None;
+                seq = finished(taking) => {
+                    *taking = None;
                     self.sidecar.say(&json!({ "ack": seq }))?;
                 }
                 heard = self.sidecar.hear() => {
-                    let gone = match heard {
-                        Heard::Line(line) => {
-                            self.line(line).await?;
-                            None
+                    match heard {
+                        Heard::Line(line) => self.line(line).await?,
+                        Heard::End(how) => {
+                            return Err(ChannelError::Transient(format!(
+                                "the WhatsApp sidecar is gone: {how}"
+                            )));
                         }
-                        Heard::End(how) => Some(how),
-                    };
-                    let ended = self.ended.take();
-                    if ended.is_none() && gone.is_none() {
-                        continue;
                     }
-                    // What came before its end is stored.
-                    if let Some(taking) = taking {
-                        taking.await;
+                    if let Some(ended) = self.ended.take() {
+                        return Ok(ended);
                     }
-                    if !self.held.is_empty() {
-                        store(self.link, std::mem::take(&mut self.held), self.seen).await;
-                    }
-                    return ended.ok_or_else(|| {
-                        let how = gone.unwrap_or_default();
-                        ChannelError::Transient(format!("the WhatsApp sidecar is gone: {how}"))
-                    });
                 }
                 job = jobs.recv() => if let Some(job) = job { self.job(job)?; },
                 () = sleep_until(self.ping) => self.ask_whether_it_lives()?,
                 () = sleep_until(late) => self.give_up(),
             }
         }
+    }
+
+    /// The end, whatever it was. What came is stored first: WhatsApp was told that it came.
+    async fn finish(&mut self, jobs: &mut mpsc::Receiver<Job>, taking: Option<Taking<'a>>) {
+        self.sidecar.end();
+        // There is no more to come than what was on its way, and the end is known already.
+        while let Heard::Line(line) = self.sidecar.hear().await {
+            if line.get("event").is_none() {
+                let answer = serde_json::from_value(line);
+                let _ = answer.map(|answer| self.answer(answer));
+            } else if let Ok(Event::Message { seq, message }) = serde_json::from_value(line) {
+                let _ = self.message(seq, &message);
+            }
+        }
+        self.asked.clear();
+        let (link, held, seen) = (self.link, std::mem::take(&mut self.held), self.seen);
+        let storing = async move {
+            if let Some(taking) = taking {
+                taking.await;
+            }
+            if !held.is_empty() {
+                store(link, held, seen).await;
+            }
+        };
+        let late = || {
+            link.trouble("the connection to WhatsApp ended; the next one begins when there is room for what came with it, because so many messages wait for their answer");
+        };
+        meanwhile(storing, jobs, late).await;
     }
 
     /// When the next request is late.
@@ -471,6 +407,32 @@ async fn store(link: &Link, batch: Vec<Inbound>, seq: u64) -> u64 {
         sleep(AGAIN).await;
     }
     seq
+}
+
+/// Does something, however long that takes, while nobody is there for whoever asks; says so when it takes long.
+pub(super) async fn meanwhile(
+    work: impl Future<Output = ()>,
+    jobs: &mut mpsc::Receiver<Job>,
+    late: impl FnOnce(),
+) {
+    let told = sleep(AGAIN);
+    tokio::pin!(work, told);
+    let mut late = Some(late);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut work => return,
+            Some(job) = jobs.recv() => {
+                // Whoever asked may be gone.
+                let _ = job.done.map(|done| done.send(Err(away())));
+            }
+            () = &mut told, if late.is_some() => {
+                if let Some(late) = late.take() {
+                    late();
+                }
+            }
+        }
+    }
 }
 
 async fn finished(taking: &mut Option<Taking<'_>>) -> u64 {

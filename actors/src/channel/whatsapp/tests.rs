@@ -1,10 +1,19 @@
 //! Translation, on what WhatsApp's clients write.
 
-use serde_json::{Value, json};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
 
-use super::translate::{Me, act, inbound, jid, key, outbound, target};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Job;
+use super::lock::{Locks, Owner};
+use super::run::meanwhile;
+use super::session::forget;
+use super::translate::{Me, act, inbound, jid, key, outbound, place, target};
 use super::wire::{Identity, Message};
-use crate::channel::{Act, ChatKind, Inbound, Piece, Target};
+use crate::channel::{Act, ChannelError, ChatKind, Inbound, Piece, SendFailure, Target};
 
 const NOW: i64 = 1_800_000_000_000;
 
@@ -149,6 +158,86 @@ fn files_can_be_read_later_by_what_is_kept_of_them() {
     assert_eq!(
         (said.text.as_str(), said.files[0].what.as_str()),
         ("look", "photo")
+    );
+}
+
+#[test]
+fn a_file_comes_from_whatsapp_whatever_host_its_sender_names() {
+    let sent = json!({ "kind": "audio", "mediaKey": "a2V5", "directPath": "/v/x", "url": "https://127.0.0.1:9/x" });
+    assert_eq!(
+        place(&sent.to_string(), false).unwrap(),
+        json!({ "kind": "audio", "mediaKey": "a2V5", "directPath": "/v/x", "host": "mmg.whatsapp.net" })
+    );
+    assert_eq!(place(&sent.to_string(), true).unwrap(), sent);
+    for path in [
+        json!("@127.0.0.1/x"),
+        json!(".example/x"),
+        json!(""),
+        json!(null),
+    ] {
+        let mut sent = sent.clone();
+        sent["directPath"] = path;
+        assert!(place(&sent.to_string(), false).is_err(), "{sent}");
+    }
+    assert!(place("", false).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_somebody_uses_are_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let creds = folder.path().join("creds.json");
+    std::fs::write(
+        &creds,
+        super::auth::tests::creds("15550001111:3@s.whatsapp.net"),
+    )
+    .unwrap();
+    let other = Owner {
+        pid: 1,
+        ..Owner::this(1_700_000_000_000)
+    };
+    let mut locks = Locks::new(other);
+    let lock = folder.path().join("session.lock");
+    locks.take(&lock, "the session").await.unwrap();
+    let why = forget(folder.path(), 0).await.unwrap_err();
+    assert!(why.contains("pid 1, started 2023-11-14"), "{why}");
+    assert!(creds.exists());
+    drop(locks);
+    forget(folder.path(), 0).await.unwrap();
+    assert!(!creds.exists());
+    forget(&folder.path().join("none"), 0).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_answer_while_what_came_last_is_stored() {
+    let (to, mut jobs) = mpsc::channel(1);
+    let (stored, storing) = oneshot::channel();
+    let late = Cell::new(0);
+    let work = async {
+        let _ = storing.await;
+    };
+    let asking = async {
+        let (done, end) = oneshot::channel();
+        let begun = Rc::new(Cell::new(false));
+        let job = Job {
+            method: "send",
+            params: Value::Null,
+            begun: Rc::clone(&begun),
+            done: Some(done),
+        };
+        assert!(to.send(job).await.is_ok());
+        let end = end.await.unwrap();
+        assert!(
+            matches!(end, Err(SendFailure::NotSent(ChannelError::Transient(_)))),
+            "{end:?}"
+        );
+        assert!(!begun.get());
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(late.get(), 1, "a person is told, once");
+        stored.send(()).unwrap();
+    };
+    tokio::join!(
+        meanwhile(work, &mut jobs, || late.set(late.get() + 1)),
+        asking
     );
 }
 

@@ -15,6 +15,8 @@ const OLDEST: i64 = 24 * 60 * 60 * 1_000;
 const PERSON: &str = "@s.whatsapp.net";
 const HIDDEN: &str = "@lid";
 const GROUP: &str = "@g.us";
+/// The host that WhatsApp's files come from.
+const FILES: &str = "mmg.whatsapp.net";
 /// Before ids of messages of ours, so that they are found again.
 const OURS: &str = "me/";
 
@@ -213,6 +215,22 @@ fn files(content: &Value) -> Vec<Attached> {
         })
     });
     found.collect()
+}
+
+/// Where a file is, from the [`Attached::id`] of it. Its sender wrote that, and might name any host: it is
+/// WhatsApp's own that is asked, unless `local`, a server of this host, stands in for WhatsApp.
+pub(super) fn place(id: &str, local: bool) -> Result<Value, String> {
+    let kept = || "where it is was not kept".to_owned();
+    let mut place: Map<String, Value> = serde_json::from_str(id).map_err(|_| kept())?;
+    if !local {
+        place.remove("url");
+        let path = place.get("directPath").and_then(Value::as_str);
+        if !path.is_some_and(|path| path.starts_with('/')) {
+            return Err("its message does not say where it is at WhatsApp".into());
+        }
+        place.insert("host".into(), FILES.into());
+    }
+    Ok(Value::Object(place))
 }
 
 /// The message, where it is one for us. `is_sent` knows what we sent ourselves.

@@ -35,8 +35,9 @@ impl Handler<Call<ChannelsLogout>> for Channels {
                 }
             }
             deps.stop(&who).await;
-            let left = linked.map_or(Ok(()), |setup| setup.forget());
-            if let Err(why) = left {
+            if let Some(setup) = linked
+                && let Err(why) = setup.forget(&deps.shared.world).await
+            {
                 return reply.error(ErrorShape::unavailable(why));
             }
             let forgotten = deps.shared.store.commit(vec![cursor::forget(&who)]).await;

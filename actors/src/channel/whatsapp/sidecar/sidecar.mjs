@@ -4,11 +4,11 @@
 // program never connects twice. In: {"id", "method", "params"}, one answer for each, and {"ack": seq}.
 // Out: {"id", "result"} or {"id", "error": {"class", "message"}}, and {"event", ...}. Standard error is for
 // logs. The end of standard input is the end of everything.
-import { once } from 'node:events';
 import { createWriteStream, readFileSync } from 'node:fs';
 import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream/promises';
 import { Worker } from 'node:worker_threads';
 
 const PROTOCOL = 1;
@@ -18,6 +18,10 @@ const UNACKNOWLEDGED = 200;
 const REMEMBERED = 500;
 /** How long a file may take on its way to WhatsApp's servers. */
 const UPLOAD_MS = 50_000;
+/** How long a file may take on its way from there; the gateway waits for no longer. */
+const DOWNLOAD_MS = 30_000;
+/** Before a group is asked for its name again, when it did not say. */
+const UNNAMED_MS = 300_000;
 /** How long the server may take to answer a goodbye. */
 const GOODBYE_MS = 1_000;
 
@@ -110,6 +114,10 @@ class Connection {
   #locks = [];
   #unacknowledged = new Set();
   #seq = 0;
+  /** More came than the gateway takes now, and whoever waits until it takes more. */
+  #full = false;
+  #room = null;
+  #turn = Promise.resolve();
   #paused = false;
   #heard = 0;
   #known = new Map();
@@ -158,7 +166,7 @@ class Connection {
       markOnlineOnConnect: false,
       generateHighQualityLinkPreview: false,
       getMessage: async (key) => this.#known.get(key.id)?.message,
-      cachedGroupMetadata: async (id) => this.#groups.get(id),
+      cachedGroupMetadata: async (id) => this.#groups.get(id)?.group,
     });
     this.#listen(creds, pairing);
     return {};
@@ -218,17 +226,19 @@ class Connection {
         await this.#close(between ? 0 : (error?.output?.statusCode ?? 0), error?.message ?? 'closed');
       }
     });
-    // One after the other, in the order in which they came.
-    let turn = Promise.resolve();
+    // One after the other, in the order in which they came. What waited for us comes in one go, however much it is.
     ev.on('messages.upsert', ({ messages, type }) => {
-      turn = turn.then(async () => {
-        for (const message of messages) await this.#message(message, type).catch((error) => log(`a message cannot be read: ${error.message}`));
+      this.#turn = this.#turn.then(async () => {
+        for (const message of messages) {
+          if (this.#unacknowledged.size >= UNACKNOWLEDGED) await new Promise((resolve) => (this.#room = resolve));
+          await this.#message(message, type).catch((error) => log(`a message cannot be read: ${error.message}`));
+        }
       });
     });
     ev.on('messages.update', (updates) => {
       for (const { key, update } of updates) if (key.fromMe && update.status) say({ event: 'receipt', id: key.id, chat: key.remoteJid, status: Number(update.status) });
     });
-    ev.on('groups.upsert', (groups) => groups.forEach((group) => this.#groups.set(group.id, group)));
+    ev.on('groups.upsert', (groups) => groups.forEach((group) => this.#named(group)));
     ev.on('groups.update', (groups) => groups.forEach((group) => this.#groups.delete(group.id)));
     ev.on('group-participants.update', ({ id }) => this.#groups.delete(id));
   }
@@ -265,25 +275,37 @@ class Connection {
         fromMe: key.fromMe === true,
         offline: type !== 'notify',
         name: message.pushName || undefined,
-        title: group ? await this.#subject(chat) : undefined,
+        title: group ? this.#subject(chat) : undefined,
         at: Number(message.messageTimestamp ?? 0) * 1000,
         content: JSON.parse(text),
       },
     });
-    if (this.#unacknowledged.size >= UNACKNOWLEDGED && !this.#paused) {
-      this.#paused = true;
-      this.#socket.ws.socket?.pause?.();
-    }
+    this.#full ||= this.#unacknowledged.size >= UNACKNOWLEDGED;
+    this.#hold();
   }
 
-  /** A group's name; asked for once, and not waited for. */
-  async #subject(id) {
+  /** Stops reading, once everything that was sent is confirmed: that would not be read either. */
+  #hold() {
+    if (!this.#full || this.#paused || this.#unsettled.size > 0) return;
+    this.#paused = true;
+    this.#socket.ws.socket?.pause?.();
+  }
+
+  /** A group's name; asked for once, after a while again where that failed, and not waited for. */
+  #subject(id) {
     const known = this.#groups.get(id);
-    if (known) return known.subject;
-    if (this.#groups.size > REMEMBERED) this.#groups.clear();
-    this.#groups.set(id, undefined);
-    this.#socket.groupMetadata(id).then((group) => this.#groups.set(id, group)).catch(() => {});
+    if (known && (known.group || Date.now() < known.until)) return known.group?.subject;
+    const asked = this.#named({ id }, Date.now() + UNNAMED_MS);
+    this.#socket.groupMetadata(id).then((group) => (asked.group = group)).catch(() => {});
     return undefined;
+  }
+
+  /** Remembers a group, or that it was asked for. */
+  #named(group, until) {
+    if (this.#groups.size > REMEMBERED) this.#groups.clear();
+    const known = until ? { until } : { group };
+    this.#groups.set(group.id, known);
+    return known;
   }
 
   #remember(id, message) {
@@ -293,16 +315,19 @@ class Connection {
 
   acknowledge(seq) {
     for (const one of this.#unacknowledged) if (one <= seq) this.#unacknowledged.delete(one);
-    if (this.#paused && this.#unacknowledged.size < UNACKNOWLEDGED / 2) {
-      this.#paused = false;
-      this.#socket.ws.socket?.resume?.();
-    }
+    if (this.#unacknowledged.size < UNACKNOWLEDGED) this.#room?.();
+    if (!this.#full || this.#unacknowledged.size >= UNACKNOWLEDGED / 2) return;
+    this.#full = false;
+    if (this.#paused) this.#socket.ws.socket?.resume?.();
+    this.#paused = false;
   }
 
   /** The connection is over: said once, and the process ends. */
   async #close(code, why) {
     if (this.#over) return;
     this.#over = true;
+    // WhatsApp was told that all of them came: the gateway gets them before it hears of the end.
+    await this.#turn;
     await this.#folder?.idle;
     say({ event: 'close', code, why });
     await leave();
@@ -317,8 +342,14 @@ class Connection {
   }
 
   #open() {
-    if (!this.#me) throw new Failure('not-sent', 'WhatsApp is not connected');
+    if (!this.#me || this.#over) throw new Failure('not-sent', 'WhatsApp is not connected');
     return this.#socket;
+  }
+
+  /** For what has to be confirmed, which nobody reads while too much waits. */
+  #free() {
+    if (this.#full) throw new Failure('not-sent', 'more messages came from WhatsApp than can be stored now; it waits until they are');
+    return this.#open();
   }
 
   /** A message with a file, which is at WhatsApp's servers then; of the message nothing has left. */
@@ -333,10 +364,12 @@ class Connection {
 
   /** Sends something, and waits until WhatsApp's servers have it: what was only written may be lost. */
   async send({ to, content, messageId, quote }) {
-    const socket = this.#open();
+    this.#free();
     const quoted = quote ? this.#known.get(quote) : undefined;
     const options = { messageId, ...(quoted ? { quoted } : {}) };
     const made = content.file ? await this.#upload(to, content.file, content.text, options) : null;
+    // That took a while.
+    const socket = this.#free();
     let settle;
     const settled = new Promise((resolve) => (settle = resolve));
     this.#unsettled.set(messageId, settle);
@@ -354,6 +387,7 @@ class Connection {
     } finally {
       clearTimeout(late);
       this.#unsettled.delete(messageId);
+      this.#hold();
     }
   }
 
@@ -369,25 +403,28 @@ class Connection {
 
   async groups() {
     const groups = Object.values(await this.#open().groupFetchAllParticipating());
-    for (const group of groups) this.#groups.set(group.id, group);
+    for (const group of groups) this.#named(group);
     return { groups: groups.map(({ id, subject, participants }) => ({ id, subject, size: participants?.length ?? 0 })) };
   }
 
-  /** Reads a file into one on this host, no more than `most` bytes of it. */
-  async fetch({ kind, mediaKey, directPath, url, most, into }) {
-    const reference = { mediaKey: Buffer.from(mediaKey, 'base64'), directPath, url };
-    const stream = await this.#baileys.downloadContentFromMessage(reference, kind);
-    const file = createWriteStream(into, { mode: 0o600 });
+  /** Reads a file into one on this host, no more than `most` bytes of it. Where there is a `host`, it is asked, whatever the sender's message says. */
+  async fetch({ kind, mediaKey, directPath, url, host, most, into }) {
+    const reference = { mediaKey: Buffer.from(mediaKey, 'base64'), directPath, ...(host ? {} : { url }) };
     let bytes = 0;
-    try {
-      for await (const piece of stream) {
+    const bounded = async function* (pieces) {
+      for await (const piece of pieces) {
         bytes += piece.length;
         if (bytes > most) throw new Failure('refused', `it is larger than ${most} bytes`);
-        if (!file.write(piece)) await once(file, 'drain');
+        yield piece;
       }
-    } finally {
-      file.end();
-      await once(file, 'close');
+    };
+    const late = AbortSignal.timeout(DOWNLOAD_MS);
+    try {
+      const stream = await this.#baileys.downloadContentFromMessage(reference, kind, host ? { host } : {});
+      await pipeline(stream, bounded, createWriteStream(into, { mode: 0o600 }), { signal: late });
+    } catch (error) {
+      await unlink(into).catch(() => {});
+      throw error;
     }
     return { bytes };
   }
