@@ -264,7 +264,8 @@ impl AgentRunner {
             }
         }
         if let Some(trouble) = self.deps.views.load.load().trouble() {
-            return reply.refuse(ErrorShape::unavailable(trouble).retry_after(10_000));
+            let error = ErrorShape::unavailable(trouble).retry_after(10_000);
+            return reply.refuse(incoming.guard, error);
         }
         let settings = self.deps.views.settings.load();
         if self.deps.state.with(|state| state.waiting()) >= settings.max_queued {
