@@ -71,8 +71,9 @@ impl Peer for Platform {
         Arc::new(TelegramSetup {
             pace: Pace {
                 poll: if quiet { Duration::ZERO } else { second },
-                grace: second,
-                limit: second,
+                // A platform on a busy machine takes a while; one that hangs takes for ever.
+                grace: second * 3,
+                limit: second * 3,
             },
             ..TelegramSetup::new(token.expect("a token").to_owned().into(), &self.proxy.root)
         })
