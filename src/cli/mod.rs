@@ -31,10 +31,19 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What this program is, for programs. The commit is that of `OPENCLAW_COMMIT` at its build.
 fn version() -> serde_json::Value {
-    let features: Vec<&str> = [("webchat", cfg!(feature = "webchat"))]
-        .into_iter()
-        .filter_map(|(name, on)| on.then_some(name))
-        .collect();
+    let features: Vec<&str> = [
+        ("webchat", cfg!(feature = "webchat")),
+        ("discord", cfg!(feature = "discord")),
+        ("imessage", cfg!(feature = "imessage")),
+        ("irc", cfg!(feature = "irc")),
+        ("signal", cfg!(feature = "signal")),
+        ("slack", cfg!(feature = "slack")),
+        ("telegram", cfg!(feature = "telegram")),
+        ("whatsapp", cfg!(feature = "whatsapp")),
+    ]
+    .into_iter()
+    .filter_map(|(name, on)| on.then_some(name))
+    .collect();
     serde_json::json!({
         "version": VERSION,
         "commit": option_env!("OPENCLAW_COMMIT"),

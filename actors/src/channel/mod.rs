@@ -29,14 +29,22 @@
 //! **Invariants.** At most one transport of an account lives. A platform's offset never passes a message
 //! that is not committed. What left for a platform is never sent again without a person's word.
 
+#![cfg_attr(
+    not(feature = "channels"),
+    allow(dead_code, reason = "what only some channels need")
+)]
+
 pub mod account;
 pub(crate) mod delivery;
+#[cfg(feature = "discord")]
 pub mod discord;
 pub(crate) mod drafts;
 pub mod files;
 pub mod hooks;
+#[cfg(feature = "imessage")]
 pub mod imessage;
 pub mod inbox;
+#[cfg(feature = "irc")]
 pub mod irc;
 pub mod login;
 pub(crate) mod markup;
@@ -49,15 +57,21 @@ pub(crate) mod request;
 pub mod route;
 pub(crate) mod sends;
 pub mod settings;
+#[cfg(feature = "signal")]
 pub mod signal;
+#[cfg(feature = "slack")]
 pub mod slack;
 pub mod state;
 pub mod status;
+#[cfg(any(feature = "imessage", feature = "signal"))]
+pub(crate) mod styled;
 pub mod supervisor;
+#[cfg(feature = "telegram")]
 pub mod telegram;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod text;
+#[cfg(feature = "whatsapp")]
 pub mod whatsapp;
 
 use std::fmt;

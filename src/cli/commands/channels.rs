@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+#[cfg(feature = "whatsapp")]
 use super::channel_add as add;
 use super::channel_link as link;
 use super::channel_outbox as outbox;
@@ -69,7 +70,14 @@ pub(crate) async fn run(
             };
             super::show(&answer, args.read.form.json, output, said)?;
         }
+        #[cfg(feature = "whatsapp")]
         ChannelsCommand::Add(args) => return add::run(&args.channel, environment, output).await,
+        #[cfg(not(feature = "whatsapp"))]
+        ChannelsCommand::Add(_) => {
+            let why =
+                "this program was built without whatsapp, and no other channel needs anything";
+            return Err(Failure::failed(why.to_owned(), None));
+        }
         ChannelsCommand::Login(args) if LINKED.contains(&args.account.channel()) => {
             return link::run(args, environment, output).await;
         }

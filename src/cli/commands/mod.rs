@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod backup;
+#[cfg(feature = "whatsapp")]
 mod channel_add;
 mod channel_link;
 mod channel_outbox;

@@ -9,7 +9,7 @@ use openclaw_actors::channel::settings::{AccountSettings, ChannelsSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::telegram::Streaming;
+use super::streaming::Streaming;
 use super::{Common, DmPolicy, Entry, GroupPolicy, GroupRule, World, enter, place_of, secret};
 use crate::config::secrets::SecretInput;
 

@@ -1,13 +1,33 @@
 //! `channels`: conversations on other platforms. One file per channel; what they share is here.
 
+#![cfg_attr(
+    not(feature = "channels"),
+    allow(
+        dead_code,
+        unused_imports,
+        unused_mut,
+        unused_variables,
+        reason = "what only some channels need"
+    )
+)]
+
+#[cfg(feature = "discord")]
 mod discord;
+#[cfg(feature = "imessage")]
 mod imessage;
+#[cfg(feature = "irc")]
 mod irc;
+#[cfg(feature = "signal")]
 mod signal;
+#[cfg(feature = "slack")]
 mod slack;
+#[cfg(any(feature = "discord", feature = "slack", feature = "telegram"))]
+mod streaming;
+#[cfg(feature = "telegram")]
 mod telegram;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "whatsapp")]
 mod whatsapp;
 
 use std::collections::BTreeMap;
@@ -29,6 +49,7 @@ use super::place::push_key;
 use super::secrets::SecretInput;
 use super::{Environment, Loaded};
 use crate::state_dir::{StatePaths, read_bounded};
+#[cfg(feature = "whatsapp")]
 pub use whatsapp::sidecar_dir;
 
 /// Largest file with a token, bytes.
@@ -36,31 +57,62 @@ const MAX_TOKEN_FILE: u64 = 4 * 1024;
 /// What another gateway keeps in the state directory for its channels.
 const FOREIGN: &[&str] = &["telegram", "credentials", "agents/main/sessions"];
 
-/// `channels`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Channels {
+/// The block `channels` of these: for each its feature, its key, its type, and `secret_inputs` where it has
+/// secrets.
+macro_rules! blocks {
+    ($($(#[$words:meta])* $feature:literal $name:ident: $block:ty $(, $secrets:ident)?;)+) => {
+        /// `channels`.
+        #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, rename_all = "camelCase")]
+        pub struct Channels {
+            $(
+                $(#[$words])*
+                #[cfg(feature = $feature)]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$block>,
+            )+
+        }
+
+        impl Channels {
+            /// Every place that can hold a secret.
+            pub(super) fn secret_inputs(&mut self) -> Vec<(String, &mut SecretInput)> {
+                let mut all = Vec::new();
+                $($(
+                    #[cfg(feature = $feature)]
+                    all.extend(self.$name.iter_mut().flat_map(|own| own.$secrets()));
+                )?)+
+                all
+            }
+
+            /// Adds the accounts of all of them.
+            fn enter(&self, world: &World<'_>, settings: &mut ChannelsSettings) {
+                $(
+                    #[cfg(feature = $feature)]
+                    if let Some(own) = &self.$name {
+                        own.enter(world, settings);
+                    }
+                )+
+            }
+        }
+    };
+}
+
+// One line for each channel.
+blocks! {
     /// Discord.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub discord: Option<discord::Discord>,
+    "discord" discord: discord::Discord, secret_inputs;
     /// Slack.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slack: Option<slack::Slack>,
+    "slack" slack: slack::Slack, secret_inputs;
     /// iMessage.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub imessage: Option<imessage::IMessage>,
+    "imessage" imessage: imessage::IMessage;
     /// IRC.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub irc: Option<irc::Irc>,
+    "irc" irc: irc::Irc, secret_inputs;
     /// Signal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub signal: Option<signal::Signal>,
+    "signal" signal: signal::Signal;
     /// Telegram.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub telegram: Option<telegram::Telegram>,
+    "telegram" telegram: telegram::Telegram, secret_inputs;
     /// WhatsApp.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub whatsapp: Option<whatsapp::WhatsApp>,
+    "whatsapp" whatsapp: whatsapp::WhatsApp;
 }
 
 /// `commands`: who may give commands.
@@ -322,22 +374,6 @@ struct World<'a> {
     paths: &'a StatePaths,
 }
 
-impl Channels {
-    /// Every place that can hold a secret.
-    pub(super) fn secret_inputs(&mut self) -> Vec<(String, &mut SecretInput)> {
-        let telegram = self.telegram.iter_mut();
-        let irc = self.irc.iter_mut();
-        let discord = self.discord.iter_mut();
-        let slack = self.slack.iter_mut();
-        telegram
-            .flat_map(telegram::Telegram::secret_inputs)
-            .chain(irc.flat_map(irc::Irc::secret_inputs))
-            .chain(discord.flat_map(discord::Discord::secret_inputs))
-            .chain(slack.flat_map(slack::Slack::secret_inputs))
-            .collect()
-    }
-}
-
 /// The accounts of a configuration.
 pub fn settings(loaded: &Loaded, env: &Environment<'_>) -> ChannelsSettings {
     let world = World {
@@ -350,28 +386,7 @@ pub fn settings(loaded: &Loaded, env: &Environment<'_>) -> ChannelsSettings {
         reach: loaded.config.tools.reach(),
         ..ChannelsSettings::default()
     };
-    // One line for each channel.
-    if let Some(telegram) = &loaded.config.channels.telegram {
-        telegram.enter(&world, &mut settings);
-    }
-    if let Some(discord) = &loaded.config.channels.discord {
-        discord.enter(&world, &mut settings);
-    }
-    if let Some(slack) = &loaded.config.channels.slack {
-        slack.enter(&world, &mut settings);
-    }
-    if let Some(irc) = &loaded.config.channels.irc {
-        irc.enter(&world, &mut settings);
-    }
-    if let Some(signal) = &loaded.config.channels.signal {
-        signal.enter(&world, &mut settings);
-    }
-    if let Some(imessage) = &loaded.config.channels.imessage {
-        imessage.enter(&world, &mut settings);
-    }
-    if let Some(whatsapp) = &loaded.config.channels.whatsapp {
-        whatsapp.enter(&world, &mut settings);
-    }
+    loaded.config.channels.enter(&world, &mut settings);
     settings
 }
 

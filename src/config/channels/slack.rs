@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::discord::{Dm, Guild, Room, add};
-use super::telegram::Streaming;
+use super::streaming::Streaming;
 use super::{Common, World, enter, place_of, secret};
 use crate::config::secrets::SecretInput;
 

@@ -40,7 +40,7 @@ pub(super) fn request(
             "sendReaction"
         }
         Act::Edit { message, text } => {
-            let styled = super::format::styled(text);
+            let styled = crate::channel::styled::styled(text);
             params["message"] = styled.text.into();
             if !styled.styles.is_empty() {
                 params["textStyle"] = styled.styles.into();

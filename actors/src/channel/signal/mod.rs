@@ -10,7 +10,6 @@
 mod acts;
 mod api;
 mod daemon;
-mod format;
 mod link;
 mod sse;
 mod stream;
@@ -60,11 +59,6 @@ const TAKES: Takes = Takes {
 const MAX_SENT: usize = 500;
 /// Most chats, and messages of each, whose reading is not told yet.
 const MAX_UNREAD: (usize, usize) = (200, 20);
-
-/// Markdown as text in which nothing stands out.
-pub(super) fn plain_text(markdown: &str) -> String {
-    format::styled(markdown).text
-}
 
 /// Where signal-cli is.
 #[derive(Debug, Clone)]

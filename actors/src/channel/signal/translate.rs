@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::format;
 use crate::channel::files::Upload;
 use crate::channel::{Attached, ChatKind, Inbound, Piece, Quote, Sender, Target};
 
@@ -396,7 +395,7 @@ fn address_of(file: &Upload) -> String {
 
 /// The params of a message.
 pub(super) fn outbound(piece: &Piece, me: &Me) -> Value {
-    let styled = format::styled(&piece.text);
+    let styled = crate::channel::styled::styled(&piece.text);
     let mut params = recipient(&piece.to);
     params["message"] = styled.text.into();
     if !styled.styles.is_empty() {

@@ -1,4 +1,4 @@
-//! Markdown as Signal shows it: plain text, and ranges of it that stand out. Pure.
+//! Markdown as plain text, and ranges of it that stand out: Signal shows both, iMessage the text. Pure.
 
 use crate::channel::markup::{self, Dialect, Emphasis};
 
@@ -15,17 +15,23 @@ const STYLES: [(&str, char, char); 5] = [
 
 /// A text with its ranges, as signal-cli takes them: `start:length:STYLE`, in UTF-16 units.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Styled {
+pub(crate) struct Styled {
     /// The text.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// The ranges.
-    pub(super) styles: Vec<String>,
+    pub(crate) styles: Vec<String>,
+}
+
+/// Markdown as text in which nothing stands out.
+#[cfg(feature = "imessage")]
+pub(crate) fn plain_text(markdown: &str) -> String {
+    styled(markdown).text
 }
 
 struct Signs;
 
 /// The text of a piece.
-pub(super) fn styled(markdown: &str) -> Styled {
+pub(crate) fn styled(markdown: &str) -> Styled {
     let signed = markup::render(markdown, &Signs);
     let mut text = String::with_capacity(signed.len());
     let mut styles = Vec::new();
