@@ -238,8 +238,9 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
             recent: recent(Some(&agent.id)),
         },
     });
+    let ok = reason.is_none();
     HealthSummary {
-        ok: reason.is_none(),
+        ok,
         reason,
         ts,
         duration_ms: 0,
@@ -256,6 +257,7 @@ pub fn summary(views: &Views, ts: u64, reason: Option<String>) -> HealthSummary 
             count: sessions.count,
             recent: recent(None),
         },
-        load: views.load.load().to_wire(),
+        // The official shape of a gateway that is well has no place for it; the method tells it all the same.
+        load: views.load.load().to_wire().filter(|_| !ok),
     }
 }
