@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_actors::node::system_run::is_variable;
 use openclaw_client::node::{CommandError, Invocation, Node};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -90,7 +91,7 @@ async fn run(
     let Some((name, arguments)) = wanted.command.split_first() else {
         return Err(CommandError::invalid("command names no program"));
     };
-    if let Some(name) = wanted.env.keys().find(|name| !is_name(name)) {
+    if let Some(name) = wanted.env.keys().find(|name| !is_variable(name)) {
         let message = format!("{name:?} is no name of a variable");
         return Err(CommandError::new("SYSTEM_RUN_DENIED", message));
     }
@@ -142,15 +143,6 @@ async fn run(
     Ok(result)
 }
 
-/// Letters, digits and underscores: what else a name holds, `=` above all, would make it another one for the program.
-fn is_name(name: &str) -> bool {
-    let mut letters = name.bytes();
-    letters
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_')
-}
-
 /// Upper and lower case do not matter: what is refused must not come back in another spelling.
 fn decides_code(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
@@ -177,7 +169,7 @@ mod tests {
             assert!(decides_code(name), "{name}");
         }
         for name in ["LANG", "ENVIRONMENT", "PATHS", "LDX", "TERM"] {
-            assert!(!decides_code(name) && is_name(name), "{name}");
+            assert!(!decides_code(name) && is_variable(name), "{name}");
         }
         for name in [
             "",
@@ -188,7 +180,7 @@ mod tests {
             "1A",
             "A B",
         ] {
-            assert!(!is_name(name), "{name}");
+            assert!(!is_variable(name), "{name}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! `openclaw node run`, the built program, as a node of the daemon.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
 use openclaw_actors::clock::TestClock;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
@@ -12,7 +14,7 @@ use crate::harness::child::{Gateway, Home, config};
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::model::Model;
 use crate::harness::socket::Socket;
-use crate::harness::{TOKEN, soon};
+use crate::harness::{TOKEN, ended, soon, written};
 use crate::nodes::{approve, is_connected, row_when};
 
 /// A node as a child process, with a folder of its own.
@@ -238,27 +240,8 @@ async fn the_nodes_own_rules_come_first_and_can_be_changed_from_afar() {
     drop(node);
 }
 
-/// Whether a process runs.
-fn runs(pid: i32) -> bool {
-    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let after = state
-        .rsplit_once(')')
-        .map_or("", |(_, rest)| rest)
-        .trim_start();
-    !after.is_empty() && !after.starts_with('Z')
-}
-
-async fn ends(pid: i32) {
-    soon("the end of the program", async {
-        while runs(pid) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-}
-
 /// A program that writes its process id there and runs for long.
-fn long(home: &Home) -> (Value, std::path::PathBuf) {
+fn long(home: &Home) -> (Value, PathBuf) {
     let file = home.state().join("pid");
     let script = format!(
         "echo $$ >{0}.new; mv {0}.new {0}; exec sleep 600",
@@ -267,16 +250,12 @@ fn long(home: &Home) -> (Value, std::path::PathBuf) {
     (json!({ "command": ["sh", "-c", script] }), file)
 }
 
-async fn written(file: &std::path::Path) -> i32 {
-    soon("the program's id", async {
-        loop {
-            if let Ok(text) = std::fs::read_to_string(file) {
-                break text.trim().parse().expect("a process id");
-            }
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
+/// The id that it wrote there.
+async fn pid_in(file: &Path) -> Pid {
+    let pid = written(file.parent().expect("a folder"), "the program's id", || {
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+    });
+    Pid::from_raw(pid.await).expect("a process id")
 }
 
 #[tokio::test]
@@ -294,7 +273,7 @@ async fn what_nobody_waits_for_ends_and_a_killed_node_fails_what_it_owes() {
     asked["timeoutMs"] = json!(1_500);
     let id = owner.ask("node.invoke", asked).await;
     say_yes(&mut owner).await;
-    let pid = written(&file).await;
+    let pid = pid_in(&file).await;
     let over = owner.answer(&id).await;
     assert!(
         over["error"]["message"]
@@ -303,7 +282,7 @@ async fn what_nobody_waits_for_ends_and_a_killed_node_fails_what_it_owes() {
             .contains("TIMEOUT"),
         "{over}"
     );
-    ends(pid).await;
+    ended(pid).await;
 
     // Its own time is over, which is a result.
     let mut params = params;
@@ -311,7 +290,7 @@ async fn what_nobody_waits_for_ends_and_a_killed_node_fails_what_it_owes() {
     std::fs::remove_file(&file).unwrap();
     let over = ran(&mut owner, &row, &params, "k2").await;
     assert_eq!(over["payload"]["payload"]["timedOut"], true, "{over}");
-    ends(written(&file).await).await;
+    ended(pid_in(&file).await).await;
 
     // The node is asked to stop: what it runs ends with it.
     params["timeoutMs"] = json!(60_000);
@@ -320,10 +299,10 @@ async fn what_nobody_waits_for_ends_and_a_killed_node_fails_what_it_owes() {
         .ask("node.invoke", invoke(&row, "system.run", &params, "k3"))
         .await;
     say_yes(&mut owner).await;
-    let pid = written(&file).await;
+    let pid = pid_in(&file).await;
     let own = i32::try_from(node.child.id().unwrap()).unwrap();
-    let own = rustix::process::Pid::from_raw(own).unwrap();
-    rustix::process::kill_process(own, rustix::process::Signal::TERM).unwrap();
+    let own = Pid::from_raw(own).unwrap();
+    kill_process(own, Signal::TERM).unwrap();
     let lost = owner.answer(&id).await;
     assert!(
         lost["error"]["message"]
@@ -332,7 +311,7 @@ async fn what_nobody_waits_for_ends_and_a_killed_node_fails_what_it_owes() {
             .contains("DISCONNECTED"),
         "{lost}"
     );
-    ends(pid).await;
+    ended(pid).await;
     assert_eq!(
         soon("its end", node.child.wait()).await.unwrap().code(),
         Some(0)
@@ -347,7 +326,7 @@ async fn what_nobody_waits_for_ends_and_a_killed_node_fails_what_it_owes() {
         .ask("node.invoke", invoke(&row, "system.run", &params, "k4"))
         .await;
     say_yes(&mut owner).await;
-    let orphan = written(&file).await;
+    let orphan = pid_in(&file).await;
     let home = node.kill().await;
     let lost = owner.answer(&id).await;
     assert!(
@@ -357,8 +336,7 @@ async fn what_nobody_waits_for_ends_and_a_killed_node_fails_what_it_owes() {
             .contains("DISCONNECTED"),
         "{lost}"
     );
-    let orphan = rustix::process::Pid::from_raw(orphan).unwrap();
-    rustix::process::kill_process(orphan, rustix::process::Signal::KILL).unwrap();
+    kill_process(orphan, Signal::KILL).unwrap();
     let mut node = Node::start_in(home, daemon.address.port(), &[]).await;
     node.says("connected to ").await;
     let back = row_when(&mut owner, is_connected).await;

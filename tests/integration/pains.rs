@@ -178,7 +178,10 @@ const PROOF: &[(u8, &str, &[Place])] = &[
                 "tests/integration/backup.rs",
                 "a_damaged_database_is_set_aside_and_told_of_until_it_is_gone",
             ),
-            ("actors/src/store/tests/power_cut.rs", "fn "),
+            (
+                "actors/src/store/tests/power_cut.rs",
+                "a_power_cut_at_any_moment_leaves_a_file_that_opens_with_all_that_was_acknowledged",
+            ),
         ],
     ),
     (

@@ -9,20 +9,18 @@ use std::time::Duration;
 use openclaw_actors::channel::AccountRef;
 use openclaw_actors::channel::policy::GroupRule;
 use openclaw_actors::channel::signal::{Managed, SignalSetup, Timing, Way};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::harness::TOKEN;
 use crate::harness::accounts::{in_state, plan, row_when};
-use crate::harness::child::{Gateway, Home, config};
+use crate::harness::child::{Gateway, Home, Shown, config};
 use crate::harness::crabline::{Crabline, programs};
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::model::Model;
 use crate::harness::signal::SignalCli;
 use crate::harness::socket::Socket;
-use crate::harness::soon;
+use crate::harness::{TOKEN, ended};
 
 const US: &str = "+15550000000";
 const ANN: &str = "+447700900123";
@@ -400,15 +398,6 @@ fn pid(folder: &Path) -> Option<Pid> {
     Pid::from_raw(text.trim().parse().ok()?)
 }
 
-async fn gone(pid: Pid) {
-    soon("the end of signal-cli", async {
-        while test_kill_process(pid).is_ok() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_signal_cli_of_its_own_is_started_watched_and_ended() {
     let (folder, model) = (TempDir::new().expect("a folder"), Model::echoing().await);
@@ -452,7 +441,7 @@ async fn a_signal_cli_of_its_own_is_started_watched_and_ended() {
     client
         .call("channels.stop", json!({ "channel": "signal" }))
         .await;
-    gone(second).await;
+    ended(second).await;
     client
         .call("channels.start", json!({ "channel": "signal" }))
         .await;
@@ -489,24 +478,16 @@ async fn the_terminal_shows_what_a_phone_scans_and_the_end() {
     let home = Home::new();
     let url = format!("ws://{}", daemon.address);
     let at = ["--url", &url, "--token", TOKEN];
-    let mut login = home
-        .command(&[&["channels", "login", "signal"][..], &at[..]].concat())
-        .spawn()
-        .expect("it runs");
-    let mut lines = BufReader::new(login.stdout.take().expect("its stdout")).lines();
-    let mut out = String::new();
-    while !out.contains("linked as") {
-        let line = soon("a line of the login", lines.next_line()).await;
-        out += &line.expect("text").expect("it goes on");
-        out.push('\n');
-        if out.contains("scan this with the phone: Signal") {
-            std::fs::write(file("scanned"), "").expect("the phone");
-        }
-    }
+    let mut login = Shown::start(
+        &home,
+        &[&["channels", "login", "signal"][..], &at[..]].concat(),
+    );
+    login.until("scan this with the phone: Signal").await;
+    std::fs::write(file("scanned"), "").expect("the phone");
+    let out = login.until("linked as").await;
     let picture = out.lines().filter(|line| line.contains('█')).count();
     assert!(picture > 10, "{out}");
-    let ended = soon("the end of the login", login.wait()).await;
-    assert!(ended.expect("it ends").success());
+    login.succeeds().await;
     in_state(&mut client, "signal", "connected").await;
 }
 
@@ -525,7 +506,7 @@ async fn signal_cli_dies_with_the_gateway_however_that_ends() {
     in_state(&mut client, "signal", "connected").await;
     let pid = pid(folder.path()).expect("its number");
     gateway.kill().await;
-    gone(pid).await;
+    ended(pid).await;
 }
 
 #[tokio::test]

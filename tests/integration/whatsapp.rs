@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::harness::accounts::{in_state, plan, row_when};
 use crate::harness::daemon::Daemon;
 use crate::harness::model::Model;
-use crate::harness::soon;
 use crate::harness::whatsapp::{Scripted, Server};
+use crate::harness::{ended, soon};
 
 /// Ann.
 const ANN: &str = "15550001111@s.whatsapp.net";
@@ -182,8 +182,7 @@ async fn a_sidecar_that_is_killed_or_hangs_is_replaced() {
         assert!(row["lastError"].to_string().contains(why), "{row}");
         let row = in_state(&mut client, "whatsapp", "connected").await;
         assert_eq!(row["lastError"], Value::Null);
-        let gone = || rustix::process::test_kill_process(pid).is_err();
-        until("the end of the one before", gone).await;
+        ended(pid).await;
         let text = format!("after {why}");
         server.write(ANN, ANN, &text).await;
         server.has(&format!("re: {text}")).await;

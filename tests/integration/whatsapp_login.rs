@@ -2,15 +2,13 @@
 
 use openclaw_actors::channel::whatsapp::{WhatsAppSetup, lock_name};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::harness::TOKEN;
 use crate::harness::accounts::{in_state, plan};
-use crate::harness::child::Home;
+use crate::harness::child::{Home, Shown};
 use crate::harness::daemon::Daemon;
 use crate::harness::model::Model;
 use crate::harness::socket::Socket;
-use crate::harness::soon;
 use crate::harness::whatsapp::Scripted;
 
 const US: &str = "15550009999:7@s.whatsapp.net";
@@ -172,20 +170,13 @@ async fn the_terminal_shows_the_code_and_the_end() {
     let home = Home::new();
     let url = format!("ws://{}", daemon.address);
     let at = ["--url", &url, "--token", TOKEN];
-    let mut login = home
-        .command(&[&["channels", "login", "whatsapp"][..], &at[..]].concat())
-        .spawn()
-        .expect("it runs");
-    let mut lines = BufReader::new(login.stdout.take().expect("its stdout")).lines();
-    let mut out = String::new();
-    while !out.contains("linked as") {
-        let line = soon("a line of the login", lines.next_line()).await;
-        out += &line.expect("text").expect("it goes on");
-        out.push('\n');
-        if out.contains("scan this with the phone") {
-            std::fs::write(sidecar.folder.path().join("scanned"), "").expect("the phone");
-        }
-    }
+    let mut login = Shown::start(
+        &home,
+        &[&["channels", "login", "whatsapp"][..], &at[..]].concat(),
+    );
+    login.until("scan this with the phone").await;
+    std::fs::write(sidecar.folder.path().join("scanned"), "").expect("the phone");
+    let out = login.until("linked as").await.to_owned();
     assert!(
         out.contains("linked as +15550009999 (Ann), device 7"),
         "{out}"
@@ -194,8 +185,7 @@ async fn the_terminal_shows_the_code_and_the_end() {
         out.lines().filter(|line| line.contains('█')).count() > 10,
         "{out}"
     );
-    let ended = soon("the end of the login", login.wait()).await;
-    assert!(ended.expect("it ends").success());
+    login.succeeds().await;
     in_state(&mut client, "whatsapp", "connected").await;
     let (code, out, err) = home
         .run(&[&["channels", "status"][..], &at[..]].concat())
@@ -230,23 +220,12 @@ async fn a_phone_without_a_camera_links_it_by_a_code() {
         "--phone",
         "+1 (555) 000-9999",
     ];
-    let mut login = home
-        .command(&[&words[..], &at[..]].concat())
-        .spawn()
-        .expect("it runs");
-    let mut lines = BufReader::new(login.stdout.take().expect("its stdout")).lines();
-    let mut out = String::new();
-    while !out.contains("linked as") {
-        let line = soon("a line of the login", lines.next_line()).await;
-        out += &line.expect("text").expect("it goes on");
-        out.push('\n');
-        if out.contains("Link with phone number): ABCD-1234") {
-            std::fs::write(sidecar.folder.path().join("typed"), "").expect("the phone");
-        }
-    }
+    let mut login = Shown::start(&home, &[&words[..], &at[..]].concat());
+    login.until("Link with phone number): ABCD-1234").await;
+    std::fs::write(sidecar.folder.path().join("typed"), "").expect("the phone");
+    let out = login.until("linked as").await;
     assert!(!out.contains('█'), "{out}");
-    let ended = soon("the end of the login", login.wait()).await;
-    assert!(ended.expect("it ends").success());
+    login.succeeds().await;
     in_state(&mut client, "whatsapp", "connected").await;
     let start = sidecar
         .heard()

@@ -36,6 +36,16 @@ pub fn runs_programs(command: &str) -> bool {
     command.eq_ignore_ascii_case(NAME)
 }
 
+/// Whether this can be the name of a variable: letters, digits and underscores. Anything else would come to the person
+/// who decides as free text, and `A=B C` as a name is the variable `A` to a program.
+pub fn is_variable(name: &str) -> bool {
+    let mut letters = name.bytes();
+    letters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_')
+}
+
 /// A program on a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeProgram {
@@ -81,20 +91,12 @@ impl NodeProgram {
             Some(Value::String(folder)) => Some(folder.clone()),
             Some(_) => return Err(wrong("/cwd", "must be string")),
         };
-        // Free text would come to the person who decides, and "A=B C" as a name is the variable A to a program.
-        let is_name = |name: &String| {
-            let mut letters = name.bytes();
-            letters
-                .next()
-                .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-                && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == b'_')
-        };
         let env = match params.get("env") {
             None | Some(Value::Null) => BTreeMap::new(),
             Some(env) => serde_json::from_value(env.clone())
                 .ok()
                 .filter(|env: &BTreeMap<String, String>| {
-                    env.len() <= MAX_VARIABLES && env.keys().all(is_name)
+                    env.len() <= MAX_VARIABLES && env.keys().all(|name| is_variable(name))
                 })
                 .ok_or_else(|| {
                     let what = "must be an object of at most 128 texts, with names of letters, digits and underscores";

@@ -13,6 +13,7 @@ use crate::views::Views;
 
 /// Close code of a connection whose trust an owner ended.
 pub(super) const CLOSED_BY_OWNER: u16 = 4001;
+
 /// Closes the connections of a device, or of one of its roles, that are older than this call. One that
 /// is still coming in finds that its trust ended once it joined: see [`crate::views::TrustEnds`].
 #[expect(

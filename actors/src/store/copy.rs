@@ -124,33 +124,10 @@ pub fn look(
     if !path.exists() {
         return Ok(());
     }
-    let name = path.display().to_string();
-    let corrupt = |reason: String| StoreError::Corrupt {
-        name: name.clone(),
-        reason,
-    };
-    let medium = FileMedium::look(path)?;
-    let database = salvage::checked(&medium).map_err(|trouble| match trouble {
-        Trouble::Damaged(reason) => corrupt(reason),
-        Trouble::Else(reason) => StoreError::Unavailable(format!("cannot read `{name}`: {reason}")),
+    each_row(path, tables, |table, key, value| {
+        take(table, key, value);
+        Ok(())
     })?;
-    let read = database
-        .begin_read()
-        .map_err(|error| corrupt(error.to_string()))?;
-    for table in tables {
-        let open = match read.open_table(table.definition()) {
-            Ok(open) => open,
-            Err(redb::TableError::TableDoesNotExist(_)) => continue,
-            Err(error) => return Err(corrupt(error.to_string())),
-        };
-        let rows = open
-            .range::<&[u8]>(..)
-            .map_err(|error| corrupt(error.to_string()))?;
-        for row in rows {
-            let (key, value) = row.map_err(|error| corrupt(error.to_string()))?;
-            take(*table, key.value(), value.value());
-        }
-    }
     Ok(())
 }
 
@@ -160,14 +137,58 @@ pub fn look(
 ///
 /// [`StoreError::Corrupt`], [`StoreError::Newer`], and those of opening it.
 pub fn verify(path: &Path) -> Result<Copied, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Unavailable(format!(
+            "`{}` is not there",
+            path.display()
+        )));
+    }
+    let mut found = Copied {
+        rows: 0,
+        bytes: 0,
+        unreadable: 0,
+        format: 0,
+    };
+    found.bytes = each_row(path, &Table::ALL, |table, key, value| {
+        found.rows += 1;
+        if table == Table::Meta {
+            if key == b"schema" {
+                found.format = format_of(path, value)?;
+            }
+        } else if rows::decode::<IgnoredAny>(table, value).is_err() {
+            found.unreadable += 1;
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The format that a file is stamped with, if this build can read it.
+fn format_of(path: &Path, stamp: &[u8]) -> Result<u32, StoreError> {
+    let stamp: SchemaVersion = rows::decode(Table::Meta, stamp)?;
+    if stamp.version > super::SCHEMA_VERSION {
+        return Err(StoreError::Newer {
+            name: path.display().to_string(),
+            written_by: stamp.written_by,
+            found: stamp.version,
+            supported: super::SCHEMA_VERSION,
+        });
+    }
+    Ok(stamp.version)
+}
+
+/// Shows every row of these tables of a file that nobody writes, once its structure and checksums hold; the size of
+/// the file, bytes.
+fn each_row(
+    path: &Path,
+    tables: &[Table],
+    mut take: impl FnMut(Table, &[u8], &[u8]) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
     let name = path.display().to_string();
     let corrupt = |reason: String| StoreError::Corrupt {
         name: name.clone(),
         reason,
     };
-    if !path.exists() {
-        return Err(StoreError::Unavailable(format!("`{name}` is not there")));
-    }
     let medium = FileMedium::look(path)?;
     let database = salvage::checked(&medium).map_err(|trouble| match trouble {
         Trouble::Damaged(reason) => corrupt(reason),
@@ -176,13 +197,7 @@ pub fn verify(path: &Path) -> Result<Copied, StoreError> {
     let read = database
         .begin_read()
         .map_err(|error| corrupt(error.to_string()))?;
-    let mut found = Copied {
-        rows: 0,
-        bytes: medium.bytes(),
-        unreadable: 0,
-        format: 0,
-    };
-    for table in Table::ALL {
+    for &table in tables {
         let open = match read.open_table(table.definition()) {
             Ok(open) => open,
             Err(redb::TableError::TableDoesNotExist(_)) => continue,
@@ -193,24 +208,8 @@ pub fn verify(path: &Path) -> Result<Copied, StoreError> {
             .map_err(|error| corrupt(error.to_string()))?;
         for row in rows {
             let (key, value) = row.map_err(|error| corrupt(error.to_string()))?;
-            found.rows += 1;
-            if table == Table::Meta {
-                if key.value() == b"schema" {
-                    let stamp: SchemaVersion = rows::decode(table, value.value())?;
-                    if stamp.version > super::SCHEMA_VERSION {
-                        return Err(StoreError::Newer {
-                            name,
-                            written_by: stamp.written_by,
-                            found: stamp.version,
-                            supported: super::SCHEMA_VERSION,
-                        });
-                    }
-                    found.format = stamp.version;
-                }
-            } else if rows::decode::<IgnoredAny>(table, value.value()).is_err() {
-                found.unreadable += 1;
-            }
+            take(table, key.value(), value.value())?;
         }
     }
-    Ok(found)
+    Ok(medium.bytes())
 }

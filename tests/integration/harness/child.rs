@@ -96,6 +96,42 @@ impl Home {
     }
 }
 
+/// `openclaw` with a command that goes on, and the lines that it shows meanwhile.
+pub(crate) struct Shown {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    output: String,
+}
+
+impl Shown {
+    /// Starts it in this home.
+    pub(crate) fn start(home: &Home, args: &[&str]) -> Self {
+        let mut child = home.command(args).spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("its stdout is a pipe");
+        Self {
+            child,
+            lines: BufReader::new(stdout).lines(),
+            output: String::new(),
+        }
+    }
+
+    /// Waits until it showed this; all that it showed so far.
+    pub(crate) async fn until(&mut self, words: &str) -> &str {
+        while !self.output.contains(words) {
+            let line = soon(words, self.lines.next_line()).await.expect("text");
+            self.output += &line.unwrap_or_else(|| panic!("no {words:?}: {}", self.output));
+            self.output.push('\n');
+        }
+        &self.output
+    }
+
+    /// Waits for its end, which is a good one.
+    pub(crate) async fn succeeds(mut self) {
+        let status = soon("the end of the program", self.child.wait()).await;
+        assert!(status.expect("it ends").success(), "{}", self.output);
+    }
+}
+
 /// A configuration whose model is `model`.
 pub(crate) fn config(model: &Model) -> Value {
     json!({

@@ -5,15 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use notify::{RecursiveMode, Watcher as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
 
-use super::soon;
+use super::{soon, written};
 
 /// A platform that runs.
 pub(crate) struct Crabline {
@@ -90,14 +88,9 @@ impl Crabline {
     /// One that somebody else starts in this folder, with `ready.json` and `journal.jsonl` there.
     pub(crate) async fn found(folder: TempDir) -> Self {
         let path = folder.path().join("ready.json");
-        let manifest = soon("the platform", async {
-            loop {
-                let text = std::fs::read_to_string(&path).unwrap_or_default();
-                if let Ok(manifest) = serde_json::from_str::<Value>(&text) {
-                    return manifest;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
+        let manifest = written(folder.path(), "the platform", || {
+            let text = std::fs::read_to_string(&path).ok()?;
+            serde_json::from_str::<Value>(&text).ok()
         })
         .await;
         Self {
@@ -160,21 +153,7 @@ impl Crabline {
 
     /// Waits until what it wrote down makes this hold.
     pub(crate) async fn noted(&self, what: &str, holds: impl Fn() -> bool) {
-        let (told, mut changes) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |change| {
-            // Nobody looks any more.
-            let _ = told.send(change);
-        });
-        let mut watcher = watcher.expect("files can be watched");
-        watcher
-            .watch(self.folder.path(), RecursiveMode::NonRecursive)
-            .expect("its folder can be watched");
-        soon(what, async {
-            while !holds() {
-                changes.recv().await;
-            }
-        })
-        .await;
+        written(self.folder.path(), what, || holds().then_some(())).await;
     }
 
     /// Bodies of the calls of a method that it carried out, in order.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, broadcast, mpsc};
 
-use super::soon;
+use super::noticed;
 
 /// The table.
 pub(crate) static TABLE: LazyLock<Value> = LazyLock::new(|| {
@@ -228,18 +228,7 @@ impl Mac {
 
     /// Waits until this holds.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        soon(what, async {
-            loop {
-                let changed = self.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if holds(self) {
-                    return;
-                }
-                changed.await;
-            }
-        })
-        .await;
+        noticed(&self.changed, what, || holds(self)).await;
     }
 
     async fn serve(&self, stream: TcpStream) {

@@ -23,7 +23,13 @@ pub(crate) mod telegram;
 pub(crate) mod trust;
 pub(crate) mod whatsapp;
 
+use std::path::Path;
 use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher as _};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::sync::{Notify, mpsc};
 
 /// Longest wait for something that must happen; a test that waits longer has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +39,64 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future)
         .await
         .unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
+}
+
+/// Waits until something holds that every change of it tells of.
+pub(crate) async fn noticed(changed: &Notify, what: &str, holds: impl Fn() -> bool) {
+    soon(what, async {
+        loop {
+            let change = changed.notified();
+            tokio::pin!(change);
+            change.as_mut().enable();
+            if holds() {
+                return;
+            }
+            change.await;
+        }
+    })
+    .await;
+}
+
+/// Waits until files of a folder make something hold.
+pub(crate) async fn written<T>(
+    folder: &Path,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let (told, mut changes) = mpsc::unbounded_channel();
+    let watcher = notify::recommended_watcher(move |change| {
+        // Nobody looks any more.
+        let _ = told.send(change);
+    });
+    let mut watcher = watcher.expect("files can be watched");
+    watcher
+        .watch(folder, RecursiveMode::NonRecursive)
+        .expect("the folder can be watched");
+    soon(what, async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            changes.recv().await;
+        }
+    })
+    .await
+}
+
+/// Waits for the end of a process, whoever began it.
+pub(crate) async fn ended(pid: Pid) {
+    let Ok(process) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
+        return;
+    };
+    let wait = tokio::task::spawn_blocking(move || {
+        let patience = Timespec::try_from(PATIENCE).expect("a time");
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience))
+    });
+    let over = wait
+        .await
+        .expect("it does not panic")
+        .expect("it can be waited for");
+    assert_eq!(over, 1, "process {pid:?} did not end within {PATIENCE:?}");
 }
 
 /// The shared token of every gateway in these tests.

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, broadcast};
 
-use super::soon;
+use super::noticed;
 
 #[derive(Default)]
 struct State {
@@ -144,18 +144,7 @@ impl SignalCli {
 
     /// Waits until this holds.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        soon(what, async {
-            loop {
-                let changed = self.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if holds(self) {
-                    return;
-                }
-                changed.await;
-            }
-        })
-        .await;
+        noticed(&self.changed, what, || holds(self)).await;
     }
 
     async fn serve(&self, mut stream: TcpStream) {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::soon;
+use super::noticed;
 
 /// How one request fails.
 #[derive(Debug, Clone)]
@@ -204,18 +204,7 @@ impl BotApi {
 
     /// Waits until something holds.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        soon(what, async {
-            loop {
-                let changed = self.changed.notified();
-                tokio::pin!(changed);
-                changed.as_mut().enable();
-                if holds(self) {
-                    return;
-                }
-                changed.await;
-            }
-        })
-        .await;
+        noticed(&self.changed, what, || holds(self)).await;
     }
 
     /// Waits until this many messages arrived.
