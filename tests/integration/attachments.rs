@@ -75,6 +75,9 @@ async fn files_reach_the_model_and_come_back_with_the_history() {
         .await;
     assert_eq!(got["data"], STANDARD.encode(PNG));
     assert_eq!(got["artifact"]["messageSeq"], 1, "{got}");
+    let shown = json!({ "sessionKey": "main", "artifactId": id });
+    let shown = client.call("artifacts.get", shown).await;
+    assert_eq!(shown["artifact"], got["artifact"]);
     let listed = client.call("artifacts.list", history()).await;
     assert_eq!(listed["artifacts"].as_array().unwrap().len(), 3, "{listed}");
 

@@ -50,6 +50,13 @@ async fn a_newcomer_configures_a_model_over_the_wire_and_the_next_run_uses_it() 
         true
     );
     assert!(schema["schema"]["properties"]["models"].is_object());
+    let port = client
+        .call("config.schema.lookup", json!({ "path": "gateway.port" }))
+        .await;
+    assert_eq!(port["reloadKind"], "restart", "{port}");
+    client
+        .refused("config.schema.lookup", json!({ "path": "gateway.ports" }))
+        .await;
 
     let answer = patch(
         &mut client,

@@ -3,6 +3,8 @@
 
 mod admission;
 mod agent;
+mod agent_files;
+mod approvals;
 mod attachments;
 mod attacks;
 mod audit;
@@ -28,6 +30,7 @@ mod discovery;
 mod floods;
 mod handshake;
 mod harness;
+mod heartbeats;
 mod hooks;
 mod http;
 mod idempotency;

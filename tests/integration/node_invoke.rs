@@ -67,6 +67,13 @@ async fn a_node_is_asked_and_its_answer_reaches_the_caller_once() {
             .expect("the time that is left");
         assert!(left > 0 && left <= 20_000, "{left}");
 
+        for (id, taken) in [
+            (&request["id"], json!({ "ok": true })),
+            (&json!("unknown"), json!({ "ok": true, "ignored": true })),
+        ] {
+            let half = json!({ "invokeId": id, "nodeId": device.id, "seq": 0, "chunk": "half" });
+            assert_eq!(node.call("node.invoke.progress", half).await, taken);
+        }
         let mut foreign = result(&device, &request, &json!({}));
         foreign["nodeId"] = json!("another");
         let error = node.refused("node.invoke.result", foreign).await;

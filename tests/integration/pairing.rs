@@ -70,6 +70,10 @@ async fn twenty_connects_of_a_device_at_once_and_twenty_by_their_tokens_are_acce
     let list = owner.call("device.pair.list", json!({})).await;
     let kept = list["paired"][0]["tokens"].as_array().unwrap().len();
     assert!(kept <= 4, "{list}");
+    let name = json!({ "deviceId": device.id, "label": "Kitchen tablet" });
+    assert_eq!(owner.call("device.pair.rename", name.clone()).await, name);
+    let list = owner.call("device.pair.list", json!({})).await;
+    assert_eq!(list["paired"][0]["displayName"], "Kitchen tablet", "{list}");
 }
 
 #[tokio::test]

@@ -235,6 +235,23 @@ async fn a_phone_without_a_camera_links_it_by_a_code() {
 }
 
 #[tokio::test]
+async fn a_client_is_told_the_code_and_how_it_ends() {
+    let [creds, close] = scanned();
+    let code = json!({ "event": "pairing-code", "code": "ABCD1234" });
+    let first = json!([hello(), { "answer": "start" }, code, { "file": "typed" }, creds, close]);
+    let sidecar = Scripted::new(&json!([first, opened()]));
+    let (_daemon, _model, mut client) = started(&sidecar, |_| ()).await;
+    let params = json!({ "channel": "whatsapp", "phone": "+15550009999" });
+    let begun = client.call("channels.link", params).await;
+    assert_eq!(begun["code"], "ABCD-1234", "{begun}");
+    std::fs::write(sidecar.folder.path().join("typed"), "").expect("the phone");
+    let end = client
+        .call("web.login.wait", json!({ "timeoutMs": 20_000 }))
+        .await;
+    assert_eq!(end["connected"], true, "{end}");
+}
+
+#[tokio::test]
 async fn an_account_that_another_gateway_has_is_not_linked() {
     let [creds, close] = scanned();
     let sidecar =

@@ -137,7 +137,7 @@ export class ConnectionFrames {
       if (frame.id !== "invalid") this.#violation(`a response to id ${frame.id}, which is not awaited`, text);
       return;
     }
-    const accepted = request.method === "agent" && frame.ok && frame.payload?.status === "accepted";
+    const accepted = TWO_PHASE.has(request.method) && frame.ok && frame.payload?.status === "accepted";
     if (!accepted) this.pending.delete(frame.id);
     if (!frame.ok) {
       if (frame.error) this.log.errors.push({ method: request.method, error: frame.error });
@@ -180,6 +180,9 @@ export class ConnectionFrames {
     this.log.violations.push(`${this.label}: ${what}\n    ${text.length > 600 ? `${text.slice(0, 600)}…` : text}`);
   }
 }
+
+// Answered twice: `accepted`, and the end.
+const TWO_PHASE = new Set(["agent", "exec.approval.request"]);
 
 // Keys of newer clients are ignored where the gateway says so.
 function isLeniency(request) {

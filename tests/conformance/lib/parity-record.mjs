@@ -12,9 +12,12 @@ const seen = new Map();
 export function peerOf({ version = "", mode } = {}, protocol) {
   if (test === "check-frames.mjs") return "daemon";
   if (inBrowser) return test.startsWith("official-ui") ? "official-ui" : "page";
-  // The official programs say their release; our bare sockets something that never was one.
-  if (/^20\d\d\./.test(version)) return mode === "node" ? "official-node" : protocol === 3 ? "official-cli-v3" : "official-cli-v4";
-  return ["1.0.0", "2.1.0"].includes(version) ? "bare" : "official-library";
+  if (["1.0.0", "2.1.0"].includes(version)) return "bare";
+  // The old command line says no release of its own.
+  if (test.startsWith("cli-v3") && protocol === 3) return "official-cli-v3";
+  // The official programs say their release; the client library is another's, who says what they like.
+  if (/^20\d\d\./.test(version)) return mode === "node" ? "official-node" : "official-cli-v4";
+  return "official-library";
 }
 
 /** A call that was answered well. */

@@ -213,6 +213,7 @@ const EVENT_SCHEMA = {
 /** Events whose payload has no schema in the package. */
 export const EVENTS_WITHOUT_SCHEMA = new Set([
   "cron",
+  "heartbeat",
   "exec.approval.requested",
   "exec.approval.resolved",
   "config.changed",
