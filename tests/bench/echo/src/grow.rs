@@ -13,14 +13,14 @@ const MEASURED: usize = 400;
 const TIMES: usize = 5;
 const ADMIN: &[&str] = &["operator.read", "operator.write", "operator.admin"];
 
-struct Client<'a> {
+pub(super) struct Client<'a> {
     target: &'a Target,
     ws: Ws,
     asked: u64,
 }
 
 impl<'a> Client<'a> {
-    async fn come(target: &'a Target) -> Outcome<Self> {
+    pub(super) async fn come(target: &'a Target) -> Outcome<Self> {
         let (ws, _) = connect_as(target, None, ADMIN).await?;
         Ok(Self {
             target,
@@ -30,7 +30,7 @@ impl<'a> Client<'a> {
     }
 
     /// Sends all of these, some at a time, and waits for the answers, which must be good.
-    async fn all(
+    pub(super) async fn all(
         &mut self,
         requests: impl IntoIterator<Item = (&'static str, Value)>,
     ) -> Outcome<()> {
@@ -63,7 +63,7 @@ impl<'a> Client<'a> {
     }
 
     /// Microseconds of the gateway's CPU for one request.
-    async fn cost(&mut self, method: &'static str, params: &Value) -> Outcome<f64> {
+    pub(super) async fn cost(&mut self, method: &'static str, params: &Value) -> Outcome<f64> {
         let mut least = f64::MAX;
         for _ in 0..TIMES {
             let before = cpu_us(self.target.pid);

@@ -2,17 +2,24 @@
 //! events with their `seq`. One line of `key=value` per run.
 //!
 //! `bench-probe port`
-//! `bench-probe storm|fanout|seed|grow PORT TOKEN PID [CONNECTIONS] [SECONDS or BURSTS]`
+//! `bench-probe storm|fanout|seed|inject|grow|model|stream|busy|history|commits PORT TOKEN PID [CONNECTIONS] [SECONDS or BURSTS]`
 //!
 //! * `port`: prints a free TCP port.
+//! * `inject`: the same with `chat.inject`, which writes to the conversation alone.
 //! * `seed`: one `send` to the main session, so that it exists.
 //! * `grow`: how the cost of requests grows with what there is, as rows of a table (`grow.rs`).
 //! * `storm`: CPU of the server per handshake with device proof. The device is paired by the shared
 //!   token once; every further handshake presents its device token, which writes nothing.
+//! * `model`: a model whose every answer is a stream of BURSTS pieces, on PORT, until it is ended.
+//! * `stream`: CPU of the server per piece of such a stream that CONNECTIONS watch.
+//! * `history`: CPU of the server per page of a conversation of CONNECTIONS megabytes.
+//! * `busy`: CONNECTIONS runs that stream and pages of that conversation, for SECONDS, to measure others beside.
+//! * `commits`: messages per second that are stored before they are acknowledged.
 //! * `fanout`: CPU of the server per delivered `chat` event. One client posts bursts of messages to
 //!   the main session, which all others see; what the posts themselves cost is part of the figure.
 
 mod grow;
+mod wide;
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -36,6 +43,8 @@ type Outcome<T> = Result<T, String>;
 
 /// Messages of a burst; the gateway lets 128 requests of one connection in.
 const BURST: usize = 100;
+/// The conversation that events are about.
+const SESSION: &str = "agent:main:main";
 /// How long one step may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -244,21 +253,50 @@ fn seq_of(text: &str) -> Option<u64> {
     text[at + 6..].trim_end_matches('}').parse().ok()
 }
 
-async fn fanout(target: &'static Target, watchers: usize, bursts: u64) -> Outcome<String> {
+/// The same burst with a request that the official gateway answers without a channel.
+fn inject(session: &str, key: &str) -> Message {
+    let params = json!({"sessionKey": session, "message": "a line of text of ordinary length, as people write them"});
+    Message::text(
+        json!({"type": "req", "id": key, "method": "chat.inject", "params": params}).to_string(),
+    )
+}
+
+async fn fanout(
+    target: &'static Target,
+    watchers: usize,
+    bursts: u64,
+    write: fn(&str, &str) -> Message,
+) -> Outcome<String> {
     let (report, mut reports) = mpsc::unbounded_channel();
     for _ in 0..watchers {
         let (ws, _) = connect(target, None).await?;
         tokio::task::spawn_local(watch(ws, report.clone()));
     }
-    let (ws, _) = connect(target, None).await?;
+    let scopes = ["operator.read", "operator.write", "operator.admin"];
+    let (mut ws, _) = connect_as(target, None, &scopes).await?;
+    // Both kinds of gateway know it then; one that is there already stays as it is.
+    let create = json!({"type": "req", "id": "create", "method": "sessions.create", "params": {"key": SESSION}});
+    ws.send(Message::text(create.to_string()))
+        .await
+        .map_err(text_of)?;
+    while next_json(&mut ws).await?["id"] != "create" {}
     let (mut posts, mut replies) = ws.split();
-    tokio::task::spawn_local(async move { while let Some(Ok(_)) = replies.next().await {} });
+    tokio::task::spawn_local(async move {
+        while let Some(Ok(message)) = replies.next().await {
+            if let Message::Text(text) = message
+                && text.starts_with(r#"{"type":"res""#)
+                && text.contains(r#""ok":false"#)
+            {
+                eprintln!("bench-probe: {text}");
+            }
+        }
+    });
     let run = std::process::id();
     let (mut gaps, start, before) = (0, Instant::now(), cpu_us(target.pid));
     for burst in 0..bursts {
         for number in 0..BURST {
             let key = format!("bench-{run}-{burst}-{number}");
-            posts.feed(post("main", &key)).await.map_err(text_of)?;
+            posts.feed(write(SESSION, &key)).await.map_err(text_of)?;
         }
         posts.flush().await.map_err(text_of)?;
         for _ in 0..watchers {
@@ -294,8 +332,14 @@ async fn run(mode: &str, target: &'static Target, count: u64, amount: u64) -> Ou
     match mode {
         "seed" => seed(target).await,
         "grow" => grow::grow(target).await,
+        "model" => wide::model(target.port, amount).await,
+        "stream" => wide::stream(target, count, amount).await,
+        "busy" => wide::busy(target, count, amount).await,
+        "history" => wide::history(target, count).await,
+        "commits" => wide::commits(target, count, amount).await,
         "storm" => storm(target, count, amount).await,
-        "fanout" => fanout(target, count, amount).await,
+        "fanout" => fanout(target, count, amount, post).await,
+        "inject" => fanout(target, count, amount, inject).await,
         other => Err(format!("unknown mode {other}")),
     }
 }
@@ -317,7 +361,7 @@ fn main() {
     }
     if args.len() < 4 {
         eprintln!(
-            "usage: bench-probe port | storm|fanout|seed|grow PORT TOKEN PID [CONNECTIONS] [SECONDS or BURSTS]"
+            "usage: bench-probe port | storm|fanout|seed|inject|grow|model|stream|busy|history|commits PORT TOKEN PID [CONNECTIONS] [SECONDS or BURSTS]"
         );
         std::process::exit(2);
     }
