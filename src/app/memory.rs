@@ -37,28 +37,40 @@ impl Memory for OfThisProcess {
     }
 }
 
-/// The lowest of what systemd or a container allows (cgroup v2), else half of this machine's memory.
+/// The lowest of what systemd or a container allows, else half of this machine's memory.
 fn limit_of(proc: &Path, groups: &Path) -> Option<u64> {
     let group = fs::read_to_string(proc.join("self/cgroup")).unwrap_or_default();
-    let group = group.lines().find_map(|line| line.strip_prefix("0::/"));
-    let mut folder = group.map_or_else(|| groups.to_owned(), |group| groups.join(group));
-    let mut allowed: Option<u64> = None;
-    while folder.starts_with(groups) {
-        for name in ["memory.high", "memory.max"] {
-            if let Some(bytes) = number(&folder.join(name)) {
-                allowed = Some(allowed.map_or(bytes, |other| other.min(bytes)));
-            }
-        }
-        if !folder.pop() {
-            break;
-        }
-    }
+    let group_of = |after: &str| {
+        let mut lines = group.lines();
+        lines.find_map(|line| Some(line.split_once(after)?.1.trim_start_matches('/')))
+    };
+    // Hosts with old container runtimes still have the first version, with a tree for memory alone.
+    let new = lowest(groups, group_of("0::"), &["memory.high", "memory.max"]);
+    let old = lowest(
+        &groups.join("memory"),
+        group_of(":memory:"),
+        &["memory.limit_in_bytes"],
+    );
+    let allowed = new.into_iter().chain(old).min();
     let total = total(&proc.join("meminfo"));
     match (allowed, total) {
         (Some(allowed), Some(total)) if allowed < total => Some(allowed),
         (_, Some(total)) => Some(total / 2),
         (allowed, None) => allowed,
     }
+}
+
+/// The lowest limit of a group and of those around it.
+fn lowest(groups: &Path, group: Option<&str>, names: &[&str]) -> Option<u64> {
+    let mut folder = groups.join(group.unwrap_or_default());
+    let mut found = Vec::new();
+    while folder.starts_with(groups) {
+        found.extend(names.iter().filter_map(|name| number(&folder.join(name))));
+        if !folder.pop() {
+            break;
+        }
+    }
+    found.into_iter().min()
 }
 
 fn number(path: &Path) -> Option<u64> {
@@ -119,6 +131,15 @@ mod tests {
             Some(2_048_000),
             "more than there is"
         );
+        write(
+            proc.join("self/cgroup"),
+            "4:memory:/docker/abc\n1:name=systemd:/docker/abc\n0::/docker/abc\n",
+        );
+        let old = groups.join("memory/docker/abc/memory.limit_in_bytes");
+        write(old.clone(), "500000\n");
+        assert_eq!(limit_of(&proc, &groups), Some(500_000));
+        write(old, "9223372036854771712\n");
+        assert_eq!(limit_of(&proc, &groups), Some(2_048_000), "no limit");
         let here = OfThisProcess::new(123);
         assert_eq!(here.limit(), Some(123));
         assert!(here.resident().is_none_or(|bytes| bytes > 100_000));

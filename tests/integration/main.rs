@@ -27,6 +27,7 @@ mod connections;
 mod corpora;
 mod cron;
 mod discovery;
+mod exhaustion;
 mod floods;
 mod handshake;
 mod harness;
