@@ -63,6 +63,7 @@ mod proxies;
 mod queue;
 mod refusals;
 mod reload;
+mod sequences;
 mod service;
 mod sessions;
 mod signal;
