@@ -1,5 +1,9 @@
 // Steady work for so many minutes, and what it does to the daemon: see tests/deep/soak. Clients, model and platform
 // are the packages of the other tests here; what the daemon uses is read from its own /metrics.
+//
+// The daemon has the bounds that everybody's has. What it keeps in memory up to one of them (the idempotency keys of a
+// day, pages of its database) would fill for hours at this pace and look like growth: it is filled first, as fast as it
+// goes. Conversations begin anew after some turns, as people's do; else each prompt is longer than the one before.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { startTelegramServer } from "@openclaw/crabline";
@@ -12,6 +16,11 @@ const minutes = Number(process.argv[2] ?? 30);
 const CONNECTIONS = 500;
 const RUNS_A_MINUTE = 20;
 const SESSIONS = 20;
+/** Turns after which a conversation begins anew. */
+const TURNS = 20;
+/** `store.retention.idempotencyKeys` and `store.cacheBytes`, as they are without a word in the configuration. */
+const KEYS = 10_000;
+const CACHE = 8 * 1024 * 1024;
 /** The first part of the time, in which caches fill: nothing of it counts. */
 const WARM_UP = Math.max(0.2 * minutes, Math.min(0.5, minutes / 2));
 /** Below this, a slope says more about the moment than about the daemon. */
@@ -21,11 +30,12 @@ const FIGURES = {
   "RSS, MB": (of) => of("process_resident_memory_bytes") / 1e6,
   descriptors: (of) => of("process_open_fds"),
   threads: (of) => of("process_threads"),
+  connections: (of) => of("openclaw_connections"),
   "queued runs": (of) => of("openclaw_runs_queued"),
   "waiting on channels": (of) => of("openclaw_channel_waiting_in") + of("openclaw_channel_waiting_out"),
 };
 
-const started = Date.now();
+let started = Date.now();
 const left = () => minutes * 60_000 - (Date.now() - started);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const counts = { runs: 0, "failed runs": 0, jobs: 0, "messages on the channel": 0, answers: 0, events: 0 };
@@ -54,16 +64,40 @@ async function client() {
   return socket;
 }
 
-async function figures() {
+async function metrics() {
   const text = await (await fetch(`http://127.0.0.1:${daemon.gatewayPort}/metrics`)).text();
-  const of = (name) => {
+  return (name) => {
     let sum = 0;
     for (const line of text.split("\n")) {
       if (line.startsWith(`${name} `) || line.startsWith(`${name}{`)) sum += Number(line.slice(line.lastIndexOf(" ") + 1));
     }
     return sum;
   };
+}
+
+async function figures() {
+  const of = await metrics();
   return Object.fromEntries(Object.entries(FIGURES).map(([name, read]) => [name, read(of)]));
+}
+
+/** Fills what has a bound: each call leaves a key and a row with its result. */
+async function fill() {
+  let left = KEYS + 1_000;
+  const calls = async () => {
+    const one = new RawClient(address);
+    await one.connect({ token: daemon.token, device });
+    while (left-- > 0) {
+      await one.request("tools.invoke", { name: "sessions_list", args: {}, idempotencyKey: nonce("fill") });
+      one.frames.length = 0;
+    }
+    await one.close();
+  };
+  await Promise.all(Array.from({ length: 16 }, calls));
+  const of = await metrics();
+  const bytes = of("openclaw_store_bytes");
+  if (bytes < CACHE) throw new Error(`the database has ${bytes} bytes: its pages do not fill the memory that they may have`);
+  const mb = (value) => (value / 1e6).toFixed(1);
+  console.log(`filled in ${((Date.now() - started) / 1_000).toFixed(0)} s: ${KEYS} keys, a database of ${mb(bytes)} MB; RSS ${mb(of("process_resident_memory_bytes"))} MB`);
 }
 
 /** Whole turns: a request, its acceptance, its end. */
@@ -73,8 +107,9 @@ async function runs() {
     const one = new RawClient(address);
     try {
       await one.connect({ token: daemon.token, device });
+      const turn = Math.floor(number / SESSIONS);
       const run = one.send("agent", {
-        message: `turn ${number}`,
+        message: turn % TURNS === TURNS - 1 ? "/new" : `turn ${number}`,
         sessionKey: `agent:main:soak-${number % SESSIONS}`,
         idempotencyKey: nonce("run"),
       });
@@ -88,8 +123,9 @@ async function runs() {
 }
 
 async function messages() {
-  while (left() > 10_000) {
-    const body = { chatId: 1001, fromId: 1001, fromName: "Ada", text: nonce("hello") };
+  for (let number = 1; left() > 10_000; number++) {
+    const text = number % TURNS === 0 ? "/new" : nonce("hello");
+    const body = { chatId: 1001, fromId: 1001, fromName: "Ada", text };
     const answer = await fetch(endpoints.adminInboundUrl, {
       method: "POST",
       headers: { "content-type": "application/json", "x-crabline-admin-token": adminToken },
@@ -120,6 +156,8 @@ try {
   for (let batch = 0; batch < CONNECTIONS / 10; batch++) {
     clients.push(...(await Promise.all(Array.from({ length: 10 }, client))));
   }
+  await fill();
+  started = Date.now();
   const owner = new RawClient(address);
   await owner.connect({ token: daemon.token, device });
   await owner.request("cron.add", {

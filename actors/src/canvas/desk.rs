@@ -21,6 +21,8 @@ use crate::views::Views;
 pub const LIFE: Duration = Duration::from_mins(10);
 /// Most capabilities; those that end soonest go first.
 const MAX: usize = 4_096;
+/// So few that nobody looks which of them are over.
+const FEW: usize = 64;
 /// Most of one connection.
 const MAX_OF_ONE: usize = 16;
 /// Most pages that wait for changes.
@@ -32,9 +34,36 @@ struct Grant {
     until: Millis,
 }
 
+impl Grant {
+    /// Whether it can ever open anything again.
+    fn is_over(&self, now: Millis) -> bool {
+        now >= self.until || self.holder.strong_count() == 0
+    }
+}
+
+/// The capabilities, and how many of them are looked through again.
+#[derive(Default)]
+struct Grants {
+    all: HashMap<[u8; 32], Grant>,
+    look_at: usize,
+}
+
+impl Grants {
+    /// Lets go of what is over whenever twice as many are there as were left the last time: one that is over holds
+    /// its connection's place in memory, and a host that probes each second makes thousands of them.
+    fn tidy(&mut self, now: Millis) {
+        if self.all.len() < self.look_at.clamp(FEW, MAX) {
+            return;
+        }
+        self.all.retain(|_, grant| !grant.is_over(now));
+        self.all.shrink_to(2 * self.all.len());
+        self.look_at = 2 * self.all.len();
+    }
+}
+
 /// What is known of the canvas's readers.
 pub struct Desk {
-    grants: Mutex<HashMap<[u8; 32], Grant>>,
+    grants: Mutex<Grants>,
     port: AtomicU16,
     changes: watch::Sender<u64>,
 }
@@ -68,14 +97,13 @@ impl Desk {
     pub fn grant(&self, caller: &Arc<Caller>, token: &str, now: Millis) -> Millis {
         let until = now.plus(LIFE);
         let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        if grants.len() >= MAX {
-            grants.retain(|_, grant| now < grant.until && grant.holder.strong_count() > 0);
-        }
+        grants.tidy(now);
+        let grants = &mut grants.all;
         let own = |grant: &Grant| grant.conn == caller.conn;
         if grants.len() >= MAX {
-            drop_oldest(&mut grants, |_| true);
+            drop_oldest(grants, |_| true);
         } else if grants.values().filter(|grant| own(grant)).count() >= MAX_OF_ONE {
-            drop_oldest(&mut grants, own);
+            drop_oldest(grants, own);
         }
         let grant = Grant {
             conn: caller.conn,
@@ -89,6 +117,7 @@ impl Desk {
     /// Whether this token opens the canvas; it is good for [`LIFE`] more then.
     pub fn opens(&self, token: &str, views: &Views, now: Millis) -> bool {
         let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        let grants = &mut grants.all;
         let key = key(token);
         let Some(grant) = grants.get_mut(&key) else {
             return false;
@@ -118,6 +147,13 @@ impl Desk {
     /// Hears of changes; `None` while [`MAX_LISTENERS`] do.
     pub fn listen(&self) -> Option<watch::Receiver<u64>> {
         (self.listeners() < MAX_LISTENERS).then(|| self.changes.subscribe())
+    }
+
+    /// How many capabilities are remembered.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn remembered(&self) -> usize {
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants.all.len()
     }
 
     /// How many pages wait for changes.

@@ -114,3 +114,26 @@ fn who_may_not_read_sees_no_canvas_and_one_connection_cannot_push_out_others() {
     }
     assert!(opens("other") && opens("g4999") && !opens("g4980"));
 }
+
+#[test]
+fn connections_that_came_and_went_leave_nothing_behind() {
+    let clock = Arc::new(TestClock::frozen());
+    let views = views(&clock);
+    let stays = operator(&[Scope::Read]);
+    views.canvas.grant(&stays, "stays", clock.now());
+    let mut most = 0;
+    for at in 0..5_000 {
+        let goes = operator(&[Scope::Read]);
+        views.canvas.grant(&goes, &format!("g{at}"), clock.now());
+        most = most.max(views.canvas.remembered());
+    }
+    assert!(most <= 64, "{most} of connections that ended");
+    assert!(views.canvas.opens("stays", &views, clock.now()));
+
+    // As many as are there stay, however many they are.
+    let crowd: Vec<_> = (0..1_000).map(|_| operator(&[Scope::Read])).collect();
+    for (at, one) in crowd.iter().enumerate() {
+        views.canvas.grant(one, &format!("c{at}"), clock.now());
+    }
+    assert!((0..1_000).all(|at| views.canvas.opens(&format!("c{at}"), &views, clock.now())));
+}

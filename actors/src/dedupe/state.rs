@@ -1,6 +1,7 @@
 //! Idempotency keys: which are known, and what became of them. Pure.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol::ErrorShape;
@@ -154,7 +155,7 @@ impl KeyId {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    digest: String,
+    digest: Box<str>,
     at: i64,
     in_flight: bool,
     /// Order of arrival, to find the oldest.
@@ -179,11 +180,11 @@ pub enum Verdict {
     Full,
 }
 
-/// The keys.
+/// The keys. Ten thousand are an ordinary day, so both maps share what a key is.
 #[derive(Debug, Default)]
 pub struct Keys {
-    entries: HashMap<KeyId, Entry>,
-    by_age: BTreeMap<u64, KeyId>,
+    entries: HashMap<Arc<KeyId>, Entry>,
+    by_age: BTreeMap<u64, Arc<KeyId>>,
     next_ticket: u64,
 }
 
@@ -201,7 +202,7 @@ impl Keys {
         let outlived =
             known.is_some_and(|known| !known.in_flight && bounds.outlived(known.at, now));
         if let Some(known) = known.filter(|_| !outlived) {
-            let verdict = match (known.digest == digest, known.in_flight) {
+            let verdict = match (&*known.digest == digest, known.in_flight) {
                 (false, _) => Verdict::Conflict,
                 (true, true) => Verdict::InFlight,
                 (true, false) => Verdict::Done,
@@ -216,7 +217,7 @@ impl Keys {
         if self.entries.len() >= bounds.keys {
             return (Verdict::Full, forgotten);
         }
-        self.insert(id.clone(), digest.to_owned(), now.get(), true);
+        self.insert(id.clone(), digest.into(), now.get(), true);
         let verdict = if outlived {
             Verdict::Anew
         } else {
@@ -225,9 +226,10 @@ impl Keys {
         (verdict, forgotten)
     }
 
-    fn insert(&mut self, id: KeyId, digest: String, at: i64, in_flight: bool) {
+    fn insert(&mut self, id: KeyId, digest: Box<str>, at: i64, in_flight: bool) {
         self.next_ticket += 1;
-        self.by_age.insert(self.next_ticket, id.clone());
+        let id = Arc::new(id);
+        self.by_age.insert(self.next_ticket, Arc::clone(&id));
         self.entries.insert(
             id,
             Entry {
@@ -268,7 +270,7 @@ impl Keys {
                 break;
             }
             if !entry.in_flight {
-                ids.push(id.clone());
+                ids.push(KeyId::clone(id));
             }
         }
         for id in &ids {
@@ -346,7 +348,7 @@ pub fn recover(
                 });
             }
         }
-        recovery.keys.insert(id, row.digest, row.at, false);
+        recovery.keys.insert(id, row.digest.into(), row.at, false);
     }
     Ok(recovery)
 }
