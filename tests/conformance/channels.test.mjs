@@ -22,6 +22,7 @@ async function eventually(what, look) {
 
 describe("Telegram, as crabline serves it", () => {
   const word = nonce("word");
+  const secret = nonce("letters");
   let folder;
   let platform;
   let model;
@@ -51,7 +52,10 @@ describe("Telegram, as crabline serves it", () => {
   before(async () => {
     folder = await tempFolder("crabline");
     platform = await startTelegramServer({ recorderPath: path.join(folder.path, "telegram.jsonl") });
-    model = await startModel(`It is **${word}**.\n\n\`\`\`sh\necho a && echo b\n\`\`\``);
+    model = await startModel(`It is **${word}**.\n\n\`\`\`sh\necho a && echo b\n\`\`\``, {
+      teach: (mock) =>
+        mock.onMessage(/the letters/, { error: { message: `no ${secret}`, type: "invalid_request_error" }, status: 400 }),
+    });
     const { botToken, endpoints } = platform.manifest;
     daemon = await startDaemon({
       channels: true,
@@ -108,6 +112,50 @@ describe("Telegram, as crabline serves it", () => {
     }
     await write({ chatId: 2002, fromId: 2002, fromName: "Bob", text: "and now?" });
     assert.match((await sent(3))[2].text, new RegExp(word));
+  });
+
+  it("is told once of a job that fails again and again, and once that it runs again", async () => {
+    const before = (await calls("sendMessage")).length;
+    const { client, events } = await connect({ daemon });
+    const ends = () => events.filter((e) => e.event === "cron" && e.payload.action === "finished").map((e) => e.payload);
+    try {
+      const job = await client.request("cron.add", {
+        name: "Inbox",
+        schedule: { kind: "every", everyMs: 3_600_000 },
+        sessionTarget: "isolated",
+        wakeMode: "now",
+        payload: { kind: "agentTurn", message: "read the letters" },
+        failureAlert: { after: 2, channel: "telegram", to: "1001" },
+      });
+      const run = async (times, status) => {
+        await client.request("cron.run", { id: job.id, mode: "force" });
+        const end = (await eventually(`run ${times}`, () => (ends().length >= times ? ends() : null)))[times - 1];
+        assert.equal(end.status, status, JSON.stringify(end));
+        return end;
+      };
+      const first = await run(1, "error");
+      assert.match(first.error, new RegExp(secret));
+      await run(2, "error");
+      const told = (await sent(before + 1))[before];
+      assert.equal(told.chat_id, 1001);
+      assert.match(told.text, /The job &quot;Inbox&quot; failed 2 times in a row/);
+      assert.ok(!told.text.includes(secret), "what went wrong is only for the owner");
+      await run(3, "error");
+      const { state } = await client.request("cron.get", { id: job.id });
+      assert.equal(state.consecutiveErrors, 3);
+      assert.ok(state.lastFailureAlertAtMs > 0, JSON.stringify(state));
+
+      await client.request("cron.update", { id: job.id, patch: { payload: { kind: "agentTurn", message: "the post" } } });
+      await run(4, "ok");
+      assert.match((await sent(before + 2))[before + 1].text, /The job &quot;Inbox&quot; runs again/);
+      await run(5, "ok");
+      // What is sent after all that shows that nothing else was: a chat's messages leave in their order.
+      await client.request("send", { channel: "telegram", to: "1001", message: "the last", idempotencyKey: nonce("last") });
+      const texts = (await sent(before + 3)).slice(before).map((body) => body.text);
+      assert.deepEqual([texts.length, texts[2]], [3, "the last"]);
+    } finally {
+      client.stop();
+    }
   });
 
   it("every frame is as the official validators want it", (t) => reportFrames(t, daemon.log));
