@@ -4,7 +4,7 @@
 // The daemon has the bounds that everybody's has. What it keeps in memory up to one of them (the idempotency keys of a
 // day, pages of its database) would fill for hours at this pace and look like growth: it is filled first, as fast as it
 // goes. Conversations begin anew after some turns, as people's do; else each prompt is longer than the one before.
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { startTelegramServer } from "@openclaw/crabline";
 import { nonce, startDaemon, tempFolder } from "./lib/daemon.mjs";
@@ -21,8 +21,9 @@ const TURNS = 20;
 /** `store.retention.idempotencyKeys` and `store.cacheBytes`, as they are without a word in the configuration. */
 const KEYS = 10_000;
 const CACHE = 8 * 1024 * 1024;
-/** The first part of the time, in which caches fill: nothing of it counts. */
-const WARM_UP = Math.max(0.2 * minutes, Math.min(0.5, minutes / 2));
+const TEXT = "It is a long story. ".repeat(200);
+/** The first part of the time: nothing of it counts. In half an hour the sweeper's first look, after ten minutes, is in it. */
+const WARM_UP = Math.max(0.4 * minutes, Math.min(0.5, minutes / 2));
 /** Below this, a slope says more about the moment than about the daemon. */
 const MIN_MINUTES_TO_JUDGE = 20;
 const MAX_SLOPE_MB_PER_HOUR = 1;
@@ -80,24 +81,54 @@ async function figures() {
   return Object.fromEntries(Object.entries(FIGURES).map(([name, read]) => [name, read(of)]));
 }
 
-/** Fills what has a bound: each call leaves a key and a row with its result. */
+/**
+ * Fills what has a bound: a key for each call, a database of more bytes than its cache. Then a copy is made, which reads
+ * every page.
+ */
 async function fill() {
-  let left = KEYS + 1_000;
-  const calls = async () => {
+  let calls = KEYS + 1_000;
+  let rows = Math.ceil((2 * CACHE) / TEXT.length);
+  const work = async () => {
     const one = new RawClient(address);
     await one.connect({ token: daemon.token, device });
-    while (left-- > 0) {
+    while (calls-- > 0) {
       await one.request("tools.invoke", { name: "sessions_list", args: {}, idempotencyKey: nonce("fill") });
       one.frames.length = 0;
     }
-    await one.close();
+    while (rows-- > 0) {
+      await one.request("chat.inject", { sessionKey: `agent:main:full-${rows % 50}`, message: TEXT });
+      one.frames.length = 0;
+    }
+    return one;
   };
-  await Promise.all(Array.from({ length: 16 }, calls));
+  const owner = new RawClient(address);
+  await owner.connect({ token: daemon.token, device });
+  for (let number = 0; number < 50; number++) await owner.request("sessions.create", { key: `agent:main:full-${number}` });
+  owner.socket.close();
+  const workers = await Promise.all(Array.from({ length: 16 }, work));
+  await rm((await workers[0].request("backup.snapshot", {})).path);
+  await Promise.all(workers.map((one) => one.close()));
   const of = await metrics();
   const bytes = of("openclaw_store_bytes");
-  if (bytes < CACHE) throw new Error(`the database has ${bytes} bytes: its pages do not fill the memory that they may have`);
+  if (bytes < 2 * CACHE) throw new Error(`the database has ${bytes} bytes: its pages do not fill the memory that they may have`);
   const mb = (value) => (value / 1e6).toFixed(1);
   console.log(`filled in ${((Date.now() - started) / 1_000).toFixed(0)} s: ${KEYS} keys, a database of ${mb(bytes)} MB; RSS ${mb(of("process_resident_memory_bytes"))} MB`);
+}
+
+/**
+ * Each connection has a buffer for writing, which stays as large as it once had to be (a few dozen kB). A busy host
+ * does that to it now and then; here it is done before anything counts: many events at once for everybody.
+ */
+async function burst() {
+  const one = new RawClient(address);
+  await one.connect({ token: daemon.token, device });
+  const asked = Array.from({ length: 30 }, (_, number) => {
+    const text = { sessionKey: `agent:main:full-${number}`, message: TEXT.slice(0, 2_000) };
+    return one.send("chat.inject", text).response();
+  });
+  const answers = await Promise.all(asked);
+  if (!answers.every((answer) => answer.ok)) throw new Error(JSON.stringify(answers.find((answer) => !answer.ok)));
+  await one.close();
 }
 
 /** Whole turns: a request, its acceptance, its end. */
@@ -153,10 +184,11 @@ let failed = 0;
 const device = newDevice();
 const clients = [];
 try {
+  await fill();
   for (let batch = 0; batch < CONNECTIONS / 10; batch++) {
     clients.push(...(await Promise.all(Array.from({ length: 10 }, client))));
   }
-  await fill();
+  await burst();
   started = Date.now();
   const owner = new RawClient(address);
   await owner.connect({ token: daemon.token, device });
