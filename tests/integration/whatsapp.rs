@@ -21,7 +21,7 @@ const ROOM: &str = "120363012345678901@g.us";
 async fn until(what: &str, holds: impl Fn() -> bool) {
     soon(what, async {
         while !holds() {
-            tokio::task::yield_now().await;
+            crate::harness::look_again().await;
         }
     })
     .await;
@@ -61,6 +61,15 @@ async fn people_are_answered_and_groups_and_voices_heard() {
         .await;
     // It was fetched and decrypted; what models take of it is the same for all channels.
     assert!(history.to_string().contains("voice message"), "{history}");
+
+    // A voice of ours is one there, too, and not a file.
+    let ours = json!({ "channel": "whatsapp", "to": NUMBER[0], "buffer": "T2dnUwACAAAAAAAAAAA=", "filename": "hello.ogg",
+        "asVoice": true, "idempotencyKey": "voice" });
+    client.call("send", ours).await;
+    let files = server.files();
+    let kind = |key: &str| files[0][key].clone();
+    assert_eq!((kind("file"), kind("voice")), (json!("audio"), json!(true)));
+    assert_eq!(kind("mime"), "audio/ogg; codecs=opus", "{files:?}");
 
     // What is read is shown as read, and that somebody writes.
     let said = |tag: &'static str, kind: &'static str| {
@@ -311,6 +320,28 @@ async fn what_came_before_a_connection_failed_is_answered() {
     let heard = || {
         let heard = model.journal().concat();
         (1..=10).all(|number| heard.contains(&format!("flood {number}")))
+    };
+    until("every message", heard).await;
+}
+
+#[tokio::test]
+async fn what_came_before_a_stop_is_answered_after_the_next_start() {
+    let model = Model::echoing().await;
+    // What the sidecar says once it hears of the stop: Baileys has confirmed it, and WhatsApp keeps none of it.
+    let late = json!({ "stopping": [{ "flood": 40, "from": 21, "chat": ANN }] });
+    let first = run(&[json!({ "flood": 20, "chat": ANN }), late]);
+    let sidecar = Scripted::new(&json!([first, run(&[])]));
+    let daemon = Daemon::start(plan(&model, sidecar.linked(), NUMBER));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "whatsapp", "connected").await;
+    let params = json!({ "channel": "whatsapp" });
+    client.call("channels.stop", params.clone()).await;
+    in_state(&mut client, "whatsapp", "stopped").await;
+    client.call("channels.start", params).await;
+    in_state(&mut client, "whatsapp", "connected").await;
+    let heard = || {
+        let heard = model.journal().join("\n") + "\n";
+        (1..=60).all(|number| heard.contains(&format!("flood {number}\n")))
     };
     until("every message", heard).await;
 }

@@ -187,6 +187,36 @@ async fn what_came_is_handed_over_before_the_end_is_told() {
 }
 
 #[tokio::test]
+async fn what_whatsapp_was_told_that_it_came_is_handed_over_before_a_stop_ends() {
+    let mut sidecar = Sidecar::start().await;
+    sidecar.comes(&json!({ "flood": 450, "chat": ROOM })).await;
+    sidecar.messages(AHEAD).await;
+    // Baileys confirmed these, too, and keeps them for a moment.
+    sidecar.comes(&json!({ "hold": 10, "chat": ROOM })).await;
+    let stop = sidecar.begin("stop", &json!({})).await;
+    sidecar.say(&json!({ "ack": AHEAD })).await;
+    let mut seen = AHEAD;
+    loop {
+        let line = sidecar.line().await;
+        if line["event"] == "message" {
+            seen += 1;
+            assert_eq!(line["seq"], seen);
+            sidecar.say(&json!({ "ack": seen })).await;
+        } else if line["id"] == stop {
+            break;
+        }
+    }
+    assert_eq!(seen, 460);
+    let ended = soon("its end", sidecar.child.wait()).await;
+    assert!(ended.expect("it ends").success());
+    let mut last = json!(null);
+    while let Ok(Some(line)) = sidecar.done.next_line().await {
+        last = serde_json::from_str(&line).expect("JSON");
+    }
+    assert_eq!(last, json!({ "ended": true }), "the connection goes last");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_written_is_told_and_ends_nothing() {
     let mut sidecar = Sidecar::start().await;
     let place = |into: &str| sidecar.folder.path().join(into);

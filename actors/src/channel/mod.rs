@@ -251,6 +251,12 @@ pub trait Transport {
         Box::pin(async { Err("this channel hands on no files".to_owned()) })
     }
 
+    /// How long [`Self::receive`] may go on once [`Link::stopping`] says that it is not wanted any more, to store
+    /// what the platform does not keep. Without, it is dropped at once.
+    fn parting(&self) -> Option<Duration> {
+        None
+    }
+
     /// Tells the platform that this device is linked no more.
     fn leave(&self) -> Later<'_, Result<(), SendFailure>> {
         Box::pin(async { Ok(()) })

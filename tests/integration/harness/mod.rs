@@ -41,6 +41,12 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("{what} did not happen within {PATIENCE:?}"))
 }
 
+/// Between two looks at what tells nobody of its changes: whoever looks without a pause takes a busy
+/// machine's time from those for whom it waits.
+pub(crate) async fn look_again() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
 /// Waits until something holds that every change of it tells of.
 pub(crate) async fn noticed(changed: &Notify, what: &str, holds: impl Fn() -> bool) {
     soon(what, async {

@@ -111,6 +111,13 @@ impl Link {
         self.deps.account.now()
     }
 
+    /// Ends when no transport is wanted any more.
+    pub async fn stopping(&self) {
+        let mut wish = self.deps.account.wish.subscribe();
+        // Whoever wishes lives as long as the account.
+        let _ = wish.wait_for(|wish| !wish.run).await;
+    }
+
     /// Where receiving goes on.
     ///
     /// # Errors
@@ -142,7 +149,8 @@ impl Link {
     }
 
     /// Takes messages over. When this returns they are on the disk, together with the cursor, and only
-    /// then may the platform forget them. Waits while too many wait for their answer.
+    /// then may the platform forget them. Waits while too many wait for their answer, but not where no transport
+    /// is wanted any more: what is on its way then is taken, and no more comes.
     ///
     /// # Errors
     ///
@@ -153,10 +161,14 @@ impl Link {
             let room = account.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            if account.inbox.with(|inbox| inbox.has_room(messages.len())) {
+            let is_last = !account.wish.borrow().run;
+            if is_last || account.inbox.with(|inbox| inbox.has_room(messages.len())) {
                 break;
             }
-            room.await;
+            tokio::select! {
+                () = room => {}
+                () = self.stopping() => {}
+            }
         }
         let mut batch = Batch {
             ops: Vec::new(),

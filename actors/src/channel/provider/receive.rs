@@ -28,10 +28,19 @@ pub(super) async fn receive(deps: Rc<ProviderDeps>, transport: Rc<dyn Transport>
             status.retry_at = None;
         });
         let link = Link::new(Rc::clone(&deps), generation);
+        let receiving = one(&link, &*transport);
+        tokio::pin!(receiving);
         let error = tokio::select! {
             biased;
-            _ = wish.wait_for(|wish| !wish.run) => continue,
-            error = one(&link, &*transport) => error,
+            () = link.stopping() => {
+                if let Some(limit) = transport.parting()
+                    && tokio::time::timeout(limit, receiving).await.is_err()
+                {
+                    tracing::warn!(account = %account.who, "a channel's connection did not hand over in time what came last");
+                }
+                continue;
+            }
+            error = &mut receiving => error,
         };
         // From here on nothing of that transport lives.
         wish.borrow_and_update();

@@ -60,6 +60,9 @@ const MAX_SENT: usize = 500;
 /// Most chats, and messages of each, whose reading is not told yet.
 const MAX_UNREAD: (usize, usize) = (200, 20);
 
+/// How long messages may take on their way to the disk, when the account is stopped; less than the supervisor waits.
+const PARTING: Duration = Duration::from_secs(8);
+
 /// Where signal-cli is.
 #[derive(Debug, Clone)]
 pub enum Way {
@@ -175,6 +178,7 @@ impl ChannelSetup for SignalSetup {
             unread: RefCell::default(),
             last_event: RefCell::default(),
             ending: daemon::Ending::default(),
+            storing: Cell::default(),
         }))
     }
 
@@ -218,6 +222,8 @@ struct Signal {
     /// The last event, by which signal-cli knows what comes after it.
     last_event: RefCell<Option<String>>,
     ending: daemon::Ending,
+    /// Whether messages are on their way to the disk: they do not come again.
+    storing: Cell<bool>,
 }
 
 impl Transport for Signal {
@@ -289,6 +295,10 @@ impl Transport for Signal {
             let bytes = STANDARD.decode(text.ok_or("signal-cli sent no bytes")?);
             bytes.map_err(|_| "signal-cli sent something else than a file".to_owned())
         })
+    }
+
+    fn parting(&self) -> Option<Duration> {
+        self.storing.get().then_some(PARTING)
     }
 
     fn typing(&self, to: &Target) {

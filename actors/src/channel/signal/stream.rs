@@ -18,6 +18,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Receives from the signal-cli at `url` until that fails.
 pub(super) async fn run(signal: &Signal, url: &str, link: &Link) -> ChannelError {
+    // The one before may have been dropped meanwhile.
+    signal.storing.set(false);
     let api = Rc::new(Api::new(
         signal.http.clone(),
         url,
@@ -56,6 +58,8 @@ async fn receive(
         let silence = setup.timing.silence;
         let chunk = tokio::select! {
             biased;
+            // Between two chunks: of one that was read, signal-cli gives nothing again.
+            () = link.stopping() => return Err(ChannelError::Transient("it is stopped".into())),
             chunk = timeout(silence, response.chunk()) => chunk,
             looked = &mut looking => {
                 looked?;
@@ -95,10 +99,12 @@ async fn receive(
 
 /// Stores messages, however often that has to be tried: signal-cli gives none of them a second time.
 async fn store(signal: &Signal, link: &Link, messages: Vec<Inbound>) {
+    signal.storing.set(true);
     while let Err(refused) = link.take(messages.clone(), None).await {
         link.trouble(&refused.to_string());
         sleep(AGAIN).await;
     }
+    signal.storing.set(false);
     // signal-cli tells nobody in groups.
     if signal.setup.read_receipts {
         for message in messages.iter().filter(|own| own.kind == ChatKind::Direct) {

@@ -65,6 +65,8 @@ const SENT: usize = 500;
 const UNSEEN: (usize, usize) = (200, 20);
 /// Requests that wait for the connection.
 const JOBS: usize = 64;
+/// How long the sidecar may take to hand over what came, when the account is stopped; less than the supervisor waits.
+const PARTING: Duration = Duration::from_secs(8);
 
 /// An account as it is configured.
 #[derive(Debug, Clone)]
@@ -354,6 +356,10 @@ impl Transport for WhatsApp {
             })?;
             bytes.map_err(|error| error.to_string())
         })
+    }
+
+    fn parting(&self) -> Option<Duration> {
+        Some(PARTING)
     }
 
     fn leave(&self) -> Later<'_, Result<(), SendFailure>> {

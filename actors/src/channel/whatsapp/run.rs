@@ -25,6 +25,7 @@ const AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 /// The ids of our own requests; those of jobs come behind them.
 const START: u64 = 1;
 const PING: u64 = 2;
+const STOP: u64 = 3;
 const FIRST: u64 = 10;
 
 /// Messages on their way to the disk, and what is acknowledged then.
@@ -60,6 +61,17 @@ async fn connect(
     link: &Link,
     jobs: &mut mpsc::Receiver<Job>,
 ) -> Result<After, ChannelError> {
+    // There is nothing to hand over yet.
+    let mut connection = tokio::select! {
+        biased;
+        () = link.stopping() => return Err(ChannelError::Transient("it is stopped".into())),
+        opened = open(wa, link) => opened?,
+    };
+    connection.work(jobs).await
+}
+
+/// Starts the sidecar, and has it connect.
+async fn open<'a>(wa: &'a WhatsApp, link: &'a Link) -> Result<Connection<'a>, ChannelError> {
     let (program, named) = (wa.setup.program.clone(), wa.named());
     blocking(move || installed(&program, &named)).await?;
     let wish = wa.logins.wish(&wa.who);
@@ -93,7 +105,7 @@ async fn connect(
     sidecar.keep(locks);
     sidecar.say(&start)?;
     let now = Instant::now();
-    let mut connection = Connection {
+    Ok(Connection {
         wa,
         link,
         sidecar,
@@ -107,9 +119,9 @@ async fn connect(
         asked: BTreeMap::new(),
         ping: now + wa.setup.timing.ask,
         pinged: Some(now),
+        parting: false,
         ended: None,
-    };
-    connection.work(jobs).await
+    })
 }
 
 fn millis(time: std::time::Duration) -> u64 {
@@ -160,6 +172,8 @@ struct Connection<'a> {
     ping: Instant,
     /// Since when it owes an answer.
     pinged: Option<Instant>,
+    /// Whether it was told that no connection is wanted any more.
+    parting: bool,
     /// What it said of its end.
     ended: Option<After>,
 }
@@ -177,6 +191,7 @@ impl<'a> Connection<'a> {
         jobs: &mut mpsc::Receiver<Job>,
         taking: &mut Option<Taking<'a>>,
     ) -> Result<After, ChannelError> {
+        let link = self.link;
         loop {
             if taking.is_none() && self.seen > self.told {
                 let batch = std::mem::take(&mut self.held);
@@ -202,6 +217,11 @@ impl<'a> Connection<'a> {
                     if let Some(ended) = self.ended.take() {
                         return Ok(ended);
                     }
+                }
+                // It hands over what WhatsApp was told that came, and ends.
+                () = link.stopping(), if !self.parting => {
+                    self.parting = true;
+                    self.sidecar.say(&json!({ "id": STOP, "method": "stop" }))?;
                 }
                 job = jobs.recv() => if let Some(job) = job { self.job(job)?; },
                 () = sleep_until(self.ping) => self.ask_whether_it_lives()?,

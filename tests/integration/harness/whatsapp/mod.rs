@@ -157,7 +157,7 @@ impl Server {
     pub(crate) async fn has(&self, text: &str) {
         soon(&format!("\"{text}\" at WhatsApp"), async {
             while !self.arrived().iter().any(|(_, own)| own == text) {
-                tokio::task::yield_now().await;
+                crate::harness::look_again().await;
             }
         })
         .await;

@@ -11,6 +11,7 @@ writeFileSync(here('run'), String(run + 1));
 const steps = [...(runs[Math.min(run, runs.length - 1)] ?? [])];
 const waiting = new Map();
 const heard = [];
+let last = [];
 
 const deeds = {
   /** Waits for a request of this name, and answers it. */
@@ -33,9 +34,11 @@ const deeds = {
     writeFileSync(path, JSON.stringify(text));
     say({ event: 'creds', me: creds.split(/[:@]/)[0] });
   },
-  flood: async ({ flood, chat }) => {
-    for (let seq = 1; seq <= flood; seq += 1) say({ event: 'message', seq, message: { id: `F${seq}`, chat, sender: chat, at: Date.now(), content: { conversation: `flood ${seq}` } } });
+  flood: async ({ flood, chat, from = 1 }) => {
+    for (let seq = from; seq < from + flood; seq += 1) say({ event: 'message', seq, message: { id: `F${seq}`, chat, sender: chat, at: Date.now(), content: { conversation: `flood ${seq}` } } });
   },
+  /** What it does once it is told to stop, before it ends. */
+  stopping: async ({ stopping }) => void (last = stopping),
   /** Neither reads nor writes any more. */
   hang: async () => {
     for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60_000);
@@ -57,6 +60,12 @@ createInterface({ input: process.stdin })
     appendFileSync(here('heard.jsonl'), `${text}\n`);
     const line = JSON.parse(text);
     if (line.method === 'ping') return say({ id: line.id, result: { heardMs: 0 } });
+    if (line.method === 'stop') {
+      return void follow(last).then(() => {
+        say({ id: line.id, result: {} });
+        process.exit(0);
+      });
+    }
     heard.push(line);
     const wake = waiting.get(line.method);
     if (wake === undefined) return undefined;
@@ -66,8 +75,11 @@ createInterface({ input: process.stdin })
   })
   .on('close', () => process.exit(0));
 
-for (const step of steps) {
-  const deed = Object.keys(deeds).find((name) => name in step);
-  if (deed) await deeds[deed](step);
-  else say(step);
+async function follow(list) {
+  for (const step of list) {
+    const deed = Object.keys(deeds).find((name) => name in step);
+    if (deed) await deeds[deed](step);
+    else say(step);
+  }
 }
+await follow(steps);

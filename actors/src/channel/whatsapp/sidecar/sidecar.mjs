@@ -24,6 +24,8 @@ const DOWNLOAD_MS = 30_000;
 const UNNAMED_MS = 300_000;
 /** How long the server may take to answer a goodbye. */
 const GOODBYE_MS = 1_000;
+/** How long what came may take on its way to the gateway, when it stops the connection. */
+const STOP_MS = 5_000;
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 // Libraries print whole sessions there, keys and all: that is neither a line of ours nor for a log.
@@ -220,6 +222,8 @@ class Connection {
         say({ event: 'open', me: { id: this.#me.id, lid: this.#me.lid, name: this.#me.name } });
       }
       if (connection === 'close') {
+        // Baileys holds some back for a moment and forgets them with its end.
+        ev.flush?.();
         const error = lastDisconnect?.error;
         // The code of an HTTP answer is that of whatever stands in between, not WhatsApp's word.
         const between = error?.message?.startsWith('WebSocket Error');
@@ -333,12 +337,33 @@ class Connection {
     await leave();
   }
 
+  /**
+   * Ends the connection. What WhatsApp was told that it came is handed over first; it is not told of what comes after
+   * that, which comes again with the next connection.
+   */
   async stop() {
     this.#over = true;
-    await this.#socket?.end(undefined)?.catch?.(() => {});
+    const socket = this.#socket;
+    const last = async () => {
+      socket.ev.flush?.();
+      await this.#turn;
+      await socket.end(undefined)?.catch?.(() => {});
+    };
+    // In its turn between two messages: Baileys confirms one and hands it over in one turn.
+    const turn = socket?.messageMutex;
+    const late = new Promise((done) => setTimeout(done, STOP_MS));
+    if (socket) await Promise.race([turn ? turn.mutex(last) : last(), late]);
     await this.#folder?.idle;
     setImmediate(leave);
     return {};
+  }
+
+  /** Nobody hears any more what is said. */
+  async abandon() {
+    this.#over = true;
+    await this.#socket?.end(undefined)?.catch?.(() => {});
+    await this.#folder?.idle;
+    await leave();
   }
 
   #open() {
@@ -471,7 +496,7 @@ lines.on('line', (line) => {
   if ('ack' in said) connection.acknowledge(said.ack);
   else void answer(said);
 });
-lines.on('close', () => void connection.stop().catch(leave));
+lines.on('close', () => void connection.abandon().catch(leave));
 // Also where this thread hangs: the gateway's end is the end of this process.
 new Worker("const parent = process.ppid; setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 1000);", { eval: true }).unref();
 const own = JSON.parse(readFileSync(new URL('./package.json', import.meta.url), 'utf8'));
