@@ -6,17 +6,19 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use openclaw_actors::channel::AccountRef;
 use openclaw_actors::channel::imessage::{IMessageSetup, Timing, Way, protocol};
 use openclaw_actors::channel::policy::GroupRule;
 use serde_json::{Value, json};
 
-use crate::harness::PNG;
 use crate::harness::accounts::{in_state, plan, row_when};
 use crate::harness::child::{Gateway, Home, config};
 use crate::harness::daemon::{Daemon, Plan};
 use crate::harness::imsg::{Fault, Mac, TABLE};
 use crate::harness::model::Model;
+use crate::harness::{PNG, look_again, soon};
 
 const ANN: &str = "+447700900123";
 
@@ -205,6 +207,57 @@ async fn what_may_have_left_is_never_sent_again() {
 }
 
 #[tokio::test]
+async fn files_go_out_and_voices_as_such_where_the_mac_can() {
+    let (mac, model) = (Mac::start().await, Model::echoing().await);
+    // Messages tells of the file first as if Ann had sent it.
+    mac.echo(true, true);
+    let daemon = Daemon::start(plan(&model, setup(&mac), &[ANN]));
+    let mut client = daemon.client().await;
+    in_state(&mut client, "imessage", "connected").await;
+    let file = |key: &str, name: &str, text: &str, voice: bool| {
+        json!({ "channel": "imessage", "to": ANN, "message": text, "buffer": STANDARD.encode(PNG),
+            "filename": name, "asVoice": voice, "idempotencyKey": key })
+    };
+    client
+        .call("send", file("a", "cat.png", "**look**", false))
+        .await;
+    client.call("send", file("b", "../.cat", "", false)).await;
+    let names: Vec<String> = mac.files().into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names, ["cat.png", "file"]);
+    let sent = mac.calls("send");
+    assert_eq!(
+        (&sent[0]["text"], &sent[1]["text"]),
+        (&json!("look"), &Value::Null)
+    );
+    for call in &sent {
+        let path = std::path::Path::new(call["file"].as_str().expect("a path"));
+        assert!(
+            !path.parent().expect("a folder").exists(),
+            "nothing stays of it"
+        );
+    }
+    // What is said to be Ann's and is ours is not answered; what is hers is.
+    let own = json!({ "path": mac.folder().join("none"), "mime_type": "application/pdf", "transfer_name": "cat.png", "byte_size": 5 });
+    mac.post(&json!({ "sender": ANN, "text": "\u{fffc}", "attachments": [own] }));
+    mac.until("an answer", |mac| mac.sent().len() == 3).await;
+    assert_eq!(model.journal().len(), 1, "{:?}", model.journal());
+
+    mac.bridge();
+    mac.end();
+    row_when(&mut client, "imessage", |row| {
+        row["state"] == "connected" && row["generation"] == 2
+    })
+    .await;
+    client.call("send", file("c", "hello.ogg", "", true)).await;
+    let voice = &mac.calls("send.attachment")[0];
+    assert_eq!(
+        (&voice["audio"], &voice["chat_identifier"]),
+        (&json!(true), &json!(ANN))
+    );
+    assert_eq!(mac.files().len(), 3);
+}
+
+#[tokio::test]
 async fn a_watch_that_stalls_is_found_and_nothing_is_lost() {
     let (mac, model) = (Mac::start().await, Model::echoing().await);
     let mut own = setup(&mac);
@@ -378,6 +431,21 @@ async fn a_mac_elsewhere_is_reached_by_ssh_with_its_files() {
     asked.done().await;
     mac.until("an answer", |mac| mac.sent() == ["red"]).await;
     let asked = std::fs::read_to_string(mac.folder().join("asked")).expect("what ssh was asked");
+    // A file of ours is brought there, and does not stay.
+    let file = json!({ "channel": "imessage", "to": ANN, "message": "look", "idempotencyKey": "file",
+        "buffer": STANDARD.encode(PNG), "filename": "it's a cat.png" });
+    gateway.client().await.call("send", file).await;
+    let cat = ("it's a cat.png".to_owned(), PNG.to_vec(), "look".to_owned());
+    assert_eq!(mac.files(), [cat]);
+    let sent = mac.calls("send");
+    let path = sent.last().expect("it was sent")["file"].clone();
+    let path = std::path::PathBuf::from(path.as_str().expect("its path"));
+    soon("the end of the file", async {
+        while path.parent().is_some_and(std::path::Path::exists) {
+            look_again().await;
+        }
+    })
+    .await;
     assert!(
         asked.contains("-T -o BatchMode=yes") && asked.contains("-- bot@mac.local 'imsg' 'rpc'"),
         "{asked}"

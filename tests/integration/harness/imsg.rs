@@ -13,7 +13,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, broadcast, mpsc};
 
+use super::faults::{Break, Faults};
 use super::noticed;
+use super::proxy::closed;
 
 /// The table.
 pub(crate) static TABLE: LazyLock<Value> = LazyLock::new(|| {
@@ -56,10 +58,15 @@ struct State {
     no_database: Option<String>,
     /// Whether what needs Messages itself works.
     bridge: bool,
+    /// Files that were sent: their names, what was in them then, and what was written beside them.
+    files: Vec<(String, Vec<u8>, String)>,
     begun: usize,
     living: usize,
     most_living: usize,
 }
+
+/// The begin of a line of the protocol.
+const HALF: &str = r#"{"jsonrpc":"2.0","id":1,"res"#;
 
 enum Push {
     Row(Value),
@@ -78,6 +85,8 @@ pub(crate) struct Mac {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
     push: broadcast::Sender<Arc<Push>>,
+    /// What breaks as it does with every channel.
+    pub(crate) faults: Faults,
 }
 
 /// Carries lines in both directions until either ends.
@@ -107,6 +116,7 @@ impl Mac {
             state: Arc::default(),
             changed: Arc::default(),
             push: broadcast::Sender::new(1_024),
+            faults: Faults::default(),
         };
         let served = own.clone();
         tokio::spawn(async move {
@@ -221,6 +231,11 @@ impl Mac {
             .collect()
     }
 
+    /// Files that were sent: their names, what was in them, and what was written beside them.
+    pub(crate) fn files(&self) -> Vec<(String, Vec<u8>, String)> {
+        self.look(|state| state.files.clone())
+    }
+
     /// How many programs were started, and most of them at a time.
     pub(crate) fn programs(&self) -> (usize, usize) {
         self.look(|state| (state.begun, state.most_living))
@@ -231,7 +246,7 @@ impl Mac {
         noticed(&self.changed, what, || holds(self)).await;
     }
 
-    async fn serve(&self, stream: TcpStream) {
+    async fn serve(&self, mut stream: TcpStream) {
         struct Living<'a>(&'a Mac);
         impl Drop for Living<'_> {
             fn drop(&mut self) {
@@ -244,16 +259,32 @@ impl Mac {
             state.most_living = state.most_living.max(state.living);
         });
         let _living = Living(self);
+        // That is said when it is asked how it is.
+        let revoked = self.faults.receiving() == Some(Break::Revoked);
+        let broken = |how: &Break| how.ends() && !revoked;
+        if let Some(how) = self.faults.receiving().filter(broken) {
+            self.faults.meet();
+            match how {
+                Break::Hang | Break::HalfOpen => closed(&mut stream).await,
+                Break::CloseMidBody => {
+                    let _ = stream.write_all(HALF.as_bytes()).await;
+                }
+                _ => {}
+            }
+            return;
+        }
+        let _receiving = self.faults.begin();
         let mut pushed = self.push.subscribe();
         let (read, mut write) = stream.into_split();
         let mut lines = BufReader::new(read).lines();
         let (out, mut waiting) = mpsc::unbounded_channel::<String>();
-        let parts = self.with(|state| state.in_parts);
+        let (parts, faults) = (self.with(|state| state.in_parts), self.faults.clone());
         let writing = tokio::spawn(async move {
             while let Some(mut text) = waiting.recv().await {
                 while let Ok(more) = waiting.try_recv() {
                     text.push_str(&more);
                 }
+                let parts = parts || faults.receiving() == Some(Break::Dribble);
                 let step = if parts { 7 } else { text.len().max(1) };
                 for part in text.as_bytes().chunks(step) {
                     if write.write_all(part).await.is_err() || write.flush().await.is_err() {
@@ -266,6 +297,16 @@ impl Mac {
         let mut watches = 0;
         loop {
             let text = tokio::select! {
+                how = self.faults.broken(), if !revoked => {
+                    if how == Break::CloseMidBody {
+                        let _ = out.send(HALF.to_owned());
+                    } else if matches!(how, Break::Hang | Break::HalfOpen) {
+                        while let Ok(Some(_)) = lines.next_line().await {}
+                    }
+                    drop(out);
+                    let _ = writing.await;
+                    return;
+                }
                 line = lines.next_line() => {
                     let Ok(Some(line)) = line else { break };
                     match self.answer(&line) {
@@ -287,7 +328,12 @@ impl Mac {
                 push = pushed.recv() => {
                     let Ok(push) = push else { break };
                     match (&*push, watch) {
-                        (Push::Row(row), Some(watch)) => Some(notification(watch, row)),
+                        (Push::Row(row), Some(watch)) => {
+                            let row = notification(watch, row);
+                            let twice = self.faults.receiving() == Some(Break::Duplicate);
+                            twice.then(|| self.faults.meet());
+                            Some(if twice { row.repeat(2) } else { row })
+                        }
                         (Push::Overflow(row), Some(number)) => {
                             watch = None;
                             let params = json!({ "subscription": number, "resume_after_rowid": row,
@@ -348,6 +394,23 @@ impl Mac {
                 .iter_mut()
                 .find(|(name, faults)| *name == method && !faults.is_empty());
             own.and_then(|(_, faults)| faults.pop_front())
+        });
+        self.faults.beat();
+        if method == "status" && self.faults.receiving() == Some(Break::Revoked) {
+            self.faults.meet();
+            return Reply::Text(
+                json!({ "jsonrpc": "2.0", "id": id, "result": { "protocol_version": 2 } }),
+                None,
+            );
+        }
+        let sends = method.starts_with("send");
+        let broken = sends.then(|| self.faults.next_send()).flatten();
+        let fault = fault.or(match broken {
+            Some(Break::TooMany(_)) => Some(Fault::Refuse(-32000, json!("Server busy"))),
+            Some(Break::BadGateway) => Some(Fault::Refuse(-32603, json!("Automation failed"))),
+            Some(Break::HalfOpen | Break::CloseMidBody) => Some(Fault::DoneAndEnd),
+            Some(_) => Some(Fault::End),
+            None => None,
         });
         match fault {
             Some(Fault::Refuse(code, data)) => return Reply::Text(refusal(id, code, &data), None),
@@ -415,15 +478,23 @@ impl Mac {
                 json!({ "messages": rows, "next_rowid": next, "has_more": all.len() > rows.len() })
             }),
             "watch.subscribe" => json!({ "subscription": 0, "buffer_limit": 256 }),
-            "send" | "send.rich" => self.deliver(params),
+            "send" | "send.rich" | "send.attachment" => self.deliver(params),
             _ => json!({ "ok": true }),
         }
     }
 
     fn deliver(&self, params: &Value) -> Value {
         let chat = params["to"].as_str().or(params["chat_identifier"].as_str());
-        let more = json!({ "text": params["text"], "is_from_me": true, "sender": "",
+        let mut more = json!({ "text": params["text"], "is_from_me": true, "sender": "",
             "chat_id": params["chat_id"], "chat_identifier": chat });
+        if let Some(path) = params["file"].as_str() {
+            let bytes = std::fs::read(path).expect("a file that is sent lies there");
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let text = params["text"].as_str().unwrap_or_default();
+            more["attachments"] = json!([{ "path": path, "mime_type": "image/png", "transfer_name": name,
+                "byte_size": bytes.len(), "missing": false, "is_sticker": false }]);
+            self.with(|state| state.files.push((name.to_owned(), bytes, text.to_owned())));
+        }
         let (row, echoes, no_receipts) = self.with(|state| {
             let row = add(state, &more);
             (row, state.echoes, state.no_receipts)

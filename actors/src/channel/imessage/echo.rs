@@ -87,9 +87,11 @@ impl Echoes {
         text: &str,
         now: Duration,
     ) -> bool {
-        if self.is_ours(guid) {
-            return true;
-        }
+        self.is_ours(guid) || self.meets(guid, chats, text, now)
+    }
+
+    /// Whether these words have an echo to come; this is it.
+    pub(super) fn meets(&mut self, guid: &str, chats: &[&str], text: &str, now: Duration) -> bool {
         let text = plain(text);
         // Each message of ours has one echo: somebody who says the same as we did is heard.
         let own = self.sent.iter_mut().find(|own| {

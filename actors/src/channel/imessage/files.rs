@@ -1,11 +1,125 @@
-//! Files that came with messages: read where Messages keeps them, here or on the Mac.
+//! Files of messages: those that came are read where Messages keeps them, here or on the Mac; those of ours lie where
+//! `imsg` reads them until it has sent them.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use super::{SSH, child};
+use crate::channel::files::Upload;
+
+/// How long a file of ours may take on its way to the Mac.
+const BRINGING: Duration = Duration::from_mins(2);
+/// Puts standard input into a folder of its own, and says where that is. The name stands behind it.
+const PUT: &str = r#"umask 077; d=$(mktemp -d "${TMPDIR:-/tmp}/openclaw.XXXXXXXX") && cat >"$d/$0" && printf %s "$d""#;
+/// Removes such a folder.
+const REMOVE: &str = r#"rm -rf -- "$0""#;
+
+/// A file of ours where `imsg` finds it. Dropped, it is removed.
+pub(super) struct Staged {
+    /// Its path there.
+    pub(super) path: String,
+    folder: PathBuf,
+    host: Option<String>,
+}
+
+impl Staged {
+    /// Puts a file where `imsg` finds it: on this host, or on the Mac.
+    pub(super) async fn put(file: &Upload, host: Option<&str>) -> Result<Self, String> {
+        let name = name(&file.name);
+        let folder = match host {
+            None => {
+                let folder = format!("openclaw-imessage-{}", uuid::Uuid::new_v4().simple());
+                let folder = std::env::temp_dir().join(folder);
+                let mut make = tokio::fs::DirBuilder::new();
+                let made = make.mode(0o700).create(&folder).await;
+                made.map_err(|error| error.to_string())?;
+                folder
+            }
+            Some(host) => {
+                let bringing = there(host, PUT, name, &file.bytes);
+                let said = timeout(BRINGING, bringing).await;
+                let said = said.map_err(|_| format!("ssh {host} takes too long"))??;
+                if !said.starts_with('/') || said.contains('\n') {
+                    return Err(format!("ssh {host} does not say where it is"));
+                }
+                said.into()
+            }
+        };
+        let staged = Self {
+            path: folder.join(name).display().to_string(),
+            folder,
+            host: host.map(str::to_owned),
+        };
+        if host.is_none() {
+            let written = tokio::fs::write(&staged.path, &file.bytes).await;
+            written.map_err(|error| error.to_string())?;
+        }
+        Ok(staged)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let Some(host) = self.host.take() else {
+            let _ = std::fs::remove_dir_all(&self.folder);
+            return;
+        };
+        let folder = self.folder.display().to_string();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let removing = timeout(BRINGING, there(&host, REMOVE, &folder, &[]));
+                if !matches!(removing.await, Ok(Ok(_))) {
+                    tracing::warn!(
+                        folder,
+                        "a file that was sent is still in this folder of the Mac"
+                    );
+                }
+            });
+        }
+    }
+}
+
+/// A file's name as one of a folder.
+pub(super) fn name(said: &str) -> &str {
+    let last = said.rsplit('/').next().unwrap_or_default();
+    if last.is_empty() || last.starts_with('.') || last.contains('\0') {
+        "file"
+    } else {
+        last
+    }
+}
+
+/// Runs a line of shell on the Mac with one word and this input; what it says.
+async fn there(host: &str, line: &str, word: &str, input: &[u8]) -> Result<String, String> {
+    let shell = format!("/bin/sh -c {} {}", child::quoted(line), child::quoted(word));
+    let mut command = tokio::process::Command::new("ssh");
+    command
+        .args(SSH)
+        .args(["--", host])
+        .arg(shell)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let mut running = command.spawn().map_err(|error| error.to_string())?;
+    let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
+    let (Some(mut stdin), Some(stdout)) = (stdin, stdout) else {
+        return Err("ssh has no pipes".into());
+    };
+    let written = stdin.write_all(input).await;
+    drop(stdin);
+    let said = read(stdout, 4_096).await?;
+    let status = running.wait().await.map_err(|error| error.to_string())?;
+    if !status.success() {
+        return Err(format!("ssh {host} cannot write it"));
+    }
+    written.map_err(|error| error.to_string())?;
+    String::from_utf8(said).map_err(|error| error.to_string())
+}
 
 /// The bytes of a file, no more than so many.
 pub(super) async fn fetch(

@@ -25,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::files::{Style, Takes};
 use super::styled::plain_text;
 use super::{
     Act, Attached, ChannelError, ChannelSetup, Facts, Later, Link, Piece, SendFailure, Target,
@@ -32,6 +33,7 @@ use super::{
 };
 use child::{Call, Ending, Program};
 use echo::Echoes;
+use files::Staged;
 use protocol::{Abilities, Fault};
 pub use translate::place;
 
@@ -44,6 +46,12 @@ pub const FACTS: Facts = Facts {
     mode: "stdio",
     text_limit: 4_000,
     sender_word: "number or address",
+};
+/// What it takes of us. Voice messages have nothing beside them.
+const TAKES: Takes = Takes {
+    max_bytes: 16 * 1024 * 1024,
+    caption: 4_000,
+    mute_sounds: true,
 };
 /// What ssh is told: never to ask, to notice a Mac that is gone, and no terminal.
 const SSH: [&str; 9] = [
@@ -160,6 +168,10 @@ impl ChannelSetup for IMessageSetup {
         ACTIONS
     }
 
+    fn files(&self) -> Option<Takes> {
+        Some(TAKES)
+    }
+
     fn target(&self, written: &str) -> Result<Target, String> {
         let chat = place(written).ok_or_else(|| {
             format!(
@@ -221,44 +233,24 @@ impl Transport for IMessage {
     fn send<'a>(&'a self, piece: &'a Piece) -> Later<'a, Result<String, SendFailure>> {
         Box::pin(async move {
             let text = plain_text(&piece.text);
-            let number =
-                self.echoes
-                    .borrow_mut()
-                    .leaves(&piece.to.chat, &text, self.began.elapsed());
-            let answered = piece.reply_to.as_ref();
-            let answered = answered.filter(|_| self.abilities.borrow().has(protocol::RICH));
-            let (method, mut params) = if let Some(guid) = answered {
-                let mut params = translate::chat(&piece.to);
-                params["reply_to"] = guid.as_str().into();
-                (protocol::RICH, params)
-            } else {
-                let setup = &self.setup;
-                let (service, region) = (setup.service.as_deref(), setup.region.as_deref());
-                let mut params = translate::recipient(&piece.to, service, region);
-                if let Some(transport) = &setup.transport {
-                    params["transport"] = transport.as_str().into();
-                }
-                (protocol::SEND, params)
-            };
-            params["text"] = text.into();
-            let sent = self.change(method, params).await;
-            let now = self.began.elapsed();
-            let mut echoes = self.echoes.borrow_mut();
-            match sent {
-                Ok(answer) => {
-                    let guid = answer["guid"].as_str().or(answer["message_id"].as_str());
-                    echoes.left(number, guid.filter(|guid| !guid.is_empty()), now);
-                    let id = guid.map(str::to_owned);
-                    Ok(id.unwrap_or_else(|| format!("sent-{number}")))
-                }
-                Err(failure) => {
-                    // What may have left has an echo.
-                    if !matches!(failure, SendFailure::Unknown(_)) {
-                        echoes.stayed(number);
-                    }
-                    Err(failure)
-                }
+            // Kept until imsg says that it has it.
+            let staged = self.stage(piece).await?;
+            let (method, mut params) = self.way(piece, staged.is_some());
+            if let Some(staged) = &staged {
+                params["file"] = staged.path.as_str().into();
             }
+            // Messages may have a row for the words and one for the file.
+            let mut numbers = Vec::new();
+            if let Some(file) = &piece.file {
+                let mark = translate::file_mark(files::name(&file.name));
+                numbers.push(self.leaves(piece, &mark));
+            }
+            if !text.is_empty() {
+                numbers.push(self.leaves(piece, &text));
+                params["text"] = text.into();
+            }
+            let sent = self.change(method, params).await;
+            self.left(&numbers, sent)
         })
     }
 
@@ -288,6 +280,83 @@ impl Transport for IMessage {
 }
 
 impl IMessage {
+    /// Brings a file to where imsg finds it.
+    async fn stage(&self, piece: &Piece) -> Result<Option<Staged>, SendFailure> {
+        let Some(file) = &piece.file else {
+            return Ok(None);
+        };
+        let staged = Staged::put(file, self.setup.files_host.as_deref()).await;
+        staged.map(Some).map_err(|why| {
+            let why = format!("its file cannot be brought to Messages: {why}");
+            SendFailure::NotSent(ChannelError::Transient(why))
+        })
+    }
+
+    /// How a piece is sent: the method, and its params without what is in the piece.
+    fn way(&self, piece: &Piece, has_file: bool) -> (&'static str, Value) {
+        let abilities = self.abilities.borrow();
+        let is_voice = (piece.file.as_ref()).is_some_and(|file| file.style == Some(Style::Voice));
+        let answered = piece.reply_to.as_ref();
+        if has_file && is_voice && piece.text.is_empty() && abilities.has(protocol::ATTACHMENT) {
+            let mut params = translate::chat(&piece.to);
+            params["audio"] = true.into();
+            if let Some(guid) = answered {
+                params["reply_to"] = guid.as_str().into();
+            }
+            return (protocol::ATTACHMENT, params);
+        }
+        if let Some(guid) = answered.filter(|_| abilities.has(protocol::RICH)) {
+            let mut params = translate::chat(&piece.to);
+            params["reply_to"] = guid.as_str().into();
+            return (protocol::RICH, params);
+        }
+        let setup = &self.setup;
+        let (service, region) = (setup.service.as_deref(), setup.region.as_deref());
+        let mut params = translate::recipient(&piece.to, service, region);
+        if let Some(transport) = &setup.transport {
+            params["transport"] = transport.as_str().into();
+        }
+        (protocol::SEND, params)
+    }
+
+    /// Something leaves, which is known by this when it comes back.
+    fn leaves(&self, piece: &Piece, mark: &str) -> u64 {
+        let now = self.began.elapsed();
+        self.echoes.borrow_mut().leaves(&piece.to.chat, mark, now)
+    }
+
+    /// What became of what left; gives back its id.
+    fn left(
+        &self,
+        numbers: &[u64],
+        sent: Result<Value, SendFailure>,
+    ) -> Result<String, SendFailure> {
+        let now = self.began.elapsed();
+        let mut echoes = self.echoes.borrow_mut();
+        match sent {
+            Ok(answer) => {
+                let guid = answer["guid"].as_str().or(answer["message_id"].as_str());
+                let guid = guid.filter(|guid| !guid.is_empty());
+                for number in numbers {
+                    // The id is that of one row, and nobody says of which.
+                    let own = guid.filter(|_| numbers.len() == 1);
+                    echoes.left(*number, own, now);
+                }
+                let number = numbers.last().copied().unwrap_or_default();
+                Ok(guid.map_or_else(|| format!("sent-{number}"), str::to_owned))
+            }
+            Err(failure) => {
+                // What may have left has an echo.
+                if !matches!(failure, SendFailure::Unknown(_)) {
+                    for number in numbers {
+                        echoes.stayed(*number);
+                    }
+                }
+                Err(failure)
+            }
+        }
+    }
+
     /// Something that changes a chat. Nothing of it is ever asked twice.
     async fn change(&self, method: &'static str, params: Value) -> Result<Value, SendFailure> {
         let calls = self.calls.borrow().clone();

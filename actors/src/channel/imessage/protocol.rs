@@ -25,6 +25,8 @@ pub(super) const SUBSCRIBE: &str = "watch.subscribe";
 pub(super) const SEND: &str = "send";
 /// A message that answers another.
 pub(super) const RICH: &str = "send.rich";
+/// A file, and nothing beside it.
+pub(super) const ATTACHMENT: &str = "send.attachment";
 /// A reaction.
 pub(super) const TAPBACK: &str = "tapback";
 /// One of ours says something else.
@@ -57,7 +59,7 @@ const INTERNAL: i64 = -32_603;
 /// Every method that is used.
 #[cfg(any(test, feature = "testing"))]
 pub const METHODS: &[&str] = &[
-    STATUS, CHATS, HISTORY, AFTER, SUBSCRIBE, SEND, RICH, TAPBACK, EDIT, UNSEND,
+    STATUS, CHATS, HISTORY, AFTER, SUBSCRIBE, SEND, RICH, ATTACHMENT, TAPBACK, EDIT, UNSEND,
 ];
 /// Every notification that is understood.
 #[cfg(any(test, feature = "testing"))]

@@ -243,7 +243,11 @@ impl Life<'_> {
         let chats = message.chats();
         let chats: Vec<&str> = chats.iter().map(String::as_str).collect();
         // Also what is said to be ours: its words are met then, and whoever says the same is heard.
-        let is_echo = echoes.is_echo(&message.key(), &chats, message.text(), now);
+        let is_echo = echoes.is_echo(&message.key(), &chats, &message.mark(), now);
+        if let Some(file) = message.file().filter(|_| is_echo) {
+            // Words and their file came in one row; somebody's file of this name is heard.
+            echoes.meets(&message.key(), &chats, &file, now);
+        }
         if message.is_from_me || too_old {
             return (None, Some(row));
         }

@@ -52,6 +52,11 @@ struct Attachment {
     is_sticker: bool,
 }
 
+/// What a message is known by that is a file of this name.
+pub(super) fn file_mark(name: &str) -> String {
+    format!("\u{fffc} {name}")
+}
+
 impl Message {
     /// Reads one; in words why it cannot be read, without what was written.
     pub(super) fn read(value: &Value) -> Result<Self, String> {
@@ -76,9 +81,18 @@ impl Message {
         chats
     }
 
-    /// Its words.
-    pub(super) fn text(&self) -> &str {
-        &self.text
+    /// What it is known by when it is one of ours: its words, or its file where it has none.
+    pub(super) fn mark(&self) -> String {
+        let text = self.text.replace('\u{fffc}', "");
+        self.file()
+            .filter(|_| text.trim().is_empty())
+            .unwrap_or(text)
+    }
+
+    /// What its file is known by when it is one of ours.
+    pub(super) fn file(&self) -> Option<String> {
+        let file = self.attachments.first()?.transfer_name.as_deref()?;
+        Some(file_mark(file))
     }
 
     /// When it was written, milliseconds since the epoch.
