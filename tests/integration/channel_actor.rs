@@ -212,8 +212,11 @@ async fn a_quiet_day_has_no_restart() {
     let daemon = Daemon::start(plan);
     let mut client = daemon.client().await;
     in_state(&mut client, "default", "connected").await;
-    api.until("a day of polls", |api| api.calls("getUpdates") >= POLLS)
-        .await;
+    // Patience is for each hour of them.
+    for polls in (0..=POLLS).step_by(POLLS / 24) {
+        api.until("an hour of polls", |api| api.calls("getUpdates") >= polls)
+            .await;
+    }
     let row = in_state(&mut client, "default", "connected").await;
     assert_eq!(
         (&row["generation"], &row["reconnectAttempts"]),

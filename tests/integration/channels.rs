@@ -72,7 +72,7 @@ pub(crate) async fn row_when(
             if let Some(row) = row.filter(&holds) {
                 return row;
             }
-            tokio::task::yield_now().await;
+            crate::harness::look_again().await;
         }
     })
     .await

@@ -104,7 +104,7 @@ async fn a_run_that_a_kill_cut_off_ends_as_interrupted_and_is_not_run_again() {
             if runs["total"] == 1 {
                 return runs;
             }
-            tokio::task::yield_now().await;
+            crate::harness::look_again().await;
         }
     })
     .await;

@@ -14,6 +14,7 @@ mod channel_actor;
 mod channel_contract;
 mod channel_kill;
 mod channel_kills;
+mod channel_memory;
 mod channel_more;
 mod channel_reload;
 mod channel_send;

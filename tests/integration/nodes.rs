@@ -55,7 +55,7 @@ pub(crate) async fn row_when(operator: &mut Socket, fits: impl Fn(&Value) -> boo
             {
                 return row.clone();
             }
-            tokio::task::yield_now().await;
+            crate::harness::look_again().await;
         }
     })
     .await

@@ -69,7 +69,7 @@ async fn listening(child: &mut Child, port: u16) {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!("the proxy ended: {status}");
             }
-            tokio::task::yield_now().await;
+            crate::harness::look_again().await;
         }
     };
     soon("the proxy", connected).await;

@@ -1,14 +1,13 @@
 //! Discord, as crabline serves it, with a gateway that remembers its sessions.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::discord::DiscordSetup;
 use serde_json::json;
 
 use super::telegram::texts;
-use super::{Peer, Sent};
+use super::{Pace, Peer, Sent};
 use crate::harness::discord::Discord;
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::{Proxy, Shape};
@@ -16,8 +15,8 @@ use crate::harness::proxy::{Proxy, Shape};
 /// Who writes, and where.
 const ANN: &str = "200000000000000001";
 const DIRECT: &str = "300000000000000001";
-/// Between two heartbeats, milliseconds; the shortest that is believed.
-const BEAT: u64 = 100;
+/// Between two heartbeats of a quiet time, milliseconds.
+const BEAT: u64 = 500;
 
 pub(crate) struct Platform {
     discord: Discord,
@@ -41,8 +40,8 @@ impl Peer for Platform {
     const ENDS: &'static [Break] = super::telegram::Platform::ENDS;
     const BEARS: &'static [Break] = &[Break::Duplicate, Break::Reorder];
     const SENDS: &'static [Break] = super::telegram::Platform::SENDS;
-    /// Heartbeats of half an hour; a whole day is in the tests of the session (`actors/src/channel/discord`).
-    const QUIET: usize = 50;
+    /// Heartbeats of a quarter of an hour; a whole day is in the tests of the session (`actors/src/channel/discord`).
+    const QUIET: usize = 20;
     const FILES: bool = true;
 
     async fn start() -> Self {
@@ -55,13 +54,19 @@ impl Peer for Platform {
         own
     }
 
-    fn setup(&self, _quiet: bool) -> Arc<dyn ChannelSetup> {
+    fn setup(&self, pace: Pace) -> Arc<dyn ChannelSetup> {
         let token = self.discord.platform.manifest["botToken"].as_str();
+        // One that is not acknowledged before the next ends a connection.
+        self.discord.beat(match pace {
+            Pace::Short => 1_000,
+            Pace::Long => 20_000,
+            Pace::Quiet => BEAT,
+        });
         Arc::new(DiscordSetup {
             token: token.expect("a token").to_owned().into(),
             api_root: format!("{}/api", self.proxy.root),
             drafts: false,
-            limit: Duration::from_secs(1),
+            limit: pace.limit(),
         })
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::irc::{IrcSetup, Timing};
 
-use super::Peer;
+use super::{Pace, Peer};
 use crate::harness::faults::{Break, Faults};
 use crate::harness::line_proxy::LineProxy;
 use crate::harness::ngircd::{Listener, Ngircd};
@@ -51,8 +51,8 @@ impl Peer for Platform {
         }
     }
 
-    fn setup(&self, quiet: bool) -> Arc<dyn ChannelSetup> {
-        let own = if quiet { 50 } else { 500 };
+    fn setup(&self, pace: Pace) -> Arc<dyn ChannelSetup> {
+        let quiet = Duration::from_millis(if pace == Pace::Quiet { 50 } else { 500 });
         Arc::new(IrcSetup {
             host: "127.0.0.1".into(),
             port: self.proxy.port,
@@ -65,10 +65,10 @@ impl Peer for Platform {
             keys: std::collections::BTreeMap::new(),
             nickserv: None,
             timing: Timing {
-                welcome: Duration::from_secs(4),
-                quiet: Duration::from_millis(own),
+                welcome: pace.limit() * 2,
+                quiet,
                 // ngircd makes who has just come wait for some seconds.
-                answer: Duration::from_secs(4),
+                answer: pace.limit() * 2,
                 chores: Duration::from_secs(1),
             },
         })

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +9,7 @@ use openclaw_actors::channel::ChannelSetup;
 use openclaw_actors::channel::signal::{SignalSetup, Timing, Way};
 use serde_json::{Value, json};
 
-use super::{Peer, Sent};
+use super::{Pace, Peer, Sent};
 use crate::harness::crabline::Crabline;
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::{Proxy, Shape};
@@ -52,7 +51,7 @@ impl Peer for Platform {
         Self { platform, proxy }
     }
 
-    fn setup(&self, _quiet: bool) -> Arc<dyn ChannelSetup> {
+    fn setup(&self, pace: Pace) -> Arc<dyn ChannelSetup> {
         let account = self.platform.manifest["account"].as_str();
         Arc::new(SignalSetup {
             name: "default".into(),
@@ -65,9 +64,9 @@ impl Peer for Platform {
             ignore_files: false,
             named: BTreeSet::new(),
             timing: Timing {
-                silence: Duration::from_secs(2),
-                open: Duration::from_secs(1),
-                request: Duration::from_secs(1),
+                silence: pace.limit(),
+                open: pace.limit(),
+                request: pace.limit(),
                 ..Timing::default()
             },
         })

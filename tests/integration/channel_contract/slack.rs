@@ -8,7 +8,7 @@ use openclaw_actors::channel::slack::{SlackSetup, Timing, Way};
 use serde_json::json;
 
 use super::telegram::texts;
-use super::{Peer, Sent};
+use super::{Pace, Peer, Sent};
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::{Proxy, Shape};
 use crate::harness::slack::{APP_TOKEN, Slack};
@@ -49,14 +49,9 @@ impl Peer for Platform {
         Self { slack, proxy }
     }
 
-    fn setup(&self, quiet: bool) -> Arc<dyn ChannelSetup> {
+    fn setup(&self, pace: Pace) -> Arc<dyn ChannelSetup> {
         let token = self.slack.web.manifest["botToken"].as_str();
-        let second = Duration::from_secs(1);
-        let own = if quiet {
-            Duration::from_millis(1)
-        } else {
-            second / 2
-        };
+        let quiet = Duration::from_millis(if pace == Pace::Quiet { 1 } else { 500 });
         Arc::new(SlackSetup {
             bot_token: token.expect("a token").to_owned().into(),
             way: Way::Socket {
@@ -65,9 +60,9 @@ impl Peer for Platform {
             drafts: false,
             api_root: format!("{}/api", self.proxy.root),
             timing: Timing {
-                quiet: own,
-                answer: if quiet { second * 10 } else { second },
-                limit: second,
+                quiet,
+                answer: pace.limit(),
+                limit: pace.limit(),
                 ..Timing::default()
             },
         })

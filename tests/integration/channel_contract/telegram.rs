@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_actors::channel::ChannelSetup;
-use openclaw_actors::channel::telegram::{Pace, TelegramSetup};
+use openclaw_actors::channel::telegram::{Pace as Polling, TelegramSetup};
 use serde_json::{Value, json};
 
-use super::{Peer, Sent};
+use super::{Pace, Peer, Sent};
 use crate::harness::crabline::Crabline;
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::{Proxy, Shape};
@@ -65,15 +65,14 @@ impl Peer for Platform {
         Self { platform, proxy }
     }
 
-    fn setup(&self, quiet: bool) -> Arc<dyn ChannelSetup> {
+    fn setup(&self, pace: Pace) -> Arc<dyn ChannelSetup> {
         let token = self.platform.manifest["botToken"].as_str();
-        let second = Duration::from_secs(1);
+        let poll = Duration::from_secs(u64::from(pace != Pace::Quiet));
         Arc::new(TelegramSetup {
-            pace: Pace {
-                poll: if quiet { Duration::ZERO } else { second },
-                // A platform on a busy machine takes a while; one that hangs takes for ever.
-                grace: second * 3,
-                limit: second * 3,
+            pace: Polling {
+                poll,
+                grace: pace.limit(),
+                limit: pace.limit(),
             },
             ..TelegramSetup::new(token.expect("a token").to_owned().into(), &self.proxy.root)
         })

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
-use super::{Peer, Sent};
+use super::{Pace, Peer, Sent};
 use crate::harness::faults::{Break, Faults};
 use crate::harness::proxy::closed;
 use crate::harness::whatsapp::Server;
@@ -70,11 +70,15 @@ impl Peer for Platform {
         }
     }
 
-    fn setup(&self, quiet: bool) -> Arc<dyn ChannelSetup> {
-        let keep_alive = Duration::from_millis(if quiet { 300 } else { 1_000 });
+    fn setup(&self, pace: Pace) -> Arc<dyn ChannelSetup> {
+        let keep_alive = Duration::from_millis(match pace {
+            Pace::Short => 1_000,
+            Pace::Long => 10_000,
+            Pace::Quiet => 300,
+        });
         Arc::new(WhatsAppSetup {
             timing: Timing {
-                answer: Duration::from_secs(5),
+                answer: pace.limit() * 5 / 2,
                 keep_alive,
                 ..self.setup.timing
             },

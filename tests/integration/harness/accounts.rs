@@ -53,7 +53,7 @@ pub(crate) async fn row_when(
             if holds(&last) {
                 return last.clone();
             }
-            tokio::task::yield_now().await;
+            super::look_again().await;
         }
     };
     let found = tokio::time::timeout(PATIENCE, looking).await;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -36,8 +37,8 @@ pub(crate) struct Discord {
     /// Where it is, with its memory in front of it.
     pub(crate) address: SocketAddr,
     sessions: Arc<Mutex<BTreeMap<String, Journal>>>,
-    /// Milliseconds between two heartbeats.
-    beat: u64,
+    /// Milliseconds between two heartbeats, of connections from now on.
+    beat: Arc<AtomicU64>,
 }
 
 type Client = WebSocketStream<TcpStream>;
@@ -51,7 +52,7 @@ impl Discord {
             platform,
             address: listener.local_addr().expect("its address"),
             sessions: Arc::default(),
-            beat,
+            beat: Arc::new(AtomicU64::new(beat)),
         };
         let serving = discord.clone();
         tokio::spawn(async move {
@@ -61,6 +62,11 @@ impl Discord {
             }
         });
         discord
+    }
+
+    /// So many milliseconds are between two heartbeats of connections from now on.
+    pub(crate) fn beat(&self, beat: u64) {
+        self.beat.store(beat, Ordering::Relaxed);
     }
 
     async fn serve(&self, mut stream: TcpStream) {
@@ -77,7 +83,8 @@ impl Discord {
         let Ok(mut client) = tokio_tungstenite::accept_async(stream).await else {
             return;
         };
-        let hello = json!({ "op": 10, "d": { "heartbeat_interval": self.beat } });
+        let beat = self.beat.load(Ordering::Relaxed);
+        let hello = json!({ "op": 10, "d": { "heartbeat_interval": beat } });
         say(&mut client, &hello).await;
         while let Some(frame) = next(&mut client).await {
             match frame["op"].as_u64() {

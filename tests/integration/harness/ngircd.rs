@@ -88,7 +88,7 @@ impl Ngircd {
         self.child = Some(child.expect("ngircd is installed (Debian's package ngircd)"));
         soon("ngircd", async {
             while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                tokio::task::yield_now().await;
+                super::look_again().await;
             }
         })
         .await;

@@ -392,7 +392,8 @@ impl Proxy {
 /// Whether a WebSocket is asked for; nothing is read yet.
 async fn is_upgrade(stream: &TcpStream) -> bool {
     let mut head = vec![0; 8 * 1024];
-    loop {
+    // Half of a head may be all that comes, and a peek does not see that.
+    for _ in 0..500 {
         let Ok(read @ 1..) = stream.peek(&mut head).await else {
             return false;
         };
@@ -400,8 +401,9 @@ async fn is_upgrade(stream: &TcpStream) -> bool {
         if text.contains("\r\n\r\n") || read == head.len() {
             return text.contains("upgrade: websocket");
         }
-        tokio::task::yield_now().await;
+        super::look_again().await;
     }
+    false
 }
 
 /// Waits until the other side closes.
