@@ -14,10 +14,10 @@ use std::sync::atomic::Ordering;
 
 use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Recipient};
 use arc_swap::ArcSwap;
-use openclaw_protocol::{Generation, Role};
+use openclaw_protocol::Role;
 
 use crate::call::{Caller, ConnKey};
-use crate::event::{EventOut, Form};
+use crate::event::EventOut;
 use crate::kept::Kept;
 use crate::presence::{Joined, Left};
 use crate::session::queue::{ComposeHello, HubItem, HubQueue, SnapshotParts};
@@ -120,7 +120,7 @@ impl Handler<Register> for Gateway {
             versions,
         };
         msg.caller.hub.push(HubItem::Join {
-            conn: msg.caller.conn,
+            caller: Arc::clone(&msg.caller),
             snapshot,
             compose: msg.compose,
             joined: msg.joined,
@@ -161,6 +161,7 @@ impl Handler<Unregister> for Gateway {
             return;
         };
         caller.ended.set();
+        caller.hub.forget(caller.conn);
         self.count(connections);
         let doors = self.deps.doors.load();
         if caller.role == Role::Node
@@ -210,15 +211,9 @@ impl Handler<Emit> for Gateway {
             let (event, hubs) = state.order(msg.0);
             (event, hubs.cloned().collect::<Vec<_>>())
         });
-        if hubs.is_empty() {
-            return;
-        }
         // Outside the change: a payload that cannot be written must not cost the registry.
-        let size = event
-            .head(Generation::V4, Form::Normal)
-            .map_or(0, |head| head.bytes().len());
         for hub in hubs {
-            hub.push_event(&event, size);
+            hub.push_event(&event);
         }
     }
 }

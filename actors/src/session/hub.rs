@@ -121,17 +121,12 @@ pub(crate) fn apply(links: &Links, item: HubItem) {
             }
         }
         HubItem::Join {
-            conn,
+            caller,
             snapshot,
             compose,
             joined,
         } => {
-            let caller = links
-                .entries
-                .borrow()
-                .get(&conn)
-                .and_then(|entry| entry.caller.clone());
-            if let (Some(link), Some(caller)) = (links.get(conn), caller) {
+            if let Some(link) = links.get(caller.conn) {
                 link.write_text(&[&compose(&snapshot)]);
                 link.join(caller);
                 // The session is gone when nobody listens; its link follows.

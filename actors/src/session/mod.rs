@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod hello;
 pub mod hub;
 pub mod inner;
+mod interest;
 pub mod link;
 mod notes;
 pub mod origin;

@@ -3,6 +3,7 @@
 //! Bounded in events and bytes. Full: further events are dropped, and one mark in the queue makes
 //! every connection of the hub skip one `seq` before its next event, so that each client sees the
 //! gap. Replies are never dropped: each belongs to a request that its connection's own cap let in.
+//! An event that nobody behind the hub would take is not written, and does not enter.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,12 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use openclaw_protocol::Generation;
 use openclaw_protocol::connect::StateVersion;
 use openclaw_protocol::methods::system::HealthSummary;
 use openclaw_protocol::presence::PresenceEntry;
 
-use crate::call::{ConnKey, Listen};
-use crate::event::Event;
+use super::interest::Interest;
+use crate::call::{Caller, ConnKey, Listen};
+use crate::event::{Event, Form};
 use crate::limiter::counts::{Count, Counts};
 use crate::published::Rendered;
 
@@ -42,8 +45,8 @@ pub type ComposeHello = Box<dyn FnOnce(&SnapshotParts) -> Vec<u8> + Send>;
 pub enum HubItem {
     /// A connection joins: its hello-ok is written, and events reach it from here on.
     Join {
-        /// The connection.
-        conn: ConnKey,
+        /// The connection, and who is behind it.
+        caller: Arc<Caller>,
         /// State at this point of the order.
         snapshot: SnapshotParts,
         /// Writes the frame.
@@ -106,6 +109,8 @@ impl fmt::Debug for HubItem {
 #[derive(Default)]
 struct Inner {
     items: VecDeque<HubItem>,
+    /// Who takes what, once everything that waits was applied.
+    interest: Interest,
     events: usize,
     event_bytes: usize,
     waker: Option<Waker>,
@@ -157,11 +162,39 @@ impl HubQueue {
 
     /// Adds anything but an event.
     pub fn push(&self, item: HubItem) {
-        self.add(|inner| inner.items.push_back(item));
+        self.add(|inner| {
+            match &item {
+                HubItem::Join { caller, .. } => inner.interest.join(caller),
+                HubItem::Reply { conn, listen, .. } => inner.interest.listen(*conn, listen),
+                _ => {}
+            }
+            inner.items.push_back(item);
+        });
     }
 
-    /// Adds an event, or marks the hub as lagged when it is full.
-    pub fn push_event(&self, event: &Arc<Event>, bytes: usize) {
+    /// A connection is over: nobody has to be told anything for its sake.
+    pub fn forget(&self, conn: ConnKey) {
+        self.lock().interest.leave(conn);
+    }
+
+    /// Adds an event that somebody would take, or marks the hub as lagged when it is full.
+    pub fn push_event(&self, event: &Arc<Event>) {
+        let takers = {
+            let inner = self.lock();
+            [Generation::V4, Generation::V3].map(|generation| {
+                let takes = inner.interest.takes(&event.audience, generation);
+                takes.then_some(generation)
+            })
+        };
+        // Written without the lock, once for all hubs, in the words of somebody who takes it. Who
+        // subscribes meanwhile does so after this event.
+        let mut heads = takers
+            .into_iter()
+            .flatten()
+            .filter_map(|generation| event.head(generation, Form::Normal));
+        let Some(bytes) = heads.next().map(|head| head.bytes().len()) else {
+            return;
+        };
         self.add(|inner| {
             if inner.events >= self.max_events || inner.event_bytes + bytes > self.max_event_bytes {
                 self.count(Count::LaggedEvents);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use openclaw_protocol::methods::chat::ChatHistoryParams;
 use openclaw_protocol::methods::message::{Message, MessageRole};
 use openclaw_protocol::methods::sessions::SessionsListParams;
 use openclaw_protocol::presence::PresenceEntry;
-use openclaw_protocol::{Role, methods::common::ModelDefaults};
+use openclaw_protocol::{Generation, Role, Scope, Scopes, methods::common::ModelDefaults};
 use serde_json::json;
 
-use super::peer::{Who, frame, take};
+use super::peer::{Who, frame, hello, take};
 use super::world::{Setup, paused};
-use crate::call::Caller;
+use crate::call::{Caller, Listen};
 use crate::clock::Millis;
-use crate::event::{Audience, Bump, Event, EventOut, Ready};
+use crate::event::{self, Audience, Bump, Event, EventBody, EventOut, Form, Ready};
 use crate::gateway::state::GatewayState;
 use crate::presence::state::{MAX_ROWS, PresenceState, TTL};
 use crate::session::link::{Delivery, Link};
-use crate::session::queue::{HubItem, HubQueue};
+use crate::session::queue::{HubItem, HubQueue, SnapshotParts};
 use crate::sessions::state::{Draft, Index};
 use crate::sessions::{history, list};
 use crate::settings::ModelPlan;
@@ -121,33 +121,143 @@ fn close() -> HubItem {
     }
 }
 
+fn join(queue: &Arc<HubQueue>, who: &Who) -> Arc<Caller> {
+    let caller = who.caller(queue);
+    let (joined, _) = tokio::sync::oneshot::channel();
+    let snapshot = SnapshotParts {
+        presence: Arc::default(),
+        health: Arc::default(),
+        versions: StateVersion::default(),
+    };
+    queue.push(HubItem::Join {
+        caller: Arc::clone(&caller),
+        snapshot,
+        compose: Box::new(hello),
+        joined,
+    });
+    caller
+}
+
 #[test]
 fn a_full_queue_drops_events_behind_one_mark_and_never_a_reply() {
-    let queue = HubQueue::with_bounds(2, 1_000);
+    let queue = Arc::new(HubQueue::with_bounds(2, 1_000));
+    join(&queue, &Who::admin());
+    assert_eq!(batch(&queue), ["Join"]);
     for _ in 0..5 {
-        queue.push_event(&event(1), 1);
+        queue.push_event(&event(1));
     }
     queue.push(close());
-    queue.push_event(&event(1), 1);
-    queue.push_event(&event(1), 1);
+    queue.push_event(&event(1));
+    queue.push_event(&event(1));
     assert_eq!(
         batch(&queue),
         ["Event", "Event", "Lagged", "CloseAll", "Lagged"]
     );
     assert_eq!(queue.dropped(), 5);
     // Emptied: there is room again.
-    queue.push_event(&event(1), 1);
+    queue.push_event(&event(1));
     assert_eq!(batch(&queue), ["Event"]);
 }
 
 #[test]
 fn bytes_of_events_are_bounded_as_well() {
-    let queue = HubQueue::with_bounds(100, 1_000);
-    queue.push_event(&event(600), 600);
-    queue.push_event(&event(600), 600);
-    queue.push_event(&event(400), 400);
-    assert_eq!(batch(&queue), ["Event", "Lagged", "Event"]);
+    let queue = Arc::new(HubQueue::with_bounds(100, 1_000));
+    join(&queue, &Who::v3());
+    queue.push_event(&event(600));
+    queue.push_event(&event(600));
+    queue.push_event(&event(300));
+    assert_eq!(batch(&queue), ["Join", "Event", "Lagged", "Event"]);
     assert_eq!(queue.dropped(), 1);
+}
+
+/// A payload that notes each time that it is written.
+#[derive(Debug, Default, Clone)]
+struct Written(Arc<Mutex<Vec<Generation>>>);
+
+impl EventBody for Written {
+    fn write(&self, generation: Generation, _: Form, out: &mut Vec<u8>) -> event::Written {
+        self.0.lock().unwrap().push(generation);
+        out.extend_from_slice(b"1");
+        event::Written::Whole
+    }
+}
+
+#[test]
+fn an_event_is_written_once_and_only_where_somebody_would_take_it() {
+    use Generation::{V3, V4};
+    let session: Arc<str> = "agent:main:main".into();
+    let (first, second) = (Arc::<HubQueue>::default(), Arc::<HubQueue>::default());
+    let mut state = GatewayState::new();
+    let mut last = 0;
+    // In whose words it was written, and how many hubs have work.
+    let mut tell = |state: &mut GatewayState, audience: Audience| {
+        let body = Written::default();
+        let out = EventOut::new("news", audience, body.clone()).bump(Bump::Health);
+        let (event, hubs) = state.order(out);
+        hubs.for_each(|hub| hub.push_event(&event));
+        last += 1;
+        assert_eq!(event.number, last, "each has its place, heard or not");
+        assert_eq!(state.versions().health, last + 1);
+        let busy = [&first, &second].map(|hub| batch(hub).contains(&"Event".to_owned()));
+        (body.0.lock().unwrap().clone(), busy)
+    };
+    let nowhere = (Vec::new(), [false; 2]);
+    assert_eq!(tell(&mut state, Audience::Everyone), nowhere);
+
+    let reader = Who {
+        scopes: Scopes::of(&[Scope::Read]),
+        ..Who::v3()
+    };
+    let node = Who {
+        role: Role::Node,
+        scopes: Scopes::NONE,
+        ..Who::admin()
+    };
+    let reader = join(&first, &reader);
+    let node = join(&second, &node);
+    state.join(&reader);
+    state.join(&node);
+    let all = Audience::Everyone;
+    assert_eq!(tell(&mut state, all.clone()), (vec![V3, V4], [true; 2]));
+    let secret = Audience::Operators(Scope::Admin);
+    assert_eq!(tell(&mut state, secret.clone()), nowhere);
+    let chat = Audience::Session(Arc::clone(&session));
+    assert_eq!(tell(&mut state, chat.clone()), (vec![V3], [true, false]));
+    let tools = Audience::SessionTools(Arc::clone(&session));
+    assert_eq!(tell(&mut state, tools), nowhere);
+    let messages = Audience::SessionMessages(Arc::clone(&session));
+    assert_eq!(tell(&mut state, messages.clone()), nowhere);
+    assert_eq!(tell(&mut state, Audience::SessionIndex), nowhere);
+
+    let listen = |caller: &Arc<Caller>, change: Listen| {
+        caller.hub.push(HubItem::Reply {
+            conn: caller.conn,
+            frame: Vec::new(),
+            listen: vec![change],
+        });
+    };
+    listen(&reader, Listen::SessionIndex(true));
+    listen(&reader, Listen::Session(Arc::clone(&session), true));
+    listen(&node, Listen::Session(Arc::clone(&session), true));
+    let for_reader = (vec![V3], [true, false]);
+    assert_eq!(tell(&mut state, messages.clone()), for_reader);
+    assert_eq!(tell(&mut state, Audience::SessionIndex), for_reader);
+    assert_eq!(tell(&mut state, chat.clone()), (vec![V3, V4], [true; 2]));
+
+    listen(&reader, Listen::SessionIndex(false));
+    assert_eq!(tell(&mut state, Audience::SessionIndex), nowhere);
+    assert!(state.leave(reader.conn).is_some());
+    first.forget(reader.conn);
+    assert_eq!(tell(&mut state, messages), nowhere);
+    assert_eq!(tell(&mut state, chat), (vec![V4], [false, true]));
+    let owner = join(&first, &Who::admin());
+    state.join(&owner);
+    assert_eq!(tell(&mut state, secret), (vec![V4], [true, false]));
+    assert_eq!(
+        tell(&mut state, all),
+        (vec![V4], [true; 2]),
+        "once for both hubs"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The Gateway, a hub that is worked step by step, and the model of both.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -15,7 +15,7 @@ use openclaw_protocol::frame::to_bytes;
 use serde_json::json;
 
 use super::Step;
-use super::client::{Client, Counts, Expected, Told};
+use super::client::{Client, Counts, Expected, Subscribed, Told};
 use crate::agent::emit::Emitter;
 use crate::call::{ConnKey, Listen};
 use crate::event::{Audience, Bump, Class, EventOut, Plain, PlainV4};
@@ -53,7 +53,6 @@ pub(super) struct Bench {
     max_events: usize,
     profiles: Vec<Who>,
     clients: Vec<Option<Client>>,
-    registered: usize,
     /// The hub's queue, and how many events were taken in since it was last emptied.
     queued: VecDeque<Queued>,
     counted: usize,
@@ -76,7 +75,6 @@ impl Bench {
             max_events,
             clients: profiles.iter().map(|_| None).collect(),
             profiles,
-            registered: 0,
             queued: VecDeque::new(),
             counted: 0,
             batch: VecDeque::new(),
@@ -121,7 +119,6 @@ impl Bench {
             compose: Box::new(hello),
             joined,
         }));
-        self.registered += 1;
         self.queued.push_back(Queued::Join(caller.conn));
         self.clients[at] = Some(Client {
             caller,
@@ -131,8 +128,8 @@ impl Bench {
             joined: false,
             over: false,
             seq: 0,
-            index: false,
-            sessions: BTreeSet::new(),
+            heard: Subscribed::default(),
+            ahead: Subscribed::default(),
             written: BTreeMap::new(),
             expected: VecDeque::new(),
             texts: BTreeMap::new(),
@@ -145,7 +142,6 @@ impl Bench {
         if let Some(client) = self.clients[at].take() {
             self.links.remove(client.caller.conn);
             self.core.gateway.unregister(client.caller.conn);
-            self.registered -= 1;
         }
     }
 
@@ -165,9 +161,10 @@ impl Bench {
     }
 
     fn reply(&mut self, at: usize, size: usize, listen: Vec<Listen>) {
-        let Some(client) = &self.clients[at] else {
+        let Some(client) = &mut self.clients[at] else {
             return;
         };
+        client.ahead.change(&listen);
         self.marks += 1;
         let (conn, mark) = (client.caller.conn, self.marks);
         let frame = to_bytes(&json!({"type": "res", "mark": mark, "pad": "x".repeat(size)}));
@@ -301,9 +298,10 @@ impl Bench {
         self.tell(told);
     }
 
-    /// The rule of the queue: full drops the event and leaves one mark.
+    /// The rule of the queue: what nobody takes does not enter, full drops the event and leaves one mark.
     fn tell(&mut self, told: Told) {
-        if self.registered == 0 {
+        let mut clients = self.clients.iter().flatten();
+        if !clients.any(|client| client.wants(&told, &client.ahead)) {
             return;
         }
         if self.counted < self.max_events {
@@ -363,7 +361,9 @@ impl Bench {
                 }
             }
             Queued::Event(told) => {
-                for client in clients.filter(|client| client.joined && client.wants(&told)) {
+                for client in
+                    clients.filter(|client| client.joined && client.wants(&told, &client.heard))
+                {
                     let targeted = client.is_targeted(&told);
                     client.seq += u64::from(!targeted);
                     if told.droppable && client.is_slow() {

@@ -38,6 +38,28 @@ pub(super) enum Expected {
     Event(Option<u64>, Told, Option<Arc<str>>),
     Close,
 }
+/// What a client subscribed to.
+#[derive(Debug, Default)]
+pub(super) struct Subscribed {
+    pub(super) index: bool,
+    pub(super) sessions: BTreeSet<Arc<str>>,
+}
+impl Subscribed {
+    pub(super) fn change(&mut self, changes: &[Listen]) {
+        for change in changes {
+            match change {
+                Listen::SessionIndex(on) => self.index = *on,
+                Listen::Session(key, true) => {
+                    self.sessions.insert(Arc::clone(key));
+                }
+                Listen::Session(key, false) => {
+                    self.sessions.remove(key);
+                }
+                Listen::Alias { .. } => {}
+            }
+        }
+    }
+}
 /// One socket's life.
 pub(super) struct Client {
     pub(super) caller: Arc<Caller>,
@@ -47,8 +69,10 @@ pub(super) struct Client {
     pub(super) joined: bool,
     pub(super) over: bool,
     pub(super) seq: u64,
-    pub(super) index: bool,
-    pub(super) sessions: BTreeSet<Arc<str>>,
+    /// What it subscribed to, where the hub is.
+    pub(super) heard: Subscribed,
+    /// The same at the end of the hub's queue, where the next event goes.
+    pub(super) ahead: Subscribed,
     pub(super) written: BTreeMap<Arc<str>, Arc<str>>,
     pub(super) expected: VecDeque<Expected>,
     /// What this client has put together of each run and family.
@@ -94,23 +118,16 @@ impl Client {
     }
 
     pub(super) fn listen(&mut self, changes: Vec<Listen>) {
+        self.heard.change(&changes);
         for change in changes {
-            match change {
-                Listen::SessionIndex(on) => self.index = on,
-                Listen::Session(key, true) => {
-                    self.sessions.insert(key);
-                }
-                Listen::Session(key, false) => {
-                    self.sessions.remove(&key);
-                }
-                Listen::Alias { canonical, written } => {
-                    self.written.insert(canonical, written);
-                }
+            if let Listen::Alias { canonical, written } = change {
+                self.written.insert(canonical, written);
             }
         }
     }
 
-    pub(super) fn wants(&self, told: &Told) -> bool {
+    /// Whether it gets this event, having subscribed to this.
+    pub(super) fn wants(&self, told: &Told, subscribed: &Subscribed) -> bool {
         let Caller {
             role,
             scopes,
@@ -124,7 +141,7 @@ impl Client {
         if *role == Role::Node {
             return match &told.audience {
                 Audience::Everyone => true,
-                Audience::Session(key) => self.sessions.contains(key),
+                Audience::Session(key) => subscribed.sessions.contains(key),
                 _ => false,
             };
         }
@@ -132,9 +149,11 @@ impl Client {
         match &told.audience {
             Audience::Everyone => true,
             Audience::Operators(scope) => scopes.grants(*scope),
-            Audience::SessionIndex => read && self.index,
-            Audience::SessionMessages(key) => read && self.sessions.contains(key),
-            Audience::Session(key) => read && (caps.is_empty() || self.sessions.contains(key)),
+            Audience::SessionIndex => read && subscribed.index,
+            Audience::SessionMessages(key) => read && subscribed.sessions.contains(key),
+            Audience::Session(key) => {
+                read && (caps.is_empty() || subscribed.sessions.contains(key))
+            }
             // No client of this bench shows tools.
             Audience::SessionTools(_) => false,
         }
