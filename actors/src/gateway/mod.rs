@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Recipient};
+use actix::{Actor, Addr, Context, Handler, Message, Recipient};
 use arc_swap::ArcSwap;
 use openclaw_protocol::Role;
 
@@ -266,21 +266,26 @@ impl Handler<Kick> for Gateway {
     }
 }
 
-/// Asks which devices have a connection.
+/// Asks which devices have a connection. The answer is a message to whoever asks: nobody waits for
+/// the Gateway.
 #[derive(Message)]
-#[rtype(result = "BTreeSet<String>")]
-pub struct Connected;
+#[rtype(result = "()")]
+pub struct Connected {
+    /// Hands the answer over; must neither block nor wait.
+    pub tell: Box<dyn FnOnce(BTreeSet<String>) + Send>,
+}
 
 impl Handler<Connected> for Gateway {
-    type Result = MessageResult<Connected>;
+    type Result = ();
 
-    fn handle(&mut self, _: Connected, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.deps.state.with(|state| {
-            state
-                .connections()
+    fn handle(&mut self, msg: Connected, _: &mut Self::Context) {
+        let devices = self.deps.state.with(|state| {
+            let callers = state.connections();
+            callers
                 .filter_map(|caller| caller.device_id.clone())
                 .collect()
-        }))
+        });
+        (msg.tell)(devices);
     }
 }
 

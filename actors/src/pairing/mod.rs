@@ -317,7 +317,12 @@ impl PairingRegistry {
     }
 
     /// Commits what follows from something that happened, then tells everyone.
-    pub(crate) fn follow(&self, mut effects: Effects) {
+    pub(crate) fn follow(&self, effects: Effects) {
+        self.follow_with(effects, |_| {});
+    }
+
+    /// The same; `then` runs once everyone was told.
+    fn follow_with(&self, mut effects: Effects, then: impl FnOnce(&Voice) + 'static) {
         let ops = std::mem::take(&mut effects.ops);
         let ticket = if ops.is_empty() {
             self.deps.writes.last(&effects.device)
@@ -327,11 +332,15 @@ impl PairingRegistry {
         };
         let voice = self.voice();
         let Some(ticket) = ticket else {
-            return voice.tell(&effects);
+            voice.tell(&effects);
+            return then(&voice);
         };
         actix_rt::spawn(async move {
             match ticket.done().await {
-                Ok(()) => voice.tell(&effects),
+                Ok(()) => {
+                    voice.tell(&effects);
+                    then(&voice);
+                }
                 Err(error) => tracing::warn!(%error, "a change of device trust was not written"),
             }
         });

@@ -2,19 +2,20 @@
 //! as another device, and its older selves would stay for ever.
 //!
 //! Only after a silent approval, and only devices of the same program, mode and name that no owner
-//! ever decided about, that were not seen for a minute and have no connection.
+//! ever decided about, that were not seen for a minute and have no connection. One that comes in just
+//! then is closed like one that an owner removed: it approves itself anew.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
+use actix::{AsyncContext as _, Context, Handler, Message};
 
 use openclaw_protocol::events::device::PairDecision;
 
-use super::effects::{Effects, PairEvent};
+use super::effects::{Effects, PairEvent, Step};
 use super::records::ApprovedVia;
 use super::state::PairingState;
-use super::{Admit, PairingRegistry};
+use super::{Admit, PairingRegistry, close_connections};
 use crate::audit::{AuditRow, Kind};
 use crate::clock::Millis;
 use crate::gateway::Connected;
@@ -51,11 +52,16 @@ impl PairingState {
     }
 
     /// Forgets those that are still left behind and have no connection.
-    pub(crate) fn prune(&mut self, of: &str, connected: &BTreeSet<String>, now: Millis) -> Effects {
+    pub(crate) fn prune(
+        &mut self,
+        of: &str,
+        connected: &BTreeSet<String>,
+        now: Millis,
+    ) -> Step<Vec<String>> {
         let mut effects = Effects::about(of);
         let gone = self.left_behind(of, now);
-        let gone = gone.difference(connected);
-        for id in gone {
+        let gone: Vec<String> = gone.difference(connected).cloned().collect();
+        for id in &gone {
             let Some(mut device) = self.devices.remove(id) else {
                 continue;
             };
@@ -68,35 +74,51 @@ impl PairingState {
                 .reason("a newer device of the same program approved itself; nobody had approved or used this one of late");
             effects.notes.push(device.about.to_audit(row));
         }
-        effects
+        effects.with(gone)
+    }
+}
+
+/// Who is connected, after a device approved itself.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Prune {
+    pub(super) of: String,
+    pub(super) connected: BTreeSet<String>,
+}
+
+impl Handler<Prune> for PairingRegistry {
+    type Result = ();
+
+    fn handle(&mut self, msg: Prune, _: &mut Context<Self>) {
+        let Prune { of, connected } = msg;
+        if self.ready().is_err() {
+            return;
+        }
+        let Step { answer, effects } = self.decide(|state, now| state.prune(&of, &connected, now));
+        self.follow_with(effects, move |voice| {
+            for device in answer {
+                close_connections(voice, device, None, "a newer device took its place");
+            }
+        });
     }
 }
 
 impl PairingRegistry {
-    /// After a silent approval: asks who is connected, then forgets who was left behind.
-    pub(super) fn prune_after(&self, effects: &Effects, ask: &Admit, ctx: &mut Context<Self>) {
+    /// After a silent approval: asks who is connected, and forgets who was left behind once that is
+    /// known. Where the question or its answer finds a full mailbox nobody is forgotten; the next
+    /// approval tries again.
+    pub(super) fn prune_after(&self, effects: &Effects, ask: &Admit, ctx: &Context<Self>) {
         let approved = |event: &PairEvent| matches!(event, PairEvent::Resolved(resolved) if resolved.decision == PairDecision::Approved);
         let silent = ask.silent && effects.events.iter().any(approved);
         let of = ask.device.id.clone();
-        if !silent
-            || self
-                .decide(|state, now| state.left_behind(&of, now))
-                .is_empty()
-        {
+        let is_empty = || self.decide(|state, now| state.left_behind(&of, now).is_empty());
+        if !silent || is_empty() {
             return;
         }
-        let connected = self.deps.gateway.addr().send(Connected);
-        ctx.spawn(
-            connected
-                .into_actor(self)
-                .map(move |connected, registry, _| {
-                    // Without an answer nobody is forgotten; the next approval tries again.
-                    if let Ok(connected) = connected {
-                        registry.follow(
-                            registry.decide(|state, now| state.prune(&of, &connected, now)),
-                        );
-                    }
-                }),
-        );
+        let registry = ctx.address();
+        let tell = Box::new(move |connected| {
+            let _ = registry.try_send(Prune { of, connected });
+        });
+        let _ = self.deps.gateway.addr().try_send(Connected { tell });
     }
 }

@@ -37,6 +37,7 @@ pub(super) struct World {
     pub(super) pairing: Addr<PairingRegistry>,
     pub(super) store: StoreHandle,
     gateway: GatewayPort,
+    pub(super) views: Views,
     pub(super) owner: Arc<Caller>,
     /// Names and payloads of the events that the owner got.
     events: Vec<(String, Value)>,
@@ -73,7 +74,7 @@ impl World {
         let deps = PairingDeps::new(
             store.clone(),
             gateway.clone(),
-            views,
+            views.clone(),
             clock.clone(),
             entropy,
         );
@@ -82,6 +83,7 @@ impl World {
             store,
             owner: caller(None, admin(), Arc::default()),
             gateway,
+            views,
             events: Vec::new(),
             _watch: watch,
         };

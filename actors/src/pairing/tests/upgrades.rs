@@ -1,5 +1,6 @@
 //! Connected devices that ask for more, older selves that are forgotten, and approvals anew.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use serde_json::{Value, json};
 use super::actor::{World, caller, memory};
 use super::*;
 use crate::call::Caller;
-use crate::clock::pass;
+use crate::clock::{pass, quiet};
+use crate::pairing::prune::Prune;
+use crate::session::queue::HubItem;
 
 /// A paired device with a connection that has no scope at all.
 async fn connected(world: &mut World) -> Arc<Caller> {
@@ -251,15 +254,45 @@ fn attack_22_an_approval_anew_does_not_keep_what_is_not_asked_for() {
     assert_eq!(machine.refused(&back)["reason"], "scope-upgrade");
 }
 
+/// A connect of a program that gets a new key each time, and a name that stays.
+fn named(n: u8) -> Admit {
+    let mut ask = local(n);
+    ask.client.display_name = Some("openclaw on pi".into());
+    ask
+}
+
+#[actix::test]
+async fn an_older_self_that_comes_in_while_it_is_forgotten_is_closed() {
+    tokio::time::pause();
+    let mut world = World::start(&memory());
+    let judged = world.views.trust_ends.now();
+    let ends = world.views.trust_ends.clone();
+    let ended = |device| ends.ended_since(judged, device, Role::Operator);
+    world.token(named(1)).await;
+    let live = caller(Some("device-1"), read(), Arc::default());
+    world.connect(&live);
+    pass(Duration::from_secs(61)).await;
+    world.token(named(2)).await;
+    quiet().await;
+    assert_eq!(world.paired().await, ["device-1", "device-2"]);
+    // It came in after the Gateway had said who is there.
+    let of = "device-2".to_owned();
+    let connected = BTreeSet::new();
+    world.pairing.send(Prune { of, connected }).await.unwrap();
+    quiet().await;
+    assert_eq!(world.paired().await, ["device-2"]);
+    assert!(
+        ended("device-1") && !ended("device-2"),
+        "who is let in just now finds it out"
+    );
+    let close = |item: &HubItem| matches!(item, HubItem::Close { code: 4001, .. });
+    assert!(world.next(&live, close).await.is_some());
+}
+
 #[actix::test]
 async fn older_selves_that_nobody_approved_or_uses_are_forgotten() {
     tokio::time::pause();
     let mut world = World::start(&memory());
-    let named = |n: u8| {
-        let mut ask = local(n);
-        ask.client.display_name = Some("openclaw on pi".into());
-        ask
-    };
     world.token(named(1)).await;
     world.token(named(2)).await;
     world.token(local(3)).await;
