@@ -15,6 +15,7 @@ use crate::call::Reply;
 use crate::commands;
 use crate::dedupe::KeyGuard;
 use crate::methods::chat::spoken;
+use crate::methods::index_restarting;
 use crate::sessions::ask::Find;
 use crate::sessions::keys::SessionKey;
 use crate::sessions::{Appended, history};
@@ -174,9 +175,8 @@ async fn locate(
     key: Arc<str>,
     run_id: String,
 ) -> Result<Option<Left>, ErrorShape> {
-    let restarting = || ErrorShape::unavailable("the session index is restarting; try again");
     let record = deps.sessions.send(Find(key)).await;
-    let Some(record) = record.map_err(|_| restarting().retry_after(500))? else {
+    let Some(record) = record.map_err(|_| index_restarting())? else {
         return Ok(None);
     };
     let session_id = Arc::clone(&record.session_id);

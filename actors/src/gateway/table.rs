@@ -24,11 +24,6 @@ impl Table {
         self
     }
 
-    /// The methods that have an owner.
-    pub fn methods(&self) -> impl Iterator<Item = &'static str> {
-        self.owners.keys().copied()
-    }
-
     fn forward<M: Method>(&self, call: Call<M>) {
         let Some(owner) = self
             .owners

@@ -6,7 +6,7 @@ use openclaw_protocol::events::chat::ChatFinal;
 use openclaw_protocol::events::{CHAT, ChatEvent, ChatState};
 use openclaw_protocol::methods::message::Message;
 
-use super::store_error;
+use super::{index_restarting, store_error};
 use crate::agent::emit::ChatBody;
 use crate::event::{Audience, EventOut};
 use crate::gateway::GatewayPort;
@@ -21,9 +21,7 @@ use crate::sessions::{Append, Appended, Sessions};
 pub(crate) async fn stored(appending: Request<Sessions, Append>) -> Result<Appended, ErrorShape> {
     match appending.await {
         Ok(appended) => appended.map_err(|error| store_error(&error)),
-        Err(_) => Err(
-            ErrorShape::unavailable("the session index is restarting; try again").retry_after(500),
-        ),
+        Err(_) => Err(index_restarting()),
     }
 }
 

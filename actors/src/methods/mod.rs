@@ -39,6 +39,11 @@ fn payload<T: Serialize>(value: &T) -> Bytes {
     Bytes::from(to_bytes(value))
 }
 
+/// The error frame while the owner of the session index is being built again.
+pub(crate) fn index_restarting() -> ErrorShape {
+    ErrorShape::unavailable("the session index is restarting; try again").retry_after(500)
+}
+
 /// The error frame of a store that did not serve.
 pub fn store_error(error: &StoreError) -> ErrorShape {
     let mut shape = ErrorShape::unavailable(error.to_string())

@@ -6,6 +6,7 @@
 pub mod ask;
 pub mod change;
 pub mod compact;
+pub mod end;
 pub mod freshness;
 pub mod history;
 pub mod import;

@@ -27,7 +27,7 @@ use crate::call::Reply;
 use crate::commands::{self, Name, Spec};
 use crate::dedupe::state::Stored;
 use crate::event::{Audience, EventOut};
-use crate::methods::{injected, store_error};
+use crate::methods::{index_restarting, injected, store_error};
 use crate::sessions::change::{Apply, BeginAnew, Change, Changed, RowOf};
 use crate::sessions::keys::SessionKey;
 use crate::sessions::state::Draft;
@@ -54,10 +54,6 @@ type Doing = Pin<Box<dyn Future<Output = Result<Done, ErrorShape>>>>;
 
 fn now(text: String) -> Doing {
     Box::pin(async move { Ok(text.into()) })
-}
-
-fn restarting() -> ErrorShape {
-    ErrorShape::unavailable("the session index is restarting; try again").retry_after(500)
 }
 
 impl AgentRunner {
@@ -139,7 +135,7 @@ impl AgentRunner {
             reason,
         });
         Box::pin(async move {
-            let Changed { event, .. } = asked.await.map_err(|_| restarting())??;
+            let Changed { event, .. } = asked.await.map_err(|_| index_restarting())??;
             Ok(Done {
                 text: "This is a new conversation; the earlier one was set aside.".into(),
                 event: Some(event),
@@ -154,7 +150,7 @@ impl AgentRunner {
             apply,
         });
         Box::pin(async move {
-            let Changed { event, .. } = asked.await.map_err(|_| restarting())??;
+            let Changed { event, .. } = asked.await.map_err(|_| index_restarting())??;
             Ok(Done {
                 text,
                 event: Some(event),
@@ -177,7 +173,7 @@ impl AgentRunner {
             .and_then(|runs| runs.first())
             .map(|run| run.started_at);
         Box::pin(async move {
-            let known = asked.await.map_err(|_| restarting())?;
+            let known = asked.await.map_err(|_| index_restarting())?;
             let facts = Facts {
                 session: &session,
                 known: known.as_ref(),
@@ -197,7 +193,7 @@ impl AgentRunner {
                 .sessions
                 .send(RowOf(Arc::clone(&session.canonical)));
             return Box::pin(async move {
-                let known = asked.await.map_err(|_| restarting())?;
+                let known = asked.await.map_err(|_| index_restarting())?;
                 Ok(models_text(&settings, known.as_ref().map(|(row, _)| row)).into())
             });
         }
@@ -229,7 +225,7 @@ impl AgentRunner {
                 .sessions
                 .send(RowOf(Arc::clone(&session.canonical)));
             return Box::pin(async move {
-                let known = asked.await.map_err(|_| restarting())?;
+                let known = asked.await.map_err(|_| index_restarting())?;
                 let own = known.and_then(|(_, record)| record.thinking);
                 Ok(thinking_text(own, configured).into())
             });
@@ -259,7 +255,7 @@ impl AgentRunner {
                 .sessions
                 .send(RowOf(Arc::clone(&session.canonical)));
             return Box::pin(async move {
-                let known = asked.await.map_err(|_| restarting())?;
+                let known = asked.await.map_err(|_| index_restarting())?;
                 let own = known.and_then(|(_, record)| record.queue_mode);
                 Ok(queue_text(own, configured).into())
             });

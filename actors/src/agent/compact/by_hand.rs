@@ -14,6 +14,7 @@ use super::{Busy, Compaction, Shortened, Trigger};
 use crate::agent::context::{self, Context};
 use crate::agent::{AgentRunner, RunnerDeps};
 use crate::event::{Audience, Class, EventOut, PlainV4};
+use crate::methods::index_restarting;
 use crate::sessions::ask::Find;
 use crate::sessions::keys::SessionKey;
 
@@ -70,9 +71,8 @@ async fn run(
     lines: Option<u64>,
     focus: Option<&str>,
 ) -> Result<ByHand, ErrorShape> {
-    let restarting = || ErrorShape::unavailable("the session index is restarting; try again");
     let found = deps.sessions.send(Find(Arc::clone(&session.canonical)));
-    let Some(record) = found.await.map_err(|_| restarting())? else {
+    let Some(record) = found.await.map_err(|_| index_restarting())? else {
         return Ok(ByHand::Nothing("no sessionId"));
     };
     let session_id = Arc::clone(&record.session_id);

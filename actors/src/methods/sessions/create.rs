@@ -1,5 +1,5 @@
-//! `sessions.create`: makes a session, or finds it; owners: sessions for the row, the runner, which is
-//! asked, for the run of its first message.
+//! `sessions.create`: makes a session, or finds it; owner: agent runner, because it begins the run of its
+//! first message. Sessions, which it asks, makes the row.
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Handler, WrapFuture as _};
 use openclaw_protocol::ErrorShape;
@@ -14,6 +14,7 @@ use crate::agent::tools::Origin;
 use crate::agent::{AgentRunner, Incoming};
 use crate::dedupe::Admitted;
 use crate::methods::chat::spoken;
+use crate::methods::index_restarting;
 use crate::sessions::change::{Apply, Change, Changed};
 use crate::sessions::keys;
 use crate::settings::Settings;
@@ -50,11 +51,7 @@ impl Handler<Admitted<SessionsCreate>> for AgentRunner {
             let Changed { entry, event } = match made {
                 Ok(Ok(changed)) => changed,
                 Ok(Err(error)) => return guard.refuse(reply, error),
-                Err(_) => {
-                    let error =
-                        ErrorShape::unavailable("the session index is restarting; try again");
-                    return guard.refuse(reply, error.retry_after(500));
-                }
+                Err(_) => return guard.refuse(reply, index_restarting()),
             };
             let mut result = result_of(entry);
             let Some(text) = first else {

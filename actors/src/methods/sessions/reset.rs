@@ -1,5 +1,5 @@
-//! `sessions.reset`: begins a session anew. The runner stops its runs, then sessions, the owner, sets
-//! the transcript aside; what those runs still say ends there.
+//! `sessions.reset`: begins a session anew; owner: agent runner, because it stops the runs. Sessions,
+//! which it asks, sets the transcript aside; what those runs still say ends there.
 
 use actix::{AsyncContext as _, Handler};
 use openclaw_protocol::methods::session_changes::{
@@ -8,37 +8,18 @@ use openclaw_protocol::methods::session_changes::{
 
 use crate::agent::AgentRunner;
 use crate::call::Call;
+use crate::methods::index_restarting;
 use crate::sessions::change::{BeginAnew, Changed};
-use crate::sessions::{Sessions, keys};
+use crate::sessions::keys;
 
 impl Handler<Call<SessionsReset>> for AgentRunner {
     type Result = ();
 
     fn handle(&mut self, call: Call<SessionsReset>, ctx: &mut Self::Context) {
-        let settings = self.deps.views.settings.load();
-        let params = &call.params;
-        match keys::of_params::<SessionsReset>(&params.key, params.agent_id.as_deref(), &settings) {
-            Ok(session) => {
-                self.stop(&session.canonical, None, &ctx.address());
-                // A full mailbox drops the call, which answers for itself.
-                drop(self.deps.sessions.try_send(call));
-            }
-            Err(error) => call.reply.error(error),
-        }
-    }
-}
-
-impl Handler<Call<SessionsReset>> for Sessions {
-    type Result = ();
-
-    fn handle(&mut self, call: Call<SessionsReset>, ctx: &mut Self::Context) {
         let Call { params, reply, .. } = call;
         let settings = self.deps.views.settings.load();
-        let session = match keys::of_params::<SessionsReset>(
-            &params.key,
-            params.agent_id.as_deref(),
-            &settings,
-        ) {
+        let agent = params.agent_id.as_deref();
+        let session = match keys::of_params::<SessionsReset>(&params.key, agent, &settings) {
             Ok(session) => session,
             Err(error) => return reply.error(error),
         };
@@ -47,19 +28,21 @@ impl Handler<Call<SessionsReset>> for Sessions {
             Some(ResetReason::Reset) | None => "reset",
         };
         let key = session.canonical.to_string();
-        let beginning = self.handle(BeginAnew { session, reason }, ctx);
+        self.stop(&session.canonical, None, &ctx.address());
+        let beginning = self.deps.sessions.send(BeginAnew { session, reason });
         let gateway = self.deps.gateway.clone();
         actix_rt::spawn(async move {
-            let Changed { entry, event } = match beginning.await {
-                Ok(changed) => changed,
-                Err(error) => return reply.error(error),
-            };
-            reply.ok(&SessionsResetResult {
-                ok: true,
-                key,
-                entry,
-            });
-            gateway.emit(event);
+            match beginning.await.unwrap_or_else(|_| Err(index_restarting())) {
+                Ok(Changed { entry, event }) => {
+                    reply.ok(&SessionsResetResult {
+                        ok: true,
+                        key,
+                        entry,
+                    });
+                    gateway.emit(event);
+                }
+                Err(error) => reply.error(error),
+            }
         });
     }
 }
