@@ -10,6 +10,7 @@ mod connect;
 mod dial;
 mod environment;
 pub mod failure;
+mod input;
 pub mod methods;
 mod node_choice;
 pub mod output;

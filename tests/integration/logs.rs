@@ -119,6 +119,21 @@ async fn values_of_the_configuration_are_shown_changed_and_checked() {
     assert!(error.contains("agents.defaults.heartbeat.every"), "{error}");
     let (code, _, error) = run(&["config", "unset", "agents.defaults.heartbeat"]).await;
     assert_eq!(code, Some(0), "{error}");
+    // A secret comes by standard input, and stands in the file alone.
+    let set = ["config", "set", "cron.webhookToken", "-"];
+    let secret = "whsec 0123456789";
+    let (code, said, error) = home
+        .run_with(&[&set[..], &at].concat(), &format!("{secret}\n"))
+        .await;
+    assert_eq!(code, Some(0), "{error}");
+    assert!(
+        !said.contains(secret) && !error.contains(secret),
+        "{said}{error}"
+    );
+    let file = std::fs::read_to_string(home.state().join("openclaw.json")).unwrap();
+    let file: Value = json5::from_str(&file).unwrap();
+    assert_eq!(file["cron"]["webhookToken"], secret);
+    assert!(!home.log().contains(secret));
     let (code, said, _) = run(&["config", "get", "gateway.auth.token"]).await;
     assert_eq!(code, Some(0));
     assert!(!said.contains(crate::harness::TOKEN), "{said}");

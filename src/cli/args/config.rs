@@ -44,7 +44,8 @@ pub struct ConfigSetArgs {
     /// The value's place, such as agents.defaults.heartbeat.every.
     #[arg(value_name = "PATH")]
     pub path: String,
-    /// What it becomes: JSON5, or a text.
+    /// What it becomes: JSON5, or a text; - reads standard input, as a secret should be: what stands on
+    /// the command line is seen by every user of this host, and kept in the shell's history.
     #[arg(value_name = "VALUE")]
     pub value: String,
     #[command(flatten)]

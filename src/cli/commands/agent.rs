@@ -1,6 +1,5 @@
 //! `openclaw agent`: one message, one answer.
 
-use std::io::Read;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::cli::args::{AgentArgs, Stream};
 use crate::cli::connect::{Wanted, open};
 use crate::cli::environment::Environment;
 use crate::cli::failure::Failure;
+use crate::cli::input;
 use crate::cli::output::Output;
 use crate::cli::render::agent::{Shown, final_text, text_so_far};
 use crate::cli::render::text::plain_lines;
@@ -94,18 +94,7 @@ pub(crate) async fn run(
 /// The message: the argument, or standard input for `-`.
 fn message(argument: &str) -> Result<String, Failure> {
     let text = if argument == "-" {
-        let mut text = String::new();
-        let read = std::io::stdin()
-            .lock()
-            .take(MAX_MESSAGE + 1)
-            .read_to_string(&mut text)
-            .map_err(|error| Failure::usage(format!("cannot read standard input: {error}")))?;
-        if read as u64 > MAX_MESSAGE {
-            return Err(Failure::usage(format!(
-                "the message on standard input is longer than {MAX_MESSAGE} bytes"
-            )));
-        }
-        text
+        input::all("message", MAX_MESSAGE)?
     } else {
         argument.to_owned()
     };

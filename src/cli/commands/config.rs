@@ -11,7 +11,11 @@ use crate::cli::args::{ConfigCommand, ConfigGetArgs, ReadArgs};
 use crate::cli::connect::{Wanted, open};
 use crate::cli::environment::Environment;
 use crate::cli::failure::Failure;
+use crate::cli::input;
 use crate::cli::output::Output;
+
+/// Longest value on standard input, bytes.
+const MAX_VALUE: u64 = 1 << 20;
 
 pub(crate) async fn run(
     command: &ConfigCommand,
@@ -21,8 +25,7 @@ pub(crate) async fn run(
     match command {
         ConfigCommand::Get(args) => get(args, environment, output).await?,
         ConfigCommand::Set(args) => {
-            // What is no JSON5 is a text: people write names without quotes.
-            let value = json5::from_str(&args.value).unwrap_or_else(|_| json!(args.value));
+            let value = value(&args.value)?;
             change(&args.path, value, &args.read, environment, output).await?;
         }
         ConfigCommand::Unset(args) => {
@@ -68,6 +71,19 @@ async fn get(
             Some("`openclaw config get` shows everything".into()),
         )),
     }
+}
+
+/// What a value becomes: the argument, or standard input for `-`, where a secret is seen by nobody.
+fn value(argument: &str) -> Result<Value, Failure> {
+    let text = if argument == "-" {
+        let text = input::all("value", MAX_VALUE)?;
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        line.strip_suffix('\r').unwrap_or(line).to_owned()
+    } else {
+        argument.to_owned()
+    };
+    // What is no JSON5 is a text: people write names without quotes.
+    Ok(json5::from_str(&text).unwrap_or_else(|_| json!(text)))
 }
 
 /// A text as it is, anything else as JSON.

@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::model::Model;
@@ -84,7 +84,24 @@ impl Home {
 
     /// Runs `openclaw` with these arguments to its end; exit code, stdout, stderr.
     pub(crate) async fn run(&self, args: &[&str]) -> (Option<i32>, String, String) {
-        let output = soon("the end of the program", self.command(args).output())
+        self.run_with(args, "").await
+    }
+
+    /// The same with this on its standard input.
+    pub(crate) async fn run_with(
+        &self,
+        args: &[&str],
+        input: &str,
+    ) -> (Option<i32>, String, String) {
+        let mut command = self.command(args);
+        if !input.is_empty() {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn().expect("the program runs");
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes()).await.expect("it reads");
+        }
+        let output = soon("the end of the program", child.wait_with_output())
             .await
             .expect("the program runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
