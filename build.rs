@@ -80,7 +80,7 @@ fn lay_out() -> Result<(), String> {
     println!("cargo::rerun-if-changed={LAYOUT}");
     let names = fs::read_to_string(LAYOUT).map_err(|error| format!("reading: {error}"))?;
     let mut script = String::from("SECTIONS {\n  .text.idle : {\n");
-    for name in names.lines() {
+    for name in names.lines().filter(|line| !line.starts_with('#')) {
         writeln!(script, "    *(.text.{name}* .text.unlikely.{name}*)")
             .map_err(|error| error.to_string())?;
     }

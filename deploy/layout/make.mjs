@@ -35,8 +35,11 @@ try {
   const functions = symbols(binary)
   const ran = touched(functions, await trace(binary))
   const lines = [...new Set([...ran].map((index) => pattern(functions[index].name)))].sort()
-  writeFileSync(join(here, 'idle.txt'), `${lines.join('\n')}\n`)
-  const bytes = [...ran].reduce((sum, index) => sum + functions[index].size, 0)
+  // Functions with the same code are one, and are laid out once.
+  const sizes = new Map([...ran].map((index) => [functions[index].start, functions[index].size]))
+  const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0)
+  // `deploy/layout/check` holds later binaries against it.
+  writeFileSync(join(here, 'idle.txt'), `# bytes: ${bytes}\n${lines.join('\n')}\n`)
   console.log(`${ran.size} functions ran (${(bytes / 1e6).toFixed(1)} MB); idle.txt has ${lines.length} patterns`)
 } finally {
   rmSync(scratch, { recursive: true })
