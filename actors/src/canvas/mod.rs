@@ -9,7 +9,6 @@ pub mod address;
 pub mod desk;
 pub mod files;
 pub mod host;
-pub mod socket;
 #[cfg(test)]
 mod tests;
 

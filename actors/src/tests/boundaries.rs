@@ -92,6 +92,18 @@ fn every_method_has_exactly_one_place_that_answers_it() {
     assert_eq!(dispatch.methods().into_iter().collect::<BTreeSet<_>>(), all);
 }
 
+/// HTTP is the binary's; of `actors`, sessions alone know it.
+#[test]
+fn only_sessions_know_http() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (path, text) in sources(&source) {
+        let inside = Path::new(&path).strip_prefix(&source).unwrap();
+        let knows = ["actix_web", "actix_http"].map(|word| format!("use {word}"));
+        let knows = knows.iter().any(|word| text.contains(word));
+        assert!(!knows || inside.starts_with("session"), "{path}");
+    }
+}
+
 /// Methods that are handled a second time below their owner: the gate of idempotency keys hands on what
 /// has none, the registry of nodes what a node has under way.
 const HANDED_DOWN: [(&str, &str); 3] = [

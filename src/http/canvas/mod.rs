@@ -6,6 +6,7 @@
 //! socket of the gateway. The canvas host's own port serves nothing else.
 
 mod access;
+mod socket;
 mod target;
 
 pub(super) use access::asks_by_loopback;
@@ -16,8 +17,8 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest as _, HttpRequest, HttpResponse, web};
 use openclaw_actors::canvas::address::PREFIX;
+use openclaw_actors::canvas::files;
 use openclaw_actors::canvas::host::Look;
-use openclaw_actors::canvas::{files, socket};
 use serde_json::json;
 
 use super::{HttpState, folder, webchat, ws};

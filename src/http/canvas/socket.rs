@@ -18,7 +18,7 @@ const FRAMES: usize = 8;
 const MAX_FRAME: usize = 1_024;
 
 /// Answers an upgrade, and tells the page of changes for as long as `may` holds.
-pub fn upgrade(
+pub(super) fn upgrade(
     request: &HttpRequest,
     payload: web::Payload,
     changes: watch::Receiver<u64>,
