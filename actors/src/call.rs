@@ -137,6 +137,42 @@ impl Subscriptions {
 }
 
 impl Caller {
+    /// A part of the gateway itself, as an operator with a connection of its own that no client is
+    /// behind. Its key is new, its wire identity empty.
+    pub(crate) fn own(name: String, scopes: Scopes, hub: Arc<HubQueue>) -> Self {
+        Self {
+            conn: ConnKey::next(),
+            conn_id: String::new(),
+            role: Role::Operator,
+            scopes,
+            generation: Generation::V4,
+            client: ClientInfo {
+                id: ClientId::GatewayClient,
+                display_name: Some(name),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                build_id: None,
+                platform: std::env::consts::OS.to_owned(),
+                device_family: None,
+                model_identifier: None,
+                time_zone: None,
+                mode: ClientMode::Backend,
+                instance_id: None,
+            },
+            caps: Vec::new(),
+            node: None,
+            device_id: None,
+            chain: Vec::new(),
+            chat: None,
+            remote_ip: None,
+            auth_epoch: None,
+            hub,
+            in_flight: AtomicU32::new(0),
+            ended: Ended::default(),
+            subscriptions: Subscriptions::default(),
+            address: None,
+        }
+    }
+
     /// The owner of idempotency keys: the device where there is one, else the client program.
     pub fn principal(&self) -> String {
         self.device_id.as_ref().map_or_else(

@@ -9,7 +9,6 @@
 pub mod alert;
 pub mod import;
 pub mod job;
-pub(crate) mod line;
 pub mod misfire;
 pub(crate) mod run;
 pub mod schedule;

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 
 use super::alert::{Notice, Route};
 use super::job::{Definition, Ended, Job, Outcome, Running};
-use super::line::{Asked, Line};
 use super::{Finished, Scheduler, SchedulerDeps, webhook};
 use crate::channel::sends::may_have_left;
 use crate::clock::Millis;
 use crate::heartbeat::Tell;
+use crate::session::line::{Asked, Line};
 
 /// Longest beginning of an answer that is kept in the history, characters.
 const SUMMARY: usize = 2_000;

@@ -16,8 +16,8 @@ use super::state::{Beat, Heard, Plan, Target};
 use super::{End, Finished, Heart, HeartDeps};
 use crate::agent::tools::workspace::{self, Root};
 use crate::channel::sends::may_have_left;
-use crate::cron::line::{Asked, Line};
 use crate::cron::run::{AGAIN, text_of, without_nulls};
+use crate::session::line::{Asked, Line};
 
 /// The conversation that heartbeats are in.
 const SESSION: &str = "heartbeat";

@@ -2,26 +2,23 @@
 //! runs as WebSocket clients.
 //!
 //! It is registered like any other, its frames are taken from its outbox, and it lives on the thread
-//! of the worker whose hub serves it.
+//! of the worker whose hub serves it. Who only asks and waits for the answer is a [`super::line::Line`].
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use openclaw_protocol::client::ClientMode;
-use openclaw_protocol::connect::ClientInfo;
 use openclaw_protocol::frame::RequestFrame;
-use openclaw_protocol::{ClientId, ErrorShape, Generation, Role, Scopes};
+use openclaw_protocol::{ErrorShape, Scopes};
 use serde_json::{Value, json};
 
 use super::dispatch::Outcome;
 use super::link::Link;
 use super::socket::{SessionShared, Worker};
-use crate::call::{Caller, ConnKey, Ended, Subscriptions};
+use crate::call::Caller;
 use crate::gateway::Register;
 
 /// Longest wait for the Gateway.
@@ -64,36 +61,12 @@ impl InnerConnection {
     ) -> Result<Self, ErrorShape> {
         let now = shared.clock.monotonic();
         let link = Rc::new(Link::new(None, shared.limits.max_buffered, now));
+        let hub = Arc::clone(&worker.queue);
         let caller = Arc::new(Caller {
-            conn: ConnKey::next(),
             conn_id: shared.entropy.uuid().to_string(),
-            role: Role::Operator,
-            scopes: entrant.scopes,
-            generation: Generation::V4,
-            client: ClientInfo {
-                id: ClientId::GatewayClient,
-                display_name: Some(entrant.name.to_owned()),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                build_id: None,
-                platform: std::env::consts::OS.to_owned(),
-                device_family: None,
-                model_identifier: None,
-                time_zone: None,
-                mode: ClientMode::Backend,
-                instance_id: None,
-            },
-            caps: Vec::new(),
-            node: None,
-            device_id: None,
             remote_ip: entrant.remote_ip,
             auth_epoch: Some(entrant.auth_epoch),
-            hub: Arc::clone(&worker.queue),
-            chain: Vec::new(),
-            chat: None,
-            in_flight: AtomicU32::new(0),
-            ended: Ended::default(),
-            subscriptions: Subscriptions::default(),
-            address: None,
+            ..Caller::own(entrant.name.to_owned(), entrant.scopes, hub)
         });
         worker.links.insert(caller.conn, Rc::clone(&link));
         worker.links.identify(Arc::clone(&caller));

@@ -1,21 +1,21 @@
 //! Requests of the gateway itself, answered like those of a client.
+//!
+//! For those who ask an owner and wait for its answer: nothing is registered, no event comes, and it
+//! lives on any thread. Who has to hear events too is a [`super::inner::InnerConnection`].
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use actix::Recipient;
-use openclaw_protocol::client::ClientMode;
-use openclaw_protocol::connect::ClientInfo;
 use openclaw_protocol::methods::agent::{Agent, AgentParams};
-use openclaw_protocol::{ClientId, ErrorCode, ErrorShape, Generation, Method, Role, Scopes};
+use openclaw_protocol::{ErrorCode, ErrorShape, Method, Scopes};
 use serde_json::Value;
 
 use crate::agent::tools::Chat;
-use crate::call::{Call, Caller, ConnKey, Ended, Reply, Subscriptions};
+use crate::call::{Call, Caller, Reply};
 use crate::gateway::GatewayPort;
-use crate::session::queue::{HubItem, HubQueue};
+use crate::session::queue::HubItem;
 
 /// Stands where a client's device id does: its keys are nobody else's.
 const SELF: &str = "gateway-scheduler";
@@ -56,35 +56,9 @@ impl Line {
     /// The same on behalf of a device.
     pub(crate) fn named(id: &str, name: String, scopes: Scopes, gateway: GatewayPort) -> Self {
         let caller = Caller {
-            conn: ConnKey::next(),
             conn_id: id.into(),
-            role: Role::Operator,
-            scopes,
-            generation: Generation::V4,
-            client: ClientInfo {
-                id: ClientId::GatewayClient,
-                display_name: Some(name),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                build_id: None,
-                platform: std::env::consts::OS.to_owned(),
-                device_family: None,
-                model_identifier: None,
-                time_zone: None,
-                mode: ClientMode::Backend,
-                instance_id: None,
-            },
-            caps: Vec::new(),
-            node: None,
             device_id: Some(id.into()),
-            remote_ip: None,
-            auth_epoch: None,
-            hub: Arc::new(HubQueue::default()),
-            chain: Vec::new(),
-            chat: None,
-            in_flight: AtomicU32::new(0),
-            ended: Ended::default(),
-            subscriptions: Subscriptions::default(),
-            address: None,
+            ..Caller::own(name, scopes, Arc::default())
         };
         Self {
             caller: Arc::new(caller),

@@ -14,6 +14,7 @@ pub mod hello;
 pub mod hub;
 pub mod inner;
 mod interest;
+pub(crate) mod line;
 pub mod link;
 mod notes;
 pub mod origin;

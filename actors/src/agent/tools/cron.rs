@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Descriptor, Group, Risk, Running, Tool, ToolContext, ToolError, ToolOutput, arguments,
 };
-use crate::cron::line::Line;
+use crate::session::line::Line;
 
 /// Longest name that is made from a text, characters.
 const NAME: usize = 48;

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::channel::settings::ChannelsSettings;
 use crate::channel::{AccountRef, Target, sends};
-use crate::cron::line::Line;
+use crate::session::line::Line;
 
 /// The tool.
 pub(super) struct SendMessage;

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::{
     Descriptor, Group, Risk, Running, Tool, ToolContext, ToolError, ToolOutput, arguments,
 };
-use crate::cron::line::Line;
+use crate::session::line::Line;
 use crate::sessions::ask::{Find, ListOf};
 use crate::sessions::keys;
 use crate::sessions::record::Record;

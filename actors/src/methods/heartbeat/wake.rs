@@ -9,9 +9,9 @@ use openclaw_protocol::methods::heartbeat::{Wake, WakeMode};
 use serde_json::json;
 
 use crate::call::Call;
-use crate::cron::line::Line;
 use crate::heartbeat::Heart;
 use crate::heartbeat::state::Note;
+use crate::session::line::Line;
 use crate::sessions::keys;
 
 impl Handler<Call<Wake>> for Heart {

@@ -8,8 +8,8 @@ use openclaw_protocol::{ErrorShape, Scope, Scopes};
 use serde_json::{Value, json};
 
 use crate::call::Caller;
-use crate::cron::line::Line;
 use crate::gateway::GatewayPort;
+use crate::session::line::Line;
 
 /// Longest message of a node, bytes.
 const MAX_MESSAGE: usize = 20_000;
