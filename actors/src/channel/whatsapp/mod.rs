@@ -224,7 +224,16 @@ impl Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let path = std::mem::take(&mut self.0);
+        let remove = move || {
+            // What stays behind is swept away when the session begins anew.
+            let _ = std::fs::remove_file(path);
+        };
+        // Large files take their time to go, and all channels share this thread.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
     }
 }
 
