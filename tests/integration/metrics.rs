@@ -11,11 +11,16 @@ use crate::harness::{TOKEN, soon};
 
 /// Asks for the figures; status line and body.
 async fn figures(gateway: &Gateway, headers: &str) -> (String, String) {
+    figures_of("127.0.0.1", gateway, headers).await
+}
+
+/// The same of a host by this name.
+async fn figures_of(host: &str, gateway: &Gateway, headers: &str) -> (String, String) {
     let mut socket = TcpStream::connect(("127.0.0.1", gateway.port))
         .await
         .expect("it works in a test");
     let request =
-        format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{headers}\r\n");
+        format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
     socket
         .write_all(request.as_bytes())
         .await
@@ -118,4 +123,42 @@ async fn prometheus_reads_the_figures_and_strangers_do_not() {
     assert!(status.contains(" 403 "), "{status}");
     let (status, _) = figures(&gateway, "X-Forwarded-For: 203.0.113.7\r\n").await;
     assert!(status.contains(" 40"), "{status}");
+}
+
+/// A page whose own name was pointed at this host is of one origin with it: the browser sends no `Origin`,
+/// and lets the page read the answer. What tells it apart is the name that it asks for.
+#[tokio::test]
+async fn a_name_that_was_pointed_here_reads_no_figures() {
+    let home = Home::with(&json!({ "gateway": { "auth": { "mode": "token", "token": TOKEN } } }));
+    let gateway = Gateway::start(&home).await;
+    let port = gateway.port;
+    for host in ["127.0.0.1", "localhost", "[::1]", "LOCALHOST"] {
+        for host in [host.to_owned(), format!("{host}:{port}")] {
+            let (status, text) = figures_of(&host, &gateway, "").await;
+            assert_eq!(status, "HTTP/1.1 200 OK", "{host}");
+            assert!(text.contains("openclaw_connections"), "{host}");
+        }
+    }
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "127.0.0.1@evil.example",
+        "0.0.0.0",
+    ] {
+        for host in [host.to_owned(), format!("{host}:{port}")] {
+            for headers in ["", "Sec-Fetch-Site: same-origin\r\n"] {
+                let (status, text) = figures_of(&host, &gateway, headers).await;
+                assert!(
+                    status.contains(" 401 ") || status.contains(" 400 "),
+                    "{host}: {status}"
+                );
+                assert!(!text.contains("openclaw_"), "{host}: {text}");
+            }
+        }
+    }
+    // Who knows the secret is no such page, whatever it calls this host.
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    let (status, _) = figures_of("gateway.example", &gateway, &bearer).await;
+    assert_eq!(status, "HTTP/1.1 200 OK");
 }
