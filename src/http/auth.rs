@@ -87,13 +87,6 @@ pub(super) async fn enter(
     }
 }
 
-/// Whether a request announces more than this; then nothing of it is waited for.
-pub(super) fn announces_more(request: &HttpRequest, limit: usize) -> bool {
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| length > limit as u64)
-}
-
 /// The answer to any other method than POST.
 pub(super) async fn not_allowed() -> HttpResponse {
     HttpResponse::MethodNotAllowed()

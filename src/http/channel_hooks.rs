@@ -7,18 +7,19 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use tokio::sync::Semaphore;
 
-use super::{HttpState, auth};
+use super::body::{Bounds, Untaken};
+use super::{HttpState, body};
 
-/// Largest request, bytes.
-const MAX_BODY: usize = 1024 * 1024;
+const BODY: Bounds = Bounds {
+    bytes: 1024 * 1024,
+    within: Duration::from_secs(10),
+};
 /// Headers that are handed over: those that prove where a request comes from.
 const HEADERS: [&str; 3] = [STAMP, SIGNATURE, "x-telegram-bot-api-secret-token"];
 const STAMP: &str = "x-slack-request-timestamp";
 const SIGNATURE: &str = "x-slack-signature";
 /// How old a request may be.
 const FRESH: Duration = Duration::from_mins(5);
-/// How long a body may take.
-const SLOW: Duration = Duration::from_secs(10);
 /// Bodies that are read at a time; of what is signed none takes long.
 static READING: Semaphore = Semaphore::const_new(32);
 
@@ -63,18 +64,22 @@ async fn take(
     if !proves_something(&headers, now) {
         return refused(StatusCode::UNAUTHORIZED, "not signed, or too old");
     }
-    if auth::announces_more(&request, MAX_BODY) {
+    if body::announces_more(&request, BODY.bytes) {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "too large");
     }
     let Ok(place) = READING.try_acquire() else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "come again later");
     };
-    let reading = tokio::time::timeout(SLOW, payload.to_bytes_limited(MAX_BODY));
-    let body = match reading.await {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return refused(StatusCode::BAD_REQUEST, "it cannot be read"),
-        Ok(Err(_)) => return refused(StatusCode::PAYLOAD_TOO_LARGE, "too large"),
-        Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "it did not come in time"),
+    let body = match body::read(&request, payload, BODY).await {
+        Ok(body) => body,
+        Err(why) => {
+            let words = match &why {
+                Untaken::TooLarge(_) => "too large",
+                Untaken::TooSlow => "it did not come in time",
+                _ => "it cannot be read",
+            };
+            return refused(why.status(), words);
+        }
     };
     drop(place);
     let answer = state

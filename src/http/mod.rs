@@ -1,6 +1,7 @@
 //! The HTTP surface: one port for `WebSockets`, probes and the chat page.
 
 mod auth;
+mod body;
 mod canvas;
 mod channel_hooks;
 mod folder;

@@ -10,12 +10,13 @@ use openclaw_actors::session::socket::Worker;
 use openclaw_protocol::ErrorCode;
 use serde_json::{Map, Value, json};
 
-use super::{HttpState, auth, ws};
+use super::body::{Bounds, Untaken};
+use super::{HttpState, auth, body, ws};
 
-/// Largest request, bytes.
-const MAX_BODY: usize = 2 << 20;
-/// Longest time that a body may take.
-const SLOW: Duration = Duration::from_secs(30);
+const BODY: Bounds = Bounds {
+    bytes: 2 << 20,
+    within: Duration::from_secs(30),
+};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config.service(
@@ -44,29 +45,10 @@ async fn serve(
 ) -> Result<HttpResponse, HttpResponse> {
     let entrant = auth::enter(request, state, "/tools/invoke").await?;
     let invalid = |message: &str| failed(StatusCode::BAD_REQUEST, "invalid_request", message);
-    let too_large = || {
-        let message = format!("the body has more than {MAX_BODY} bytes");
-        failed(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", &message)
-    };
-    if auth::announces_more(request, MAX_BODY) {
-        return Err(too_large());
-    }
-    let reading = tokio::time::timeout(SLOW, payload.to_bytes_limited(MAX_BODY));
-    let body = match reading.await {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(error))) => return Err(invalid(&format!("the body cannot be read: {error}"))),
-        Ok(Err(_)) => return Err(too_large()),
-        Err(_) => {
-            let message = "request body timeout";
-            return Err(failed(
-                StatusCode::REQUEST_TIMEOUT,
-                "invalid_request",
-                message,
-            ));
-        }
-    };
-    let body: Value = serde_json::from_slice(&body)
-        .map_err(|error| invalid(&format!("the body is no JSON: {error}")))?;
+    let untaken = |why: Untaken| failed(why.status(), "invalid_request", &why.to_string());
+    let body = body::object(request, payload, BODY)
+        .await
+        .map_err(untaken)?;
     let params = params(request, &body).map_err(|wrong| invalid(&wrong))?;
     let tool = params["name"].as_str().unwrap_or_default().to_owned();
     let settings = state.sessions.views.settings.load();

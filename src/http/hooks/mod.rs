@@ -28,7 +28,8 @@ use openclaw_actors::settings::hooks::Hooks;
 use openclaw_protocol::{Scope, Scopes};
 use serde_json::{Value, json};
 
-use super::{HttpState, auth, ws};
+use super::body::{Bounds, Untaken};
+use super::{HttpState, body, ws};
 use again::Again;
 use plan::Desk;
 use template::Source;
@@ -89,7 +90,18 @@ async fn serve(
             .body("Method Not Allowed"));
     }
     let entrant = enter(request, state, hooks).await?;
-    let body = read(request, payload, hooks.max_body).await?;
+    let bounds = Bounds {
+        bytes: hooks.max_body,
+        within: SLOW,
+    };
+    let body = body::object(request, payload, bounds).await;
+    let body = body.map_err(|why| {
+        let words = match &why {
+            Untaken::TooLarge(_) => format!("payload too large: {why} (hooks.maxBodyBytes)"),
+            _ => why.to_string(),
+        };
+        refused(why.status(), &words)
+    })?;
     let key = idempotency_key(request, &body);
     let entropy = &state.sessions.entropy;
     let same = plan::digest(&["body", path, query, &body.to_string()], 64);
@@ -186,42 +198,6 @@ fn presented(request: &HttpRequest) -> Option<&str> {
     });
     let bearer = bearer.filter(|token| !token.is_empty());
     bearer.or_else(|| text("x-openclaw-token").filter(|token| !token.is_empty()))
-}
-
-/// The body; only of those who were let in.
-async fn read(
-    request: &HttpRequest,
-    payload: web::Payload,
-    limit: usize,
-) -> Result<Value, HttpResponse> {
-    let too_large = || {
-        let wrong = format!("payload too large: more than {limit} bytes (hooks.maxBodyBytes)");
-        refused(StatusCode::PAYLOAD_TOO_LARGE, &wrong)
-    };
-    if auth::announces_more(request, limit) {
-        return Err(too_large());
-    }
-    let reading = tokio::time::timeout(SLOW, payload.to_bytes_limited(limit));
-    let body = match reading.await {
-        Err(_) => return Err(refused(StatusCode::REQUEST_TIMEOUT, "request body timeout")),
-        Ok(Err(_)) => return Err(too_large()),
-        Ok(Ok(Err(error))) => {
-            let wrong = format!("the body cannot be read: {error}");
-            return Err(refused(StatusCode::BAD_REQUEST, &wrong));
-        }
-        Ok(Ok(Ok(body))) => body,
-    };
-    match serde_json::from_slice(&body) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(refused(
-            StatusCode::BAD_REQUEST,
-            "the body must be a JSON object",
-        )),
-        Err(error) => {
-            let wrong = format!("the body is no JSON: {error}");
-            Err(refused(StatusCode::BAD_REQUEST, &wrong))
-        }
-    }
 }
 
 fn idempotency_key(request: &HttpRequest, body: &Value) -> Option<String> {

@@ -8,6 +8,9 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use openclaw_actors::session::socket::Worker;
@@ -15,12 +18,16 @@ use openclaw_actors::settings::HttpEndpoints;
 use openclaw_protocol::ErrorShape;
 use serde_json::{Value, json};
 
-use super::{HttpState, auth, ws};
+use super::body::{Bounds, Untaken};
+use super::{HttpState, auth, body, ws};
 use prompt::{Hints, Said};
 use run::{Done, Run};
 
-/// Largest request, bytes.
-const MAX_BODY: usize = 20 << 20;
+/// With the pictures that come along, over a slow line.
+const BODY: Bounds = Bounds {
+    bytes: 20 << 20,
+    within: Duration::from_mins(5),
+};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     config
@@ -48,7 +55,19 @@ fn switched_off(
 }
 
 fn invalid(message: &str) -> HttpResponse {
-    HttpResponse::BadRequest()
+    refused(StatusCode::BAD_REQUEST, message)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what errors are mapped with"
+)]
+fn untaken(why: Untaken) -> HttpResponse {
+    refused(why.status(), &why.to_string())
+}
+
+fn refused(status: StatusCode, message: &str) -> HttpResponse {
+    HttpResponse::build(status)
         .json(json!({ "error": { "message": message, "type": "invalid_request_error" } }))
 }
 
@@ -90,7 +109,9 @@ async fn begin(
     said: fn(&Value) -> Result<Vec<Said>, String>,
 ) -> Result<Begun, HttpResponse> {
     let entrant = auth::enter(request, state, path).await?;
-    let body = read(payload).await?;
+    let body = body::object(request, payload, BODY)
+        .await
+        .map_err(untaken)?;
     let said = said(&body).map_err(|wrong| invalid(&wrong))?;
     let views = &state.sessions.views;
     let prompt = prompt::build(&body, &said, &hints(request, state), &views.settings.load())
@@ -125,25 +146,6 @@ fn hints(request: &HttpRequest, state: &HttpState) -> Hints {
         agent: header("x-openclaw-agent-id"),
         session: header("x-openclaw-session-key"),
         fresh: state.sessions.entropy.uuid().to_string(),
-    }
-}
-
-/// Reads a body; only of those who were let in.
-async fn read(payload: web::Payload) -> Result<Value, HttpResponse> {
-    let body = match payload.to_bytes_limited(MAX_BODY).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) => return Err(invalid(&format!("the body cannot be read: {error}"))),
-        Err(_) => {
-            let message = format!("the body has more than {MAX_BODY} bytes");
-            return Err(HttpResponse::PayloadTooLarge().json(json!({ "error": {
-                "message": message, "type": "invalid_request_error",
-            } })));
-        }
-    };
-    match serde_json::from_slice(&body) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(invalid("the body must be a JSON object")),
-        Err(error) => Err(invalid(&format!("the body is no JSON: {error}"))),
     }
 }
 
