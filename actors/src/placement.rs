@@ -57,7 +57,7 @@ impl Place {
 
 /// The threads of the daemon, by what runs there.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct Threads {
     /// The Gateway alone: numbering and routing wait for nobody.
     pub gateway: Place,
     /// Pairing and the other owners: short work, with reads of single rows.
@@ -71,9 +71,9 @@ pub struct Places {
     arbiters: Arc<Mutex<Vec<Arbiter>>>,
 }
 
-impl Places {
+impl Threads {
     /// Everything on the calling thread, for tests with paused time.
-    pub fn single_thread() -> Self {
+    pub fn here() -> Self {
         Self {
             gateway: Place::here(),
             core: Place::here(),
@@ -89,7 +89,7 @@ impl Places {
     /// # Errors
     ///
     /// When the operating system refuses a thread or its event loop.
-    pub fn threads() -> io::Result<Self> {
+    pub fn start() -> io::Result<Self> {
         let arbiters = Arc::new(Mutex::new(Vec::new()));
         let start = |name| start_arbiter(&arbiters, name);
         Ok(Self {
@@ -106,7 +106,7 @@ impl Places {
     ///
     /// # Errors
     ///
-    /// As [`Places::threads`].
+    /// As [`Threads::start`].
     pub fn extra(&self, name: &'static str) -> io::Result<Place> {
         start_arbiter(&self.arbiters, name)
     }
@@ -145,14 +145,14 @@ mod tests {
     #[test]
     fn each_place_of_the_daemon_is_a_thread_of_its_own() {
         actix::System::new().block_on(async {
-            let places = Places::threads().unwrap();
+            let threads = Threads::start().unwrap();
             let mut seen = vec![std::thread::current().id()];
             for place in [
-                &places.gateway,
-                &places.core,
-                &places.agents,
-                &places.store,
-                &places.work,
+                &threads.gateway,
+                &threads.core,
+                &threads.agents,
+                &threads.store,
+                &threads.work,
             ] {
                 let (tx, rx) = tokio::sync::oneshot::channel();
                 assert!(place.run(move || tx.send(std::thread::current().id()).unwrap()));
@@ -161,8 +161,8 @@ mod tests {
             seen.sort_by_key(|id| format!("{id:?}"));
             seen.dedup();
             assert_eq!(seen.len(), 6);
-            places.stop();
-            assert!(!places.core.run(|| ()));
+            threads.stop();
+            assert!(!threads.core.run(|| ()));
         });
     }
 

@@ -16,7 +16,7 @@ use openclaw_actors::gateway::{Doors, Gateway, GatewayDeps, GatewayPort};
 use openclaw_actors::kept::Kept;
 use openclaw_actors::mcp::Http;
 use openclaw_actors::media::Blobs;
-use openclaw_actors::placement::Places as Threads;
+use openclaw_actors::placement::Threads;
 use openclaw_actors::settings::Settings;
 use openclaw_actors::store::{Store, StoreConfig, StoreDeps, StoreHandle};
 use openclaw_actors::supervision::{DeathWatch, Rebuild, RestartPolicy, supervise};
@@ -71,7 +71,7 @@ impl Ground {
             clock,
             entropy,
         } = plan;
-        let threads = Threads::threads()?;
+        let threads = Threads::start()?;
         let watch = DeathWatch::new(Arc::clone(&clock), Arc::clone(&entropy));
         let policy = RestartPolicy::CORE;
 

@@ -31,7 +31,7 @@ use openclaw_actors::health::Health;
 use openclaw_actors::health::load::Memory;
 use openclaw_actors::limiter::arrivals::ArrivalLimits;
 use openclaw_actors::network::Sources;
-use openclaw_actors::placement::Places as Threads;
+use openclaw_actors::placement::Threads;
 use openclaw_actors::session::socket::SessionLimits;
 use openclaw_actors::settings::Settings;
 use openclaw_actors::store::{Store, StoreConfig, StoreError};

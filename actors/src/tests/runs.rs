@@ -15,7 +15,7 @@ use crate::agent::model::{ModelEvent, ModelStream, StopReason};
 use crate::clock::SystemClock;
 use crate::event::{Audience, EventOut, Plain};
 use crate::health::Refresh;
-use crate::placement::Places;
+use crate::placement::Threads;
 use crate::settings::ModelPlan;
 
 const RUNS: usize = 10_000;
@@ -283,7 +283,7 @@ async fn work(core: Core, number: usize, done: mpsc::Sender<()>) -> Vec<Belief> 
 #[test]
 fn ten_thousand_runs_keep_their_order_on_every_connection_and_views_agree_at_the_end() {
     actix::System::new().block_on(async {
-        let threads = Places::threads().unwrap();
+        let threads = Threads::start().unwrap();
         let mut setup = Setup::here(ModelPlan::Scripted(script));
         setup.threads = threads.clone();
         setup.clock = SystemClock::shared();

@@ -34,7 +34,7 @@ use crate::media::Blobs;
 use crate::node::invoke::InvokeDeps;
 use crate::node::{Nodes, NodesDeps};
 use crate::pairing::{PairingDeps, PairingRegistry};
-use crate::placement::{Place, Places as Threads};
+use crate::placement::{Place, Threads};
 use crate::presence::state::PresenceState;
 use crate::presence::{Presence, PresenceDeps};
 use crate::session::dispatch::Dispatch;
@@ -85,7 +85,7 @@ impl Setup {
         let mut settings = testing::settings();
         settings.agents[0].model = plan;
         Self {
-            threads: Threads::single_thread(),
+            threads: Threads::here(),
             clock: crate::clock::TestClock::shared(),
             entropy: crate::clock::SeededEntropy::shared(1),
             medium: FaultyMedium::new(Arc::new(MemoryMedium::default())),

@@ -7,16 +7,16 @@ use actix::MailboxError;
 
 use super::probe::{Flaws, Pillar, Probe, Tell, World};
 use crate::clock::{SeededEntropy, TestClock};
-use crate::placement::Places;
+use crate::placement::Threads;
 use crate::supervision::{
     ActorState, DeathWatch, HangLimits, Notice, Poison, PoisonKind, RestartPolicy, Watchdog, Wedge,
     supervise,
 };
 
 /// Runs a test in an actix system with threads, and stops these.
-fn on_threads<F: Future<Output = ()>>(test: impl FnOnce(Places) -> F) {
+fn on_threads<F: Future<Output = ()>>(test: impl FnOnce(Threads) -> F) {
     actix::System::new().block_on(async {
-        let places = Places::threads().unwrap();
+        let places = Threads::start().unwrap();
         test(places.clone()).await;
         places.stop();
     });
