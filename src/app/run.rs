@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::memory::OfThisProcess;
 use super::reload::{FileSource, fingerprint};
 use super::{MAX_PAYLOAD_V3, Running, Setup, StartError, listen, settings, start};
+use crate::config::gateway::Limits;
 use crate::config::models::AuthProfiles;
 use crate::config::{self, Environment, Flags, LoadRequest, Loaded, first_start};
 use crate::discovery::{self, Facts};
@@ -93,15 +94,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
     let gate = settings::gate(&loaded, &auth).map_err(Failure::refused)?;
 
     let clock = SystemClock::shared();
-    let holder = Holder::this_process(clock.now().get(), None);
-    let runtime = runtime_dir(std::env::var_os("XDG_RUNTIME_DIR").as_deref());
-    let mut locks = GatewayLocks::acquire(
-        &loaded.paths.gateway_dir,
-        &runtime,
-        loaded.switches.allow_multi_gateway,
-        &holder,
-    )
-    .map_err(Failure::refused)?;
+    let (mut locks, holder) = take_locks(&loaded, clock.now().get())?;
     let certificates = certificates(&loaded)?;
     let network = network(&loaded, std::env::var_os("PATH").as_deref());
     let mut sockets = listen::open(&loaded, &network)?;
@@ -161,34 +154,10 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
             usize::try_from(loaded.config.store.cache_bytes).unwrap_or(usize::MAX),
         ),
         memory: Arc::new(OfThisProcess::new(limits.memory_bytes)),
-        limits: SessionLimits {
-            max_payload: usize::try_from(limits.max_payload).unwrap_or(usize::MAX),
-            max_payload_v3: MAX_PAYLOAD_V3,
-            max_buffered: usize::try_from(limits.max_buffered_bytes).unwrap_or(usize::MAX),
-            frames_per_second: limits.max_frames_per_second,
-            handshake: Duration::from_millis(limits.handshake_timeout_ms),
-            tick: Duration::from_millis(limits.tick_interval_ms),
-        },
-        arrivals: ArrivalLimits {
-            open_per_client: limits.max_preauth_connections_per_ip,
-            open_in_all: limits.max_preauth_connections,
-            rate_per_client: limits.handshakes_per_second_per_ip,
-            rate_in_all: limits.handshakes_per_second,
-        },
+        limits: session_limits(limits),
+        arrivals: arrival_limits(limits),
         network,
-        page: PageSettings::new(
-            loaded.config.gateway.control_ui.enabled,
-            loaded.config.gateway.control_ui.base_path.as_deref(),
-        )
-        .with_root(
-            loaded
-                .config
-                .gateway
-                .control_ui
-                .root
-                .as_deref()
-                .map(|root| loaded.paths.expand(root, &loaded.paths.state_dir)),
-        ),
+        page: page(&loaded),
         workers: workers(),
         ollama: Some(openclaw_actors::agent::model::ollama::base_url(
             env("OLLAMA_HOST").as_deref(),
@@ -196,36 +165,101 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<(), Failure> {
         clock,
         entropy: SystemEntropy::shared(),
     };
-    let facts = Facts {
-        host: super::host_name(),
-        port,
-        fingerprint: certified,
-        program: std::env::current_exe()
-            .ok()
-            .map(|path| path.display().to_string()),
+    let shown = Shown {
+        facts: Facts {
+            host: super::host_name(),
+            port,
+            fingerprint: certified,
+            program: std::env::current_exe()
+                .ok()
+                .map(|path| path.display().to_string()),
+        },
+        route: Route::of(&loaded, port, std::env::var_os("PATH").as_deref()),
+        welcome: welcome(&loaded, port, first.made_token.then_some(&auth)),
     };
-    let route = Route::of(&loaded, port, std::env::var_os("PATH").as_deref());
-    let welcome = welcome(&loaded, port, first.made_token.then_some(&auth));
-    let outcome = actix::System::new().block_on(async move {
-        let running = start(setup).await.map_err(|error| match error {
-            StartError::Store(error) if error.needs_a_person() => Failure::refused(error),
-            other => Failure::failed(other),
-        })?;
-        say(&welcome);
-        tracing::info!(address = %running.address, pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "gateway ready");
-        let announced = discovery::announce(&loaded.config, env, &facts);
-        let exposed = route.map(|route| Exposed::begin(route, running.views.clone()));
-        let outcome = until_told(running).await;
-        if let Some(exposed) = exposed {
-            exposed.end().await;
-        }
-        if let Some(announced) = announced {
-            announced.end().await;
-        }
-        outcome
-    });
+    let outcome = actix::System::new().block_on(serve(setup, &loaded, shown, say));
     drop(locks);
     outcome
+}
+
+/// What is told of the gateway once it serves.
+struct Shown {
+    /// By mDNS.
+    facts: Facts,
+    /// Served by tailscale.
+    route: Option<Route>,
+    /// On stdout.
+    welcome: String,
+}
+
+/// From the start of the actors to their end.
+async fn serve(
+    setup: Setup,
+    loaded: &Loaded,
+    shown: Shown,
+    say: &dyn Fn(&str),
+) -> Result<(), Failure> {
+    let running = start(setup).await.map_err(|error| match error {
+        StartError::Store(error) if error.needs_a_person() => Failure::refused(error),
+        other => Failure::failed(other),
+    })?;
+    say(&shown.welcome);
+    tracing::info!(address = %running.address, pid = std::process::id(), version = env!("CARGO_PKG_VERSION"), "gateway ready");
+    let announced = discovery::announce(&loaded.config, crate::state_dir::variable, &shown.facts);
+    let exposed = shown
+        .route
+        .map(|route| Exposed::begin(route, running.views.clone()));
+    let outcome = until_told(running).await;
+    if let Some(exposed) = exposed {
+        exposed.end().await;
+    }
+    if let Some(announced) = announced {
+        announced.end().await;
+    }
+    outcome
+}
+
+/// One gateway per state directory and host; the locks name this one, but for its port.
+fn take_locks(loaded: &Loaded, started_at: i64) -> Result<(GatewayLocks, Holder), Failure> {
+    let holder = Holder::this_process(started_at, None);
+    let runtime = runtime_dir(std::env::var_os("XDG_RUNTIME_DIR").as_deref());
+    let locks = GatewayLocks::acquire(
+        &loaded.paths.gateway_dir,
+        &runtime,
+        loaded.switches.allow_multi_gateway,
+        &holder,
+    );
+    Ok((locks.map_err(Failure::refused)?, holder))
+}
+
+/// What a connection may do.
+fn session_limits(limits: &Limits) -> SessionLimits {
+    SessionLimits {
+        max_payload: usize::try_from(limits.max_payload).unwrap_or(usize::MAX),
+        max_payload_v3: MAX_PAYLOAD_V3,
+        max_buffered: usize::try_from(limits.max_buffered_bytes).unwrap_or(usize::MAX),
+        frames_per_second: limits.max_frames_per_second,
+        handshake: Duration::from_millis(limits.handshake_timeout_ms),
+        tick: Duration::from_millis(limits.tick_interval_ms),
+    }
+}
+
+/// How many may stand at the door.
+const fn arrival_limits(limits: &Limits) -> ArrivalLimits {
+    ArrivalLimits {
+        open_per_client: limits.max_preauth_connections_per_ip,
+        open_in_all: limits.max_preauth_connections,
+        rate_per_client: limits.handshakes_per_second_per_ip,
+        rate_in_all: limits.handshakes_per_second,
+    }
+}
+
+/// Whether and where the page is served, and which.
+fn page(loaded: &Loaded) -> PageSettings {
+    let ui = &loaded.config.gateway.control_ui;
+    let root = ui.root.as_deref();
+    let root = root.map(|root| loaded.paths.expand(root, &loaded.paths.state_dir));
+    PageSettings::new(ui.enabled, ui.base_path.as_deref()).with_root(root)
 }
 
 /// Waits for a signal or the failure of an irreplaceable part, then stops in order.
