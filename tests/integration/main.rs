@@ -47,6 +47,7 @@ mod metrics;
 mod migrate;
 mod models;
 mod modes;
+mod months;
 mod namespaces;
 mod node_commands;
 mod node_host;
@@ -55,6 +56,8 @@ mod node_side;
 mod nodes;
 mod openai;
 mod openssl;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod package;
 mod pains;
 mod pairing;

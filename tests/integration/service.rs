@@ -261,6 +261,8 @@ async fn a_gateway_that_nobody_keeps_up_is_shown_and_stopped() {
     assert!(error.contains("openclaw gateway install"), "{error}");
     let (code, said, error) = home.run(&["gateway", "stop"]).await;
     assert_eq!(code, Some(0), "{said}{error}");
+    let (code, said, _) = home.run(&["gateway", "status"]).await;
+    assert_eq!(code, Some(3), "it is gone when that is said: {said}");
     let (status, _) = gateway.ended().await;
     assert_eq!(status.code(), Some(0));
 }

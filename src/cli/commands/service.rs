@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use serde_json::json;
@@ -17,6 +18,11 @@ use crate::lock::{Holder, LOCK_FILE, Lock};
 use crate::service::{
     KEPT, Manager, SYSTEM_STATE_DIR, Surroundings, UNIT, Wish, steps, systemctl, unit_file,
 };
+
+/// How long a gateway may take to stop: its runs, and then its connections.
+const LONGEST_STOP: Duration = Duration::from_mins(1);
+/// How often it is looked for meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(
     command: &ServiceCommand,
@@ -149,12 +155,13 @@ impl<'a> Cx<'a> {
                 let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
                 let told = pid.map(|pid| kill_process(pid, Signal::TERM));
                 match told {
-                    Some(Ok(())) if self.args.form.json => {
-                        self.output.json(&json!({ "ok": true, "pid": holder.pid }))
+                    Some(Ok(())) => {
+                        self.until_ended(&holder)?;
+                        if self.args.form.json {
+                            return self.output.json(&json!({ "ok": true, "pid": holder.pid }));
+                        }
+                        self.output.line(&format!("stopped pid {}", holder.pid))
                     }
-                    Some(Ok(())) => self
-                        .output
-                        .line(&format!("told pid {} to stop", holder.pid)),
                     Some(Err(error)) => Err(Failure::failed(
                         format!("cannot stop pid {}: {error}", holder.pid),
                         Some("run this as its user, or as root".into()),
@@ -171,6 +178,28 @@ impl<'a> Cx<'a> {
                 Some(install.into()),
             )),
         }
+    }
+
+    /// Waits until a gateway let go of its lock: what follows, such as a backup that is put back, needs it gone.
+    fn until_ended(&self, holder: &Holder) -> Result<(), Failure> {
+        let begun = Instant::now();
+        while self.holder()?.is_some_and(|now| now.pid == holder.pid) {
+            let pid = holder.pid;
+            if begun.elapsed() > LONGEST_STOP {
+                return Err(Failure::failed(
+                    format!("pid {pid} was told to stop, and still runs"),
+                    Some(format!("end it at once: kill {pid}")),
+                ));
+            }
+            if begun.elapsed() > Duration::from_secs(1) {
+                let text =
+                    format!("pid {pid} lets runs end, up to 20 s (a second `kill {pid}` does not)");
+                self.output.progress(&text);
+            }
+            std::thread::park_timeout(LOOK);
+        }
+        self.output.progress("");
+        Ok(())
     }
 
     fn status(&self) -> Result<ExitCode, Failure> {
