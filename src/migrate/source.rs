@@ -9,15 +9,18 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use openclaw_actors::sessions::import::{Events, transcript_of};
+use ruzstd::decoding::StreamingDecoder;
 use serde_json::{Value, json};
 
 use super::MigrateError;
-use super::sqlite::Sqlite;
+use super::sqlite::{Row, Sqlite};
 
 /// Largest file of JSON, bytes.
 const MAX_JSON: u64 = 256 * 1024 * 1024;
 /// Longest line of a transcript, bytes.
 const MAX_LINE: u64 = 64 * 1024 * 1024;
+/// Longest entry that the other gateway compresses, bytes.
+const MAX_UNPACKED: u64 = 4 * 1024 * 1024;
 /// The database of all agents.
 const SHARED: &str = "state/openclaw.sqlite";
 /// The database of one agent, in its folder.
@@ -253,7 +256,7 @@ impl Agent {
         let mut rows: BTreeMap<String, Vec<(i64, i64)>> = BTreeMap::new();
         let mut packed: BTreeMap<i64, Value> = BTreeMap::new();
         if let Some(database) = &database {
-            // Long transcripts are packed in a way that is not read here; their places are known all the same.
+            // Long entries are packed; the place of one that cannot be unpacked is known all the same.
             let mut places: BTreeMap<(String, i64), i64> = BTreeMap::new();
             database
                 .rows("transcript_events", &mut |rowid, row| {
@@ -390,11 +393,21 @@ impl Events for Transcript<'_> {
                     let row = database
                         .row("transcript_events", *rowid)
                         .map_err(|error| error.to_string())?;
-                    let event = row
-                        .map(|row| parsed(&row["event_json"]))
-                        .unwrap_or_default();
-                    // What is packed is counted, as a kind of its own.
-                    take(packed.get(rowid).unwrap_or(&event));
+                    let row = row.unwrap_or_default();
+                    let text = row.get("event_json").filter(|text| !text.is_null());
+                    let event = match text {
+                        Some(text) => Some(parsed(text)),
+                        None => {
+                            unpacked(database, *rowid, &row).map_err(|error| error.to_string())?
+                        }
+                    };
+                    // What cannot be unpacked is counted, as a kind of its own.
+                    take(
+                        event
+                            .as_ref()
+                            .or_else(|| packed.get(rowid))
+                            .unwrap_or(&Value::Null),
+                    );
                 }
                 Ok(())
             }
@@ -418,6 +431,28 @@ fn lines(path: &Path, take: &mut dyn FnMut(&Value)) -> std::io::Result<()> {
         let event = serde_json::from_slice(&line);
         take(&event.unwrap_or_else(|_| json!({ "type": "torn line" })));
     }
+}
+
+/// An entry of a kilobyte or more, which the other gateway compresses (zstd) with its length beside; `None` where
+/// that is damaged.
+fn unpacked(database: &Sqlite, rowid: i64, row: &Row) -> std::io::Result<Option<Value>> {
+    let length = row.get("event_utf8_bytes").and_then(Value::as_u64);
+    let length = length.filter(|length| (1..=MAX_UNPACKED).contains(length));
+    let bytes = database.blob("transcript_events", rowid, "event_zstd")?;
+    let (Some(length), Some(bytes)) = (length, bytes) else {
+        return Ok(None);
+    };
+    let mut text = Vec::new();
+    let read = StreamingDecoder::new(bytes.as_slice())
+        .map_err(|error| error.to_string())
+        .and_then(|decoder| {
+            let mut decoder = decoder.take(length + 1);
+            decoder
+                .read_to_end(&mut text)
+                .map_err(|error| error.to_string())
+        });
+    let whole = read.is_ok_and(|read| read as u64 == length);
+    Ok(whole.then(|| serde_json::from_slice(&text).ok()).flatten())
 }
 
 /// JSON within a column.

@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 32;
 /// Largest write-ahead log that is read, bytes.
 const MAX_LOG: u64 = 1024 * 1024 * 1024;
 
-/// A row by its columns. Blobs are left out.
+/// A row by its columns. Blobs are left out; [`Sqlite::blob`] gives one.
 pub type Row = BTreeMap<String, Value>;
 
 /// A file of `SQLite`.
@@ -216,6 +216,34 @@ impl Sqlite {
         let Some(table) = self.tables.get(table) else {
             return Ok(None);
         };
+        let row = self.find(table, rowid)?;
+        row.map(|row| table.decode(&row)).transpose()
+    }
+
+    /// A blob of a row; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn blob(&self, table: &str, rowid: i64, column: &str) -> io::Result<Option<Vec<u8>>> {
+        let Some(table) = self.tables.get(table) else {
+            return Ok(None);
+        };
+        let mut found = None;
+        if let Some(row) = self.find(table, rowid)? {
+            table.each(&row, &mut |name, kind, bytes| {
+                let length = usize::try_from(kind.saturating_sub(12) / 2).ok()?;
+                if name == column && kind >= 12 && kind.is_multiple_of(2) {
+                    found = Some(bytes.get(..length)?.to_vec());
+                }
+                Some(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// The bytes of a row.
+    fn find(&self, table: &Table, rowid: i64) -> io::Result<Option<Vec<u8>>> {
         let mut number = table.root;
         for _ in 0..MAX_DEPTH {
             let (page, at) = self.read(number)?;
@@ -224,7 +252,7 @@ impl Sqlite {
                 for index in 0..node.cells {
                     let cell = self.cell(&page, node.cell(index)?)?;
                     if cell.rowid == rowid {
-                        return Ok(Some(table.decode(&self.whole(&cell)?)?));
+                        return self.whole(&cell).map(Some);
                     }
                 }
                 return Ok(None);
@@ -386,24 +414,49 @@ fn child(page: &[u8], at: usize) -> io::Result<(u32, i64)> {
 
 impl Table {
     fn decode(&self, row: &[u8]) -> io::Result<Row> {
+        // A column that was added later is missing in older rows.
+        let missing = self.columns.iter().map(|name| (name.clone(), Value::Null));
+        let mut decoded: Row = missing.collect();
+        self.each(row, &mut |name, kind, bytes| {
+            decoded.insert(name.to_owned(), value_of(kind, bytes)?.0);
+            Some(())
+        })?;
+        Ok(decoded)
+    }
+
+    /// Shows each column that a row has: its name, its serial type, and the bytes from its value on.
+    fn each(
+        &self,
+        row: &[u8],
+        see: &mut dyn FnMut(&str, u64, &[u8]) -> Option<()>,
+    ) -> io::Result<()> {
         let damaged = || bad("a row");
         let (head, mut at) = varint(row).ok_or_else(damaged)?;
         let head = usize::try_from(head).map_err(|_| damaged())?;
         let mut body = head;
-        let mut decoded = Row::new();
         for column in &self.columns {
-            let mut value = Value::Null;
-            if at < head {
-                let (kind, used) = row.get(at..).and_then(varint).ok_or_else(damaged)?;
-                at += used;
-                let (read, length) =
-                    value_of(kind, row.get(body..).ok_or_else(damaged)?).ok_or_else(damaged)?;
-                body += length;
-                value = read;
+            if at >= head {
+                break;
             }
-            decoded.insert(column.clone(), value);
+            let (kind, used) = row.get(at..).and_then(varint).ok_or_else(damaged)?;
+            at += used;
+            let bytes = row.get(body..).ok_or_else(damaged)?;
+            see(column, kind, bytes).ok_or_else(damaged)?;
+            body += length_of(kind).ok_or_else(damaged)?;
         }
-        Ok(decoded)
+        Ok(())
+    }
+}
+
+/// How many bytes a value of this serial type has.
+fn length_of(kind: u64) -> Option<usize> {
+    match kind {
+        0 | 8 | 9 => Some(0),
+        1..=4 => usize::try_from(kind).ok(),
+        5 => Some(6),
+        6 | 7 => Some(8),
+        10 | 11 => None,
+        _ => usize::try_from((kind - 12) / 2).ok(),
     }
 }
 
@@ -561,6 +614,9 @@ c.execute("COMMIT")
             );
             assert_eq!((&row["blob"], &row["later"]), (&Value::Null, &Value::Null));
             if index % 331 == 0 {
+                let blob = sqlite.blob("t", *rowid, "blob").unwrap();
+                assert_eq!(blob.as_deref(), Some(&b"xxxxxxxxx"[..]));
+                assert_eq!(sqlite.blob("t", *rowid, "text").unwrap(), None);
                 assert_eq!(sqlite.row("t", *rowid).unwrap().as_ref(), Some(row));
             }
         }

@@ -43,6 +43,8 @@ for (const [generation, { wire }] of Object.entries(GENERATIONS)) {
 
     before(async () => {
       c.word = nonce("door");
+      // So long that the newer generation compresses it.
+      c.long = Array.from({ length: 400 }, (_, line) => `${line}: ${c.word} ${nonce("line")}`).join("; ");
       c.model = await startModel("I shall remember that.");
       c.home = await tempFolder("migrated");
       const port = await freePort();
@@ -59,7 +61,7 @@ for (const [generation, { wire }] of Object.entries(GENERATIONS)) {
         const client = new RawClient(`ws://127.0.0.1:${port}`);
         const hello = await client.connect({ ...wire, token, device: c.device });
         c.deviceToken = hello.auth.deviceToken;
-        const run = client.send("agent", { message: `Remember ${c.word}.`, sessionKey: "agent:main:main", idempotencyKey: nonce("key") });
+        const run = client.send("agent", { message: `Remember ${c.word}: ${c.long}`, sessionKey: "agent:main:main", idempotencyKey: nonce("key") });
         await run.response(2);
         c.job = await client.request("cron.add", {
           name: "Tea",
@@ -118,7 +120,7 @@ for (const [generation, { wire }] of Object.entries(GENERATIONS)) {
       const answer = await run.response(2);
       assert.equal(answer.payload.status, "ok", JSON.stringify(answer));
       const asked = JSON.stringify(c.model.mock.getLastRequest());
-      assert.ok(asked.includes(c.word), "the model sees what was said before");
+      assert.ok(asked.includes(c.long), "the model sees what was said before, to its last word");
       await client.socket.close();
     });
   });
