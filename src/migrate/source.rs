@@ -130,11 +130,7 @@ impl Source {
         &self.agents
     }
 
-    fn rows(
-        &self,
-        table: &str,
-        take: &mut dyn FnMut(super::sqlite::Row),
-    ) -> Result<(), MigrateError> {
+    fn rows(&self, table: &str, take: &mut dyn FnMut(Row)) -> Result<(), MigrateError> {
         let Some(shared) = &self.shared else {
             return Ok(());
         };
@@ -270,7 +266,7 @@ impl Agent {
                     true
                 })
                 .map_err(MigrateError::io("read", &path))?;
-            let mut place = |_, row: super::sqlite::Row| {
+            let mut place = |_, row: Row| {
                 let id = row["session_id"].as_str().unwrap_or_default().to_owned();
                 let seq = row["seq"].as_i64().unwrap_or(-1);
                 if let Some(rowid) = places.get(&(id, seq)) {

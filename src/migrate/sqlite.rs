@@ -30,6 +30,9 @@ pub struct Sqlite {
     tables: BTreeMap<String, Table>,
 }
 
+/// Takes a column: its name, its serial type, and the bytes from its value on; `None` where they are damaged.
+type See<'a> = dyn FnMut(&str, u64, &[u8]) -> Option<()> + 'a;
+
 struct Table {
     root: u32,
     columns: Vec<String>,
@@ -425,11 +428,7 @@ impl Table {
     }
 
     /// Shows each column that a row has: its name, its serial type, and the bytes from its value on.
-    fn each(
-        &self,
-        row: &[u8],
-        see: &mut dyn FnMut(&str, u64, &[u8]) -> Option<()>,
-    ) -> io::Result<()> {
+    fn each(&self, row: &[u8], see: &mut See<'_>) -> io::Result<()> {
         let damaged = || bad("a row");
         let (head, mut at) = varint(row).ok_or_else(damaged)?;
         let head = usize::try_from(head).map_err(|_| damaged())?;

@@ -56,8 +56,6 @@ mod node_side;
 mod nodes;
 mod openai;
 mod openssl;
-#[cfg(feature = "otlp")]
-mod otlp;
 mod package;
 mod pains;
 mod pairing;
