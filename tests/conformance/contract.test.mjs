@@ -1,8 +1,8 @@
 // The generated contract in the hands of software that we did not write: tree-sitter reads the Swift (a check of its
-// syntax, and no more), the TypeScript compiler takes the types and every golden frame with them, ajv the schemas.
+// syntax, and no more), the Swift compiler where there is one, the TypeScript compiler takes the types and every golden frame with them, ajv the schemas.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -56,6 +56,54 @@ it("tree-sitter finds no error in the Swift package", () => {
     // Nothing is unwrapped or tried by force.
     assert.doesNotMatch(source.replace(/\/\/.*$/gm, ""), /try!|as!|[\w)\]]!(?!=)/, file);
   }
+});
+
+const swift = spawnSync("swift", ["--version"], { encoding: "utf8" }).status === 0;
+
+it("the Swift package compiles, and every golden frame comes through its types", { skip: swift ? false : "no `swift` on PATH" }, () => {
+  const folder = path.join(scratch, "round-trip");
+  mkdirSync(path.join(folder, "Sources/RoundTrip"), { recursive: true });
+  writeFileSync(
+    path.join(folder, "Package.swift"),
+    `// swift-tools-version:5.9
+import PackageDescription
+let package = Package(
+    name: "RoundTrip",
+    platforms: [.macOS(.v10_15)],
+    dependencies: [.package(name: "OpenClawProtocol", path: ${JSON.stringify(path.join(contract, "swift"))})],
+    targets: [.executableTarget(name: "RoundTrip", dependencies: ["OpenClawProtocol"])]
+)
+`,
+  );
+  writeFileSync(
+    path.join(folder, "Sources/RoundTrip/main.swift"),
+    `import Foundation
+import OpenClawProtocol
+func again<T: Codable>(_ type: T.Type, _ data: Data) throws -> Data {
+    try JSONEncoder().encode(try JSONDecoder().decode(type, from: data))
+}
+while let line = readLine() {
+    let data = Data(line.utf8)
+    let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+    let text: Data
+    switch object?["type"] as? String {
+    case "req": text = try again(RequestFrame.self, data)
+    case "res": text = try again(ResponseFrame.self, data)
+    default: text = try again(EventFrame.self, data)
+    }
+    print(String(decoding: text, as: UTF8.self))
+}
+`,
+  );
+  const taken = frames.filter(({ kind }) => kind !== "invalid").map(({ frame }) => frame);
+  const input = taken.map((frame) => `${JSON.stringify(frame)}\n`).join("");
+  const done = spawnSync("swift", ["run", "--package-path", folder, "RoundTrip"], { encoding: "utf8", input, maxBuffer: 1 << 28 });
+  assert.equal(done.status, 0, done.stderr);
+  // Swift leaves out what is null.
+  const bare = (text) => JSON.parse(text, (_, value) => (value === null ? undefined : value));
+  const back = done.stdout.trim().split("\n");
+  assert.equal(back.length, taken.length);
+  back.forEach((text, index) => assert.deepEqual(bare(text), bare(JSON.stringify(taken[index]))));
 });
 
 /** Runs the TypeScript compiler over a text that imports the generated types; what it says, by line. */

@@ -5,19 +5,21 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Difference, Direction, Kind, Verdict, given, rows, schemas};
+use super::{Difference, Direction, Kind, Verdict, given, parts, rows, schemas};
 
 /// Reasons of single differences: `subject part place | what: reason`, one a line; `**` stands for
 /// anything.
 const REASONS: &str = include_str!("reasons.txt");
 
 /// Names of official schemas that do not follow from the method's name.
-const PARAMS: &[(&str, &str)] = &[
+pub(super) const PARAMS: &[(&str, &str)] = &[
+    ("agent.identity.get", "AgentIdentityParams"),
     ("connect", "ConnectParams"),
     ("device.scopes.requestUpgrade", "ScopeUpgradeRequest"),
     ("device.scopes.waitUpgrade", "ScopeUpgradeWait"),
 ];
-const RESULTS: &[(&str, &str)] = &[
+pub(super) const RESULTS: &[(&str, &str)] = &[
+    ("agent.identity.get", "AgentIdentityResult"),
     ("connect", "HelloOk"),
     ("config.schema", "ConfigSchemaResponse"),
     ("cron.get", "CronJob"),
@@ -46,6 +48,8 @@ pub struct Row {
     pub name: String,
     /// Whether the package knows the name.
     pub known: bool,
+    /// The scope that it needs here, and there, where both say it.
+    pub scope: Option<(String, String)>,
     /// Its parts by their names: `params` and `result`, or `payload`.
     pub parts: Vec<(&'static str, Part)>,
 }
@@ -59,6 +63,8 @@ pub struct Report {
     pub events: Vec<Row>,
     /// Official methods that this gateway does not have.
     pub absent: Vec<String>,
+    /// Official schemas that look like those of methods here, and that nothing was compared with.
+    pub overlooked: Vec<String>,
 }
 
 /// Compares our schema document with the package's `protocol.schema.json`.
@@ -83,15 +89,13 @@ pub fn compare(ours: &Value, official: &Value) -> Report {
         .map(|(name, row)| Row {
             name: name.to_owned(),
             known: name == "connect" || known.contains(name),
+            scope: scopes(ours, official, name),
             parts: vec![
                 (
                     "params",
                     part(ours, official, &row["params"], PARAMS, name, "Params"),
                 ),
-                (
-                    "result",
-                    part(ours, official, &row["result"], RESULTS, name, "Result"),
-                ),
+                ("result", result(ours, official, &row["result"], name)),
             ],
         })
         .collect();
@@ -103,6 +107,7 @@ pub fn compare(ours: &Value, official: &Value) -> Report {
             Row {
                 name: name.to_owned(),
                 known: payload != Part::Untold,
+                scope: None,
                 parts: vec![("payload", payload)],
             }
         })
@@ -113,7 +118,14 @@ pub fn compare(ours: &Value, official: &Value) -> Report {
         .map(|name| (*name).to_owned())
         .collect();
     absent.sort();
+    let untold: Vec<(&str, &str)> = found
+        .iter()
+        .flat_map(|row| row.parts.iter().map(|part| (row.name.as_str(), part)))
+        .filter(|(_, (_, found))| *found == Part::Untold)
+        .map(|(name, (part, _))| (name, *part))
+        .collect();
     Report {
+        overlooked: parts::overlooked(official, &untold),
         methods: found,
         events,
         absent,
@@ -140,8 +152,26 @@ fn part(
     Part::Told(compare((ours, schema), (official, theirs)))
 }
 
+/// The whole result, else the rows in it that the package has a schema for.
+fn result(ours: &Value, official: &Value, schema: &Value, name: &str) -> Part {
+    match part(ours, official, schema, RESULTS, name, "Result") {
+        Part::Untold => {
+            let rows = parts::of_result(ours, official, schema, name);
+            rows.map_or(Part::Untold, Part::Told)
+        }
+        told => told,
+    }
+}
+
+/// What a method needs here and there.
+fn scopes(ours: &Value, official: &Value, name: &str) -> Option<(String, String)> {
+    let here = ours["methods"][name]["access"].as_str()?;
+    let there = official["methods"][name]["scope"].as_str()?;
+    Some((here.to_owned(), there.to_owned()))
+}
+
 /// `chat.send` as `ChatSend`.
-fn pascal(name: &str) -> String {
+pub(super) fn pascal(name: &str) -> String {
     name.split(['.', '-'])
         .map(|word| {
             let (head, tail) = word.split_at(word.len().min(1));
@@ -156,12 +186,20 @@ pub fn reason(subject: &str, part: &str, difference: &Difference) -> Option<&'st
         "{subject} {part} {} | {}",
         difference.place, difference.what
     );
-    let own = REASONS
+    written(&text).or_else(|| general(part, difference))
+}
+
+/// Why a method needs another scope here than there; none if nobody said.
+pub fn scope_reason(method: &str, here: &str, there: &str) -> Option<&'static str> {
+    written(&format!("{method} scope | {here}, there {there}"))
+}
+
+fn written(text: &str) -> Option<&'static str> {
+    REASONS
         .lines()
         .filter_map(|line| line.split_once(": "))
-        .find(|(pattern, _)| matches(pattern, &text))
-        .map(|(_, reason)| reason);
-    own.or_else(|| general(part, difference))
+        .find(|(pattern, _)| matches(pattern, text))
+        .map(|(_, reason)| reason)
 }
 
 /// Whether a text is of a pattern, in which `**` stands for anything.
@@ -202,11 +240,32 @@ fn general(part: &str, difference: &Difference) -> Option<&'static str> {
     })
 }
 
+impl Row {
+    /// The scopes here and there, if they differ.
+    fn other_scope(&self) -> Option<(&str, &str)> {
+        let (here, there) = self.scope.as_ref()?;
+        (here != there).then_some((here.as_str(), there.as_str()))
+    }
+
+    fn scope_word(&self) -> &'static str {
+        match (&self.scope, self.other_scope()) {
+            (None, _) => "-",
+            (Some(_), None) => "same",
+            (Some(_), Some(_)) => "other",
+        }
+    }
+}
+
 impl Report {
     /// The differences without a reason, each as a line.
     pub fn unexplained(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines = self.overlooked.clone();
         for row in self.methods.iter().chain(&self.events) {
+            if let Some((here, there)) = row.other_scope()
+                && scope_reason(&row.name, here, there).is_none()
+            {
+                lines.push(format!("{} scope | {here}, there {there}", row.name));
+            }
             for (part, found) in &row.parts {
                 let Part::Told(differences) = found else {
                     continue;
@@ -230,8 +289,9 @@ impl Report {
             "<!-- Written by `openclaw protocol compare`; do not edit. -->\n\n# Beside {package}\n\n\
              What each side admits, seen from this gateway: `same`, `narrower` (less is taken or given here), `wider`, \
              `differs` (both), `-` (the package has no schema for it). Keys that a method which changes nothing does not \
-             know are ignored, and not counted. {} methods here, {} more only there.\n\n\
-             | Method | Params | Result | |\n|---|---|---|---|\n",
+             know are ignored, and not counted. Of an answer whose rows alone have a schema there, the rows are compared. \
+             {} methods here, {} more only there.\n\n\
+             | Method | Params | Result | Scope | |\n|---|---|---|---|---|\n",
             self.methods.len(),
             self.absent.len()
         );
@@ -240,9 +300,10 @@ impl Report {
             let note = if row.known { "" } else { "only here" };
             let _ = writeln!(
                 out,
-                "| `{}` | {} | {note} |",
+                "| `{}` | {} | {} | {note} |",
                 row.name,
-                verdicts.join(" | ")
+                verdicts.join(" | "),
+                row.scope_word()
             );
         }
         out.push_str("\n| Event | Payload |\n|---|---|\n");
@@ -261,6 +322,14 @@ impl Report {
             "\n## Differences and why\n\n| Where | Here | What | Why |\n|---|---|---|---|\n",
         );
         for row in self.methods.iter().chain(&self.events) {
+            if let Some((here, there)) = row.other_scope() {
+                let why = scope_reason(&row.name, here, there).unwrap_or("**no reason yet**");
+                let _ = writeln!(
+                    out,
+                    "| `{}` scope | `{here}` | there `{there}` | {why} |",
+                    row.name
+                );
+            }
             for (part, found) in &row.parts {
                 let Part::Told(differences) = found else {
                     continue;
@@ -313,6 +382,27 @@ mod tests {
         };
         assert_eq!((known("health"), known("own")), (Some(true), Some(false)));
         assert_eq!(report.absent, ["push.test"]);
+    }
+
+    #[test]
+    fn a_method_that_needs_another_scope_needs_a_reason_too() {
+        let method =
+            |access: &str| serde_json::json!({"access": access, "params": {}, "result": {}});
+        let ours = serde_json::json!({"events": {}, "methods": {
+            "logs.tail": method("operator.admin"), "status": method("operator.read"), "health": method("any"),
+        }});
+        let scope = |scope: &str| serde_json::json!({"scope": scope});
+        let official = serde_json::json!({"definitions": {}, "methods": {
+            "logs.tail": scope("operator.read"), "status": scope("operator.read"), "health": scope("operator.read"),
+        }});
+        let report = compare(&ours, &official);
+        assert_eq!(
+            report.unexplained(),
+            ["logs.tail scope | operator.admin, there operator.read"]
+        );
+        let table = report.markdown("a package");
+        assert!(table.contains("| `status` | - | - | same |  |"), "{table}");
+        assert!(table.contains("| `health` | - | - | other |  |"), "{table}");
     }
 
     #[test]

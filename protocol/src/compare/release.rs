@@ -19,7 +19,7 @@ pub struct Break {
 /// that went away, a type that changed, a key that is now needed or a bound that became tighter is
 /// a break. Words of a list may be added: clients keep those that they do not know.
 pub fn breaks(released: &Value, current: &Value) -> Vec<Break> {
-    let mut found = Vec::new();
+    let mut found = frames(released, current);
     let now = rows(current, "methods");
     for (name, before) in rows(released, "methods") {
         let Some(after) = now.get(name) else {
@@ -52,6 +52,29 @@ pub fn breaks(released: &Value, current: &Value) -> Vec<Break> {
         found.extend(given(&payload).map(|found| found.as_break(name, "payload", "changed")));
     }
     found.sort();
+    found
+}
+
+/// The envelope and the handshake: what a client sends in frames, and what it is given in them.
+fn frames(released: &Value, current: &Value) -> Vec<Break> {
+    let mut found = Vec::new();
+    for (name, before) in rows(released, "frames") {
+        let after = &current["frames"][name];
+        if after.is_null() {
+            found.push(Break::new(name, "the frame is gone"));
+            continue;
+        }
+        let differences = schemas((current, after), (released, before));
+        if matches!(name, "connect" | "request") {
+            let narrower = differences
+                .iter()
+                .filter(|found| found.direction == Direction::Narrower);
+            found.extend(narrower.map(|found| found.as_break(name, "frame", "no longer takes")));
+        } else {
+            let given = given(&differences);
+            found.extend(given.map(|found| found.as_break(name, "frame", "changed")));
+        }
+    }
     found
 }
 

@@ -84,6 +84,59 @@ fn what_is_given_is_what_is_named() {
     );
 }
 
+#[test]
+fn the_envelope_and_the_handshake_are_compared_too() {
+    let frame = |keys: Value, required: Value| json!({"type": "object", "properties": keys, "required": required, "additionalProperties": false});
+    let text = json!({"type": "string"});
+    let with = |connect: Value, hello: Value, response: Value| {
+        json!({"methods": {}, "events": {}, "frames": {
+            "connect": connect, "hello-ok": hello, "response": response,
+            "request": frame(json!({"id": text, "method": text}), json!(["id", "method"])),
+        }})
+    };
+    let connect = frame(json!({"role": text, "locale": text}), json!([]));
+    let hello = frame(
+        json!({"protocol": text, "server": text}),
+        json!(["protocol", "server"]),
+    );
+    let response = frame(json!({"ok": text}), json!(["ok"]));
+    let released = with(connect.clone(), hello.clone(), response.clone());
+    let places = |current: &Value| -> Vec<String> {
+        let found = breaks(&released, current);
+        found.into_iter().map(|found| found.place).collect()
+    };
+    let more = frame(
+        json!({"protocol": text, "server": text, "new": text}),
+        json!(["protocol", "server", "new"]),
+    );
+    assert_eq!(
+        places(&with(connect.clone(), more, response.clone())),
+        Vec::<String>::new()
+    );
+    let less = frame(json!({"role": text}), json!([]));
+    assert_eq!(
+        places(&with(less, hello.clone(), response.clone())),
+        ["connect frame /locale"]
+    );
+    let needs = frame(json!({"role": text, "locale": text}), json!(["role"]));
+    assert_eq!(
+        places(&with(needs, hello.clone(), response.clone())),
+        ["connect frame /role"]
+    );
+    let without = frame(json!({"protocol": text}), json!(["protocol"]));
+    assert_eq!(
+        places(&with(connect.clone(), without, response)),
+        ["hello-ok frame /server", "hello-ok frame /server"]
+    );
+    let other = frame(json!({"ok": {"type": "boolean"}}), json!(["ok"]));
+    assert!(places(&with(connect, hello, other)).contains(&"response frame /ok".to_owned()));
+    let gone = json!({"methods": {}, "events": {}, "frames": {}});
+    assert_eq!(
+        places(&gone),
+        ["connect", "hello-ok", "request", "response"]
+    );
+}
+
 fn document(params: &Value, result: &Value) -> Value {
     json!({
         "methods": {"m": {"access": "any", "params": params, "result": result}},
