@@ -25,6 +25,9 @@ pub struct Files {
     pub key: PathBuf,
     /// Whether a pair is made when both are missing.
     pub generate: bool,
+    /// Whether both are in our own folder: a key without its certificate is half of a pair of ours then, and is
+    /// made again.
+    pub own: bool,
 }
 
 /// A certificate that cannot be used.
@@ -70,6 +73,7 @@ impl Files {
             certificate: place(tls.cert_path.as_ref(), "cert.pem"),
             key: place(tls.key_path.as_ref(), "key.pem"),
             generate: tls.auto_generate,
+            own: tls.cert_path.is_none() && tls.key_path.is_none(),
         }
     }
 
@@ -81,6 +85,15 @@ impl Files {
     pub fn fingerprint(&self) -> Result<String, TlsError> {
         let chain = self.chain()?;
         Ok(fingerprint(&chain[0]))
+    }
+
+    /// The fingerprint of the pair on the disk, if a gateway could use it.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when a file is missing or unfit, or the key is another certificate's.
+    pub fn usable(&self) -> Result<String, TlsError> {
+        self.load().map(|identity| identity.fingerprint)
     }
 
     /// The chain, with at least the certificate itself.
@@ -165,7 +178,7 @@ impl Certificates {
     ///
     /// [`TlsError`].
     pub fn open(files: Files, host: &str) -> Result<Self, TlsError> {
-        if !files.certificate.exists() && !files.key.exists() {
+        if !files.certificate.exists() && ((files.own && files.generate) || !files.key.exists()) {
             if !files.generate {
                 return Err(TlsError::Missing(files.certificate, files.key));
             }
@@ -251,13 +264,21 @@ fn generate(files: &Files, host: &str) -> Result<(), TlsError> {
     params
         .distinguished_name
         .push(rcgen::DnType::CommonName, "openclaw gateway");
+    // What some systems ask of every server's certificate.
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     params.not_before = rcgen::date_time_ymd(2025, 1, 1);
     params.not_after = rcgen::date_time_ymd(2049, 12, 31);
     let key = rcgen::KeyPair::generate().map_err(problem)?;
     let certificate = params.self_signed(&key).map_err(problem)?;
-    // The key first: a certificate is only there with its key.
-    write_private(&files.key, &key.serialize_pem())?;
-    write_private(&files.certificate, &certificate.pem())?;
+    // The certificate last: where it is, the pair is whole, however this ends.
+    let drafts = [
+        (&files.key, key.serialize_pem()),
+        (&files.certificate, certificate.pem()),
+    ];
+    let drafts = drafts.map(|(place, text)| (place, draft(place, &text)));
+    for (place, draft) in drafts {
+        put(&draft?, place)?;
+    }
     tracing::info!(
         certificate = %files.certificate.display(),
         "made a certificate; clients know it by its fingerprint (openclaw gateway tls fingerprint)"
@@ -265,23 +286,45 @@ fn generate(files: &Files, host: &str) -> Result<(), TlsError> {
     Ok(())
 }
 
-/// Writes a new file that only this user can read.
-fn write_private(path: &Path, text: &str) -> Result<(), TlsError> {
+/// Writes a file that only this user can read beside the place where it belongs; its path.
+fn draft(place: &Path, text: &str) -> Result<PathBuf, TlsError> {
+    let mut name = place.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let path = place.with_file_name(name);
     let problem = |source| TlsError::File {
-        path: path.to_owned(),
+        path: path.clone(),
         source,
     };
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(problem)?;
     }
+    // What an interrupted start left.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(problem(error)),
+        _ => {}
+    }
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)
+        .open(&path)
         .map_err(problem)?;
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
+        .map_err(problem)?;
+    Ok(path)
+}
+
+/// Puts a draft in its place, for good before the next one is.
+fn put(draft: &Path, place: &Path) -> Result<(), TlsError> {
+    let problem = |source| TlsError::File {
+        path: place.to_owned(),
+        source,
+    };
+    fs::rename(draft, place).map_err(problem)?;
+    let folder = place.parent().unwrap_or(Path::new("."));
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
         .map_err(problem)
 }
 
@@ -308,6 +351,7 @@ mod tests {
             certificate: folder.join("tls/cert.pem"),
             key: folder.join("tls/key.pem"),
             generate: true,
+            own: true,
         }
     }
 
@@ -328,6 +372,35 @@ mod tests {
         assert_eq!(fs::metadata(&files.key).unwrap().mode() & 0o777, 0o600);
         let again = Certificates::open(files, "box").unwrap();
         assert_eq!(again.fingerprint(), first.fingerprint());
+    }
+
+    #[test]
+    fn a_start_that_was_interrupted_while_the_pair_was_made_blocks_no_later_one() {
+        provider();
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path());
+        fs::create_dir_all(folder.path().join("tls")).unwrap();
+        // Power failed after the key, and once before it.
+        fs::write(&files.key, "-----BEGIN PRIV").unwrap();
+        fs::write(folder.path().join("tls/cert.pem.new"), "half").unwrap();
+        // A key that its owner named is nobody's to replace.
+        let named = Files {
+            own: false,
+            ..files.clone()
+        };
+        let error = Certificates::open(named, "box").err().unwrap().to_string();
+        assert!(error.contains("cert.pem"), "{error}");
+        assert_eq!(fs::read_to_string(&files.key).unwrap(), "-----BEGIN PRIV");
+
+        let made = Certificates::open(files.clone(), "box").unwrap();
+        assert_eq!(made.fingerprint(), files.fingerprint().unwrap());
+        assert_eq!(fs::metadata(&files.key).unwrap().mode() & 0o777, 0o600);
+        let mut names: Vec<_> = fs::read_dir(folder.path().join("tls"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["cert.pem", "key.pem"]);
     }
 
     #[test]

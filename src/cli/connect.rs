@@ -42,17 +42,43 @@ enum Attempt {
 ///
 /// A [`Failure`] with what to do.
 pub(crate) async fn open(target: &Target, wanted: Wanted<'_>) -> Result<Connection, Failure> {
-    if !target.url.starts_with("wss:") || target.tls_fingerprint.is_some() {
-        return Box::pin(open_trusted(target, wanted)).await;
-    }
-    let path = target.gateway_dir.join("cli-gateways.json");
-    let mut known = KnownGateways::open(&path).map_err(|error| Failure::file(&error))?;
-    let mut target = target.clone();
-    target.tls_fingerprint = known.get(&target.url);
+    let target = with_known(target)?;
     let failure = match Box::pin(open_trusted(&target, wanted)).await {
-        Ok(connection) => return Ok(connection),
+        Ok(connection) => {
+            renew_known(&target);
+            return Ok(connection);
+        }
         Err(failure) => failure,
     };
+    let asked = ask_to_trust(&target, failure).await?;
+    Box::pin(open_trusted(&asked, wanted)).await
+}
+
+fn known_gateways(target: &Target) -> Result<KnownGateways, Failure> {
+    KnownGateways::open(&target.gateway_dir.join("cli-gateways.json"))
+        .map_err(|error| Failure::file(&error))
+}
+
+/// The target with the certificate that a person said yes to before, if none is named.
+///
+/// # Errors
+///
+/// A [`Failure`] when the list of them cannot be read.
+pub(crate) fn with_known(target: &Target) -> Result<Target, Failure> {
+    let mut target = target.clone();
+    if target.url.starts_with("wss:") && target.tls_fingerprint.is_none() {
+        target.tls_fingerprint = known_gateways(&target)?.get(&target.place());
+    }
+    Ok(target)
+}
+
+/// Asks a person about the certificate that a connect stopped at, and keeps it if the answer is yes; the
+/// target with it.
+///
+/// # Errors
+///
+/// The failure itself, where it is another one or the answer is no.
+pub(crate) async fn ask_to_trust(target: &Target, failure: Failure) -> Result<Target, Failure> {
     let Some(found) = failure.unknown_certificate else {
         return Err(failure);
     };
@@ -63,11 +89,28 @@ pub(crate) async fn open(target: &Target, wanted: Wanted<'_>) -> Result<Connecti
     if !ask(question).await {
         return Err(failure);
     }
-    known
-        .trust(&target.url, found)
+    known_gateways(target)?
+        .trust(&target.place(), found)
         .map_err(|error| Failure::file(&error))?;
-    target.tls_fingerprint = Some(found);
-    Box::pin(open_trusted(&target, wanted)).await
+    Ok(Target {
+        tls_fingerprint: Some(found),
+        ..target.clone()
+    })
+}
+
+/// After a connect: the certificate that was named for it, and was there, takes the place of another one that a
+/// person said yes to before. One that the system vouches for stays unlisted.
+pub(crate) fn renew_known(target: &Target) {
+    let Some(pin) = target.tls_fingerprint else {
+        return;
+    };
+    // A list that cannot be read or written is told of where it is needed.
+    let Ok(mut known) = known_gateways(target) else {
+        return;
+    };
+    if known.get(&target.place()).is_some_and(|old| old != pin) {
+        let _ = known.trust(&target.place(), pin);
+    }
 }
 
 /// Connects with the certificate that is known, or that the system trusts. Its future is boxed by

@@ -58,6 +58,8 @@ pub(crate) enum Stage {
     Auth,
     /// At the device's pairing.
     Pairing,
+    /// At what the device may do.
+    Scopes,
 }
 
 impl Failure {
@@ -221,6 +223,10 @@ impl Failure {
             ),
             "AUTH_RATE_LIMITED" => (Exit::Refused, wait_remedy(refusal)),
             "PROTOCOL_MISMATCH" => (Exit::Failed, version_remedy()),
+            "HTTP_400" if target.url.starts_with("ws:") && refusal.message.contains("TLS") => (
+                Exit::Refused,
+                format!("try {}", target.url.replacen("ws:", "wss:", 1)),
+            ),
             "HTTP_403" => (
                 Exit::Refused,
                 "a proxy in front of the gateway adds forwarding headers: name it in gateway.trustedProxies".into(),
@@ -252,8 +258,11 @@ fn stage(error: &Error) -> Stage {
         Error::Unreachable { .. } => Stage::Socket,
         Error::Untrusted { .. } => Stage::Certificate,
         Error::Refused(refusal) if refusal.code.starts_with("HTTP_") => Stage::Upgrade,
-        Error::Refused(refusal) if refusal.code == "NOT_PAIRED" => Stage::Pairing,
-        Error::Refused(_) => Stage::Auth,
+        Error::Refused(refusal) => match refusal.detail_code() {
+            Some("AUTH_SCOPE_MISMATCH") => Stage::Scopes,
+            _ if refusal.code == "NOT_PAIRED" => Stage::Pairing,
+            _ => Stage::Auth,
+        },
         Error::Timeout { .. } | Error::Closed(_) | Error::Gateway(_) | Error::Protocol(_) => {
             Stage::Upgrade
         }
@@ -264,6 +273,12 @@ fn reach_remedy(
     source: &(dyn std::error::Error + Send + Sync + 'static),
     target: &Target,
 ) -> String {
+    if let Some(ssh) = &target.ssh {
+        return format!(
+            "try `ssh {} true`: it must log in without a question; and check that the gateway runs there",
+            ssh.host
+        );
+    }
     if source.to_string().contains("certificate") {
         return "name the certificate to trust with SSL_CERT_FILE=FILE, or use an SSH tunnel"
             .into();

@@ -20,8 +20,6 @@ pub mod target;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Cli, Command, GatewayArgs};
 use environment::Environment;
 use output::Output;
@@ -63,7 +61,7 @@ pub fn main() -> ExitCode {
         let done = Output::of_this_process().json(&version());
         return done.map_or_else(|failure| failure.code(), |()| ExitCode::SUCCESS);
     }
-    let cli = Cli::parse();
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let output = Output::of_this_process();
     let environment = Environment::of_this_process(cli.profile.clone());
     let done = match cli.command {

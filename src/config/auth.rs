@@ -112,11 +112,11 @@ pub enum AuthConfigError {
     },
     /// Others can reach the gateway, and its secret can be guessed.
     #[error(
-        "{exposure} lets others reach this gateway, and {path}: {weakness}; make one with: openssl rand -base64 32, or set gateway.bind to \"loopback\""
+        "{} lets others reach this gateway, and {path}: {weakness}; make one with: openssl rand -base64 32, or set {}", .exposure.what, .exposure.instead
     )]
     Weak {
         /// What exposes it.
-        exposure: String,
+        exposure: Exposure,
         /// Where the secret stands.
         path: &'static str,
         /// What is wrong with it.
@@ -124,11 +124,11 @@ pub enum AuthConfigError {
     },
     /// Others can reach the gateway, and nothing guards it.
     #[error(
-        "{exposure} lets others reach this gateway, and {reason}; set gateway.auth.token (openssl rand -base64 32), or gateway.bind to \"loopback\""
+        "{} lets others reach this gateway, and {reason}; set gateway.auth.token (openssl rand -base64 32), or {}", .exposure.what, .exposure.instead
     )]
     Open {
         /// What exposes it.
-        exposure: String,
+        exposure: Exposure,
         /// Why nothing guards it.
         reason: &'static str,
     },
@@ -137,6 +137,15 @@ pub enum AuthConfigError {
         "gateway.tailscale.mode \"funnel\" needs gateway.auth.mode \"password\" and a strong gateway.auth.password"
     )]
     Funnel,
+}
+
+/// What lets others than this host connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposure {
+    /// The setting.
+    what: String,
+    /// The setting and the value that would keep them out.
+    instead: &'static str,
 }
 
 /// Why a secret can be guessed. Never shows the secret.
@@ -257,8 +266,11 @@ pub(crate) fn wants_own_secret(config: &Config) -> Option<OwnSecret> {
     let gateway = &config.gateway;
     let unset = |input| matches!(secret("", input), Ok(None));
     match mode(gateway).ok()? {
-        AuthMode::Token => (unset(gateway.auth.token.as_ref()) && exposure(gateway).is_none())
-            .then_some(OwnSecret::Token),
+        // What is made here is strong: tailscale may serve it to the tailnet.
+        AuthMode::Token => (unset(gateway.auth.token.as_ref())
+            && gateway.tailscale.mode != TailscaleMode::Funnel
+            && listens_beyond_loopback(gateway).is_none())
+        .then_some(OwnSecret::Token),
         AuthMode::Password => None,
         AuthMode::None | AuthMode::TrustedProxy => Some(OwnSecret::Owner),
     }
@@ -329,10 +341,24 @@ fn allow_tailscale(gateway: &Gateway) -> bool {
 }
 
 /// What lets others than this host connect, if anything does.
-fn exposure(gateway: &Gateway) -> Option<String> {
-    if gateway.tailscale.mode == TailscaleMode::Funnel {
-        return Some("gateway.tailscale.mode \"funnel\"".to_owned());
+fn exposure(gateway: &Gateway) -> Option<Exposure> {
+    let by_tailscale = |what: &str| Exposure {
+        what: what.to_owned(),
+        instead: "gateway.tailscale.mode to \"off\"",
+    };
+    match gateway.tailscale.mode {
+        TailscaleMode::Funnel => Some(by_tailscale("gateway.tailscale.mode \"funnel\"")),
+        // Every peer of the tailnet comes in over loopback then, whatever the gateway binds to.
+        TailscaleMode::Serve => Some(by_tailscale("gateway.tailscale.mode \"serve\"")),
+        TailscaleMode::Off => listens_beyond_loopback(gateway).map(|what| Exposure {
+            what,
+            instead: "gateway.bind to \"loopback\"",
+        }),
     }
+}
+
+/// The setting by which the gateway's own sockets are for others than this host, if one is.
+fn listens_beyond_loopback(gateway: &Gateway) -> Option<String> {
     match gateway.bind {
         Bind::Loopback => None,
         Bind::Lan => Some("gateway.bind \"lan\"".to_owned()),

@@ -260,14 +260,19 @@ fn certificate(place: &Place<'_>) -> Option<Finding> {
         return None;
     }
     let files = Files::of(loaded);
-    Some(match files.fingerprint() {
+    Some(match files.usable() {
         Ok(fingerprint) => Finding::ok("tls", format!("clients see the certificate {fingerprint}")),
         Err(_) if files.generate && !files.certificate.exists() && !files.key.exists() => {
             let what = "the certificate is made by the first start";
             Finding::warn("tls", what, "openclaw gateway")
         }
         Err(error) => {
-            let what = format!("gateway.tls: {error}");
+            let meanwhile = if place.holder.is_some() {
+                "; the gateway that runs goes on with the certificate it had before, until it is started again"
+            } else {
+                ""
+            };
+            let what = format!("gateway.tls: {error}{meanwhile}");
             Finding::fail("tls", what, edit(place.paths))
         }
     })

@@ -76,6 +76,7 @@ mod steady;
 mod tailscale;
 mod terminal;
 mod tls;
+mod tls_pins;
 mod usage;
 mod whatsapp;
 mod whatsapp_login;

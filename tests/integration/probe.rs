@@ -1,11 +1,17 @@
 //! `openclaw gateway probe` names the step that stops a connection.
 
+use std::sync::Arc;
+
+use openclaw_client::{
+    ClientId, ClientMode, DeviceIdentity, DeviceTokenStore, Options, StoredToken, client_info,
+    connect,
+};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
-use crate::harness::TOKEN;
 use crate::harness::child::{Gateway, Home};
+use crate::harness::{TOKEN, soon};
 
 /// Steps that went well, the one that did not with its remedy, and the exit code.
 async fn probe(home: &Home, url: &str, more: &[&str]) -> (Vec<String>, Option<Value>, i32) {
@@ -98,6 +104,62 @@ async fn each_step_is_the_one_that_is_named() {
 
     let wrong = probe(&home, &url, &["--token", "wrong-token-0123456789"]).await;
     assert_eq!(stops(&wrong), (4, "auth".into(), 77));
+}
+
+#[tokio::test]
+async fn a_device_that_waits_stops_at_pairing_and_one_that_may_less_at_scopes() {
+    let home = Home::with(&json!({ "gateway": { "auth": { "mode": "none" } } }));
+    let gateway = Gateway::start(&home).await;
+    let url = format!("ws://127.0.0.1:{}", gateway.port);
+    let laptop = Home::new();
+    let (done, failed, code) = probe(&laptop, &url, &[]).await;
+    let failed = failed.expect("nobody approved it");
+    assert_eq!(done.last().map(String::as_str), Some("auth"));
+    assert_eq!((failed["step"].as_str(), code), (Some("pairing"), 77));
+    let remedy = failed["remedy"].as_str().expect("a remedy");
+    let (_, id) = remedy.split_once("devices approve ").expect("a command");
+    let id = id.split('`').next().expect("its id");
+    let (code, _, err) = home.run(&["devices", "approve", id]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let (done, failed, code) = probe(&laptop, &url, &[]).await;
+    assert_eq!((done.len(), failed, code), (7, None, 0));
+
+    // A device of this host whose token is for less than what is asked.
+    let home = Home::with(&config(false));
+    let gateway = Gateway::start(&home).await;
+    let url = format!("ws://127.0.0.1:{}", gateway.port);
+    let laptop = Home::new();
+    let folder = laptop.state().join("gateway");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let identity = DeviceIdentity::generate();
+    identity
+        .save(&folder.join("cli-identity.json"))
+        .expect("an identity");
+    let device = identity.id().to_owned();
+    let options = Options {
+        token: Some(TOKEN.into()),
+        scopes: vec!["operator.pairing".into()],
+        identity: Some(Arc::new(identity)),
+        ..Options::new(client_info(ClientId::Cli, ClientMode::Cli, "1"))
+    };
+    let connection = soon("the connect", connect(&url, &options)).await;
+    let connection = connection.expect("it comes in by the secret");
+    let auth = connection.hello.auth.as_ref().expect("what it was given");
+    let token = StoredToken {
+        token: auth.device_token.clone().expect("a token of its own"),
+        scopes: vec!["operator.pairing".into()],
+    };
+    let mut tokens = DeviceTokenStore::open(&folder.join("cli-tokens.json")).expect("tokens");
+    tokens
+        .put(&url, &device, "operator", token)
+        .expect("it is kept");
+    connection.close().await;
+    let (done, failed, code) = probe(&laptop, &url, &[]).await;
+    assert_eq!(done.last().map(String::as_str), Some("pairing"));
+    let failed = failed.expect("it may not read");
+    assert_eq!((failed["step"].as_str(), code), (Some("scopes"), 77));
+    let remedy = failed["remedy"].as_str().expect("a remedy");
+    assert!(remedy.contains("approved for less"), "{remedy}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use openclaw_client::{
 };
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 
@@ -109,6 +110,21 @@ async fn works_through(home: &Home, port: u16, pin: &str) {
         .expect("it is approved");
     connection.close().await;
 
+    // The page of this address gets its socket, and no other page by naming another host.
+    let own = format!("https://{GATEWAY}:{port}");
+    assert!(upgraded(port, &own, "").await.contains(" 101 "));
+    let other = upgraded(port, "https://evil.example", "").await;
+    assert!(other.contains(" 403 "), "{other}");
+    for forged in [
+        "X-Forwarded-Host: evil.example",
+        "Forwarded: host=evil.example",
+    ] {
+        let answer = upgraded(port, "https://evil.example", forged).await;
+        assert!(answer.contains(" 403 "), "{forged}: {answer}");
+        let answer = upgraded(port, &own, forged).await;
+        assert!(answer.contains(" 101 "), "{forged}: {answer}");
+    }
+
     let args = [
         "-sk",
         "-H",
@@ -122,6 +138,33 @@ async fn works_through(home: &Home, port: u16, pin: &str) {
     let output = Command::new("curl").args(args).arg(&page).output().await;
     let output = output.expect("curl is installed");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "200");
+}
+
+/// The first line of the answer to a page that asks for a socket.
+async fn upgraded(port: u16, origin: &str, more: &str) -> String {
+    let origin = format!("origin: {origin}");
+    let mut curl = Command::new("curl");
+    curl.args(["-sSikN", "--http1.1"]);
+    for header in [
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        &origin,
+        more,
+    ] {
+        curl.args(["-H", header]);
+    }
+    let mut child = curl
+        .arg(format!("https://{GATEWAY}:{port}/"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("curl is installed");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let line = soon("an answer", lines.next_line()).await.expect("text");
+    line.expect("a status line") + " "
 }
 
 async fn behind_a_proxy() -> (Home, Gateway) {

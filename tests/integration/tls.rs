@@ -1,5 +1,5 @@
-//! TLS on the gateway's port: OpenSSL looks at it, our client pins it, and the certificate is
-//! exchanged while sessions go on. The canvas has its own port over TLS too.
+//! TLS on the gateway's port: OpenSSL looks at it, and the certificate is exchanged while sessions go
+//! on. The canvas has its own port over TLS too.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use openclaw_client::{
 use openclaw_protocol::methods::common::EmptyParams;
 use openclaw_protocol::methods::system::SystemPresence;
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::harness::child::{Gateway, Home};
@@ -21,7 +21,7 @@ use crate::harness::daemon::{Daemon, Plan, provider};
 use crate::harness::http::ask;
 use crate::harness::{TOKEN, soon};
 
-fn home() -> Home {
+pub(crate) fn home() -> Home {
     Home::with(&json!({
         "gateway": {
             "auth": { "mode": "token", "token": TOKEN },
@@ -30,14 +30,14 @@ fn home() -> Home {
     }))
 }
 
-async fn fingerprint(home: &Home) -> String {
+pub(crate) async fn fingerprint(home: &Home) -> String {
     let (code, out, err) = home.run(&["gateway", "tls", "fingerprint"]).await;
     assert_eq!(code, Some(0), "{err}");
     out.trim().to_owned()
 }
 
 /// Runs `openssl`; whether it said yes, and all that it wrote.
-async fn openssl(args: &[&str]) -> (bool, String) {
+pub(crate) async fn openssl(args: &[&str]) -> (bool, String) {
     let mut command = Command::new("openssl");
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
     let output = soon("the end of openssl", command.output())
@@ -50,7 +50,7 @@ async fn openssl(args: &[&str]) -> (bool, String) {
     )
 }
 
-async fn connected(port: u16, pin: &str) -> Result<Connection, Error> {
+pub(crate) async fn connected(port: u16, pin: &str) -> Result<Connection, Error> {
     provider();
     let options = Options {
         token: Some(TOKEN.into()),
@@ -88,8 +88,33 @@ async fn openssl_finds_modern_tls_and_the_certificate_that_the_command_names() {
             );
         }
     }
+    // Modern suites only, and each of them hides what was said if the key is lost later.
+    for suites in [
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA384",
+        "AES128-GCM-SHA256",
+        "DHE-RSA-AES128-GCM-SHA256",
+        "DES-CBC3-SHA",
+        "aNULL:eNULL:@SECLEVEL=0",
+    ] {
+        let args = [
+            "s_client", "-connect", &address, "-tls1_2", "-cipher", suites,
+        ];
+        let (done, text) = openssl(&args).await;
+        assert!(!done, "{suites}: {text}");
+    }
+    let (_, text) = openssl(&["s_client", "-connect", &address, "-tls1_2"]).await;
+    let suite = text.lines().find(|line| line.contains("Cipher is "));
+    let suite = suite.unwrap_or_else(|| panic!("{text}"));
+    assert!(suite.contains("ECDHE-"), "{suite}");
+    assert!(
+        suite.contains("GCM") || suite.contains("CHACHA20"),
+        "{suite}"
+    );
     let path = home.state().join("gateway/tls/cert.pem");
     let path = path.to_str().expect("a path in text");
+    let (_, text) = openssl(&["x509", "-in", path, "-noout", "-ext", "extendedKeyUsage"]).await;
+    assert!(text.contains("TLS Web Server Authentication"), "{text}");
     let (done, text) = openssl(&["x509", "-in", path, "-noout", "-fingerprint", "-sha256"]).await;
     assert!(done, "{text}");
     let shown = fingerprint(&home).await;
@@ -98,172 +123,30 @@ async fn openssl_finds_modern_tls_and_the_certificate_that_the_command_names() {
     // Who speaks plain HTTP there is told why it does not work.
     let plain = ask(([127, 0, 0, 1], gateway.port).into(), "GET", "/healthz", "").await;
     assert_eq!(plain.status, 400);
-    assert!(plain.body.contains("https://"), "{}", plain.body);
-}
-
-#[tokio::test]
-async fn our_clients_take_the_pinned_certificate_and_no_other() {
-    let home = home();
-    let gateway = Gateway::start(&home).await;
-    let url = format!("wss://127.0.0.1:{}", gateway.port);
-    let right = fingerprint(&home).await;
-    let wrong = "AB".repeat(32);
-
-    let connection = connected(gateway.port, &right)
-        .await
-        .expect("the right certificate");
-    connection
-        .request::<SystemPresence>(&EmptyParams {})
-        .await
-        .expect("an answer");
-    connection.close().await;
-    let refused = connected(gateway.port, &wrong)
-        .await
-        .expect_err("another certificate");
-    let Error::Untrusted { untrusted, .. } = &refused else {
-        panic!("{refused:?}");
-    };
-    assert_eq!(untrusted.found.to_string(), right);
-
-    let health = |pin: Option<&str>| {
-        let mut args = vec!["health", "--url", &url, "--token", TOKEN, "--json"];
-        if let Some(pin) = pin {
-            args.extend(["--tls-fingerprint", pin]);
-        }
-        let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
-        let home = &home;
-        async move {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            home.run(&args).await
-        }
-    };
-    let (code, out, err) = health(Some(&right)).await;
-    assert_eq!(code, Some(0), "{err}");
+    let link = format!("<a href=\"https://{address}/healthz\">");
+    assert!(plain.body.contains(&link), "{}", plain.body);
     assert_eq!(
-        serde_json::from_str::<Value>(&out).expect("JSON")["ok"],
-        true
+        plain.header("content-type"),
+        Some("text/html; charset=utf-8")
     );
-    let (code, _, err) = health(Some(&wrong)).await;
-    assert_eq!(code, Some(77), "{err}");
+    assert_eq!(plain.header("location"), None);
+    let plain = ask(
+        ([127, 0, 0, 1], gateway.port).into(),
+        "POST",
+        "/v1/responses",
+        "",
+    )
+    .await;
+    assert_eq!(plain.status, 400);
     assert!(
-        err.contains("expected AB:AB") && err.contains(&right),
-        "{err}"
+        plain.body.starts_with("This port speaks TLS"),
+        "{}",
+        plain.body
     );
-    assert!(err.contains("openclaw gateway tls fingerprint"), "{err}");
-    // Without a pin and without a terminal nobody can say yes: the command says what to compare.
-    let (code, _, err) = health(None).await;
-    assert_eq!(code, Some(77), "{err}");
-    assert!(
-        err.contains(&right) && err.contains("--tls-fingerprint"),
-        "{err}"
-    );
-
-    // As the configured remote gateway.
-    let remote = Home::with(&json!({ "gateway": {
-        "mode": "remote",
-        "remote": { "url": url, "token": TOKEN, "tlsFingerprint": right },
-    } }));
-    let (code, _, err) = remote.run(&["health"]).await;
-    assert_eq!(code, Some(0), "{err}");
-    drop(gateway);
-}
-
-#[tokio::test]
-async fn a_node_takes_no_other_certificate_than_the_pinned_one() {
-    let home = home();
-    let gateway = Gateway::start(&home).await;
-    let url = format!("wss://127.0.0.1:{}", gateway.port);
-    let right = fingerprint(&home).await;
-    let wrong = "AB".repeat(32);
-    let node = Home::new();
-    let run = [
-        "node",
-        "run",
-        "--no-programs",
-        "--url",
-        &url,
-        "--token",
-        TOKEN,
-    ];
-    let pinned = [run.as_slice(), &["--tls-fingerprint", &wrong]].concat();
-    let (code, out, err) = node.run(&pinned).await;
-    assert_eq!(code, Some(77), "{out}{err}");
-    assert!(
-        err.contains("expected AB:AB") && err.contains(&right),
-        "{err}"
-    );
-    let (code, out, err) = node.run(&run).await;
-    assert_eq!(code, Some(77), "{out}{err}");
-    drop(gateway);
-}
-
-/// `health` in a terminal, to whose question somebody answers so.
-async fn in_a_terminal(home: &Home, url: &str, answer: &str) -> (Option<i32>, String) {
-    use tokio::io::AsyncWriteExt as _;
-    let program = env!("CARGO_BIN_EXE_openclaw");
-    let line = format!("{program} health --url {url} --token {TOKEN}");
-    let variables = home.command(&[]);
-    let variables = variables.as_std().get_envs();
-    let mut child = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .env_clear()
-        .envs(variables.filter_map(|(name, value)| Some((name, value?))))
-        .env("PATH", "/usr/bin:/bin")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("script (package bsdutils)");
-    let mut keys = child.stdin.take().expect("a pipe");
-    keys.write_all(answer.as_bytes()).await.expect("a terminal");
-    let output = soon("the end of the command", child.wait_with_output())
-        .await
-        .expect("it ends");
-    drop(keys);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.code(), text)
-}
-
-#[tokio::test]
-async fn an_unknown_certificate_is_asked_about_once_and_another_one_refused() {
-    let home = home();
-    let gateway = Gateway::start(&home).await;
-    let url = format!("wss://127.0.0.1:{}", gateway.port);
-    let right = fingerprint(&home).await;
-    let client = Home::new();
-    let known = client.state().join("gateway/cli-gateways.json");
-
-    let (code, text) = in_a_terminal(&client, &url, "n\n").await;
-    assert_eq!(code, Some(77), "{text}");
-    assert!(text.contains(&right) && !known.exists(), "{text}");
-    let (code, text) = in_a_terminal(&client, &url, "y\n").await;
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains(&right), "{text}");
-    // From now on without a question, also where nobody could be asked.
-    let health = ["health", "--url", &url, "--token", TOKEN];
-    let (code, out, err) = client.run(&health).await;
-    assert_eq!(code, Some(0), "{out}{err}");
-
-    // Another certificate is refused, in a terminal too.
-    let folder = home.state().join("gateway/tls");
-    new_pair(&folder).await;
-    for name in ["key.pem", "cert.pem"] {
-        let new = folder.join(format!("new-{name}"));
-        std::fs::rename(new, folder.join(name)).expect("the pair is exchanged");
-    }
-    let other = fingerprint(&home).await;
-    assert_ne!(other, right);
-    let (code, text) = in_a_terminal(&client, &url, "y\n").await;
-    assert_eq!(code, Some(77), "{text}");
-    assert!(text.contains(&right) && text.contains(&other), "{text}");
-    assert!(!text.contains("[y/N]"), "{text}");
-    let (code, _, err) = client.run(&health).await;
-    assert_eq!(code, Some(77), "{err}");
-    drop(gateway);
 }
 
 /// Makes a pair with OpenSSL, as an owner does who brings their own.
-async fn new_pair(folder: &Path) {
+pub(crate) async fn new_pair(folder: &Path) {
     let (key, cert) = (folder.join("new-key.pem"), folder.join("new-cert.pem"));
     let (key, cert) = (key.to_str().expect("text"), cert.to_str().expect("text"));
     let (done, text) = openssl(&[
@@ -344,33 +227,27 @@ async fn the_certificate_is_exchanged_under_load_and_no_session_ends() {
 }
 
 #[tokio::test]
-async fn a_setup_code_names_the_address_and_the_certificate() {
-    let home = Home::with(&json!({
-        "gateway": {
-            "auth": { "mode": "token", "token": TOKEN },
-            "tls": { "enabled": true },
-            "bind": "custom",
-            "customBindHost": "127.0.0.1",
-            "publicOrigin": "https://gateway.example",
-        },
-    }));
+async fn doctor_shows_the_certificate_and_a_pair_that_cannot_be_used() {
+    let home = home();
     let gateway = Gateway::start(&home).await;
-    let url = format!("wss://127.0.0.1:{}", gateway.port);
     let pin = fingerprint(&home).await;
-    let args = ["qr", "--token", TOKEN, "--json", "--tls-fingerprint", &pin];
-    let mut command = home.command(&args);
-    command.env("OPENCLAW_GATEWAY_URL", &url);
-    let output = soon("the code", command.output()).await.expect("it runs");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let answer: Value = serde_json::from_str(&text)
-        .unwrap_or_else(|_| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)));
-    // A proxy's own address: its certificate is not ours to name.
-    let code = openclaw_protocol::setup_code::SetupCode::parse(
-        answer["setupCode"].as_str().expect("a code"),
-    )
-    .expect("a setup code");
-    assert_eq!(code.url, "wss://gateway.example");
-    assert_eq!(code.tls_fingerprint, None);
+    let (_, out, err) = home.run(&["doctor"]).await;
+    assert!(
+        out.contains(&format!("clients see the certificate {pin}")),
+        "{out}{err}"
+    );
+    // Half of an exchange: the gateway shows the one before, and doctor says that it is not this one.
+    let folder = home.state().join("gateway/tls");
+    new_pair(&folder).await;
+    std::fs::rename(folder.join("new-cert.pem"), folder.join("cert.pem")).expect("exchanged");
+    connected(gateway.port, &pin).await.expect("the one before");
+    let (code, out, err) = home.run(&["doctor"]).await;
+    assert_ne!(code, Some(0), "{out}{err}");
+    assert!(
+        out.contains("does not belong to") && out.contains("the certificate it had before"),
+        "{out}{err}"
+    );
+    drop(gateway);
 }
 
 /// What `curl` reads in clear behind TLS: the head in lower case, and the page.
@@ -397,6 +274,7 @@ async fn the_canvas_has_its_own_port_over_tls_and_nothing_else_is_there() {
         certificate: folder.path().join("cert.pem"),
         key: folder.path().join("key.pem"),
         generate: true,
+        own: true,
     };
     let certificates = Certificates::open(files, "box").expect("a certificate");
     let pin = certificates.fingerprint();

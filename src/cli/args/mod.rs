@@ -1,6 +1,7 @@
 //! What can be written on the command line.
 #![expect(clippy::doc_markdown, reason = "clap shows these texts as they stand")]
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -64,9 +65,54 @@ pub struct Cli {
     /// Use the state directory ~/.openclaw-NAME instead of ~/.openclaw (also: OPENCLAW_PROFILE).
     #[arg(long, global = true, value_name = "NAME", display_order = 900)]
     pub profile: Option<String>,
+    /// Reach the gateway through ssh to this host; it may stand behind the command, too.
+    #[arg(long, value_name = "USER@HOST", display_order = 901)]
+    pub ssh: Option<String>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads a command line. `--ssh HOST` before the command is one of the command's own: a command that talks
+    /// to no gateway refuses it there, like every flag that it does not have.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, or the help that was asked for.
+    pub fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut words = words.into_iter();
+        let mut ordered: Vec<OsString> = words.next().into_iter().collect();
+        let mut ssh = None;
+        let mut rest: Vec<OsString> = Vec::new();
+        while let Some(word) = words.next() {
+            match word.to_str() {
+                Some("--ssh") => ssh = words.next(),
+                Some(text) if text.starts_with("--ssh=") => {
+                    ssh = text.strip_prefix("--ssh=").map(OsString::from);
+                }
+                Some("--profile") => {
+                    ordered.push(word);
+                    ordered.extend(words.next());
+                }
+                Some(text) if text.starts_with('-') => ordered.push(word),
+                _ => {
+                    rest.push(word);
+                    break;
+                }
+            }
+        }
+        rest.extend(words);
+        if let Some(host) = ssh {
+            let mut flag = OsString::from("--ssh=");
+            flag.push(host);
+            // What follows `--` is a program's.
+            let end = rest.iter().position(|word| word == "--");
+            rest.insert(end.unwrap_or(rest.len()), flag);
+        }
+        ordered.extend(rest);
+        Self::try_parse_from(ordered)
+    }
 }
 
 /// The commands.
@@ -334,6 +380,29 @@ mod tests {
     #[test]
     fn the_version_is_one_line() {
         assert_eq!(Cli::command().render_version(), "openclaw 0.1.0\n");
+    }
+
+    #[test]
+    fn the_host_of_ssh_may_stand_before_the_command() {
+        let read = |line: &str| Cli::read(line.split(' ').map(OsString::from));
+        for line in [
+            "openclaw --ssh me@host health --json",
+            "openclaw --profile work --ssh=me@host health",
+            "openclaw --ssh me@host --profile work health",
+            "openclaw health --ssh me@host",
+        ] {
+            let Command::Health(args) = read(line).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!(args.target.ssh.as_deref(), Some("me@host"), "{line}");
+        }
+        assert!(read("openclaw --ssh me@host nodes run attic --yes -- uname --ssh").is_ok());
+        assert!(read("openclaw --ssh me@host gateway probe").is_ok());
+        // It would have no effect.
+        assert!(read("openclaw --ssh me@host completions bash").is_err());
+        assert!(read("openclaw --ssh me@host gateway").is_err());
+        assert!(read("openclaw --ssh me@host").is_err());
+        assert!(read("openclaw --ssh").is_err());
     }
 
     #[test]

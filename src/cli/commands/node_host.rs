@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use openclaw_client::node::{NodeLink, NodeReport};
 use openclaw_client::{
-    Backoff, ClientId, ClientMode, DeviceIdentity, DeviceTokenStore, KnownGateways, Options,
-    client_info,
+    Backoff, ClientId, ClientMode, DeviceIdentity, DeviceTokenStore, Options, client_info,
 };
 use openclaw_protocol::setup_code::SetupCode;
 use serde_json::json;
@@ -19,6 +18,7 @@ use crate::cli::VERSION;
 use crate::cli::args::{
     NodeHostCommand, NodeInstallArgs, NodeRunHostArgs, NodeServiceArgs, NodeUninstallArgs,
 };
+use crate::cli::connect::{ask_to_trust, renew_known, with_known};
 use crate::cli::dial::dial;
 use crate::cli::environment::Environment;
 use crate::cli::failure::Failure;
@@ -196,18 +196,30 @@ async fn be(
     environment: &Environment,
     output: &Output,
 ) -> Result<ExitCode, Failure> {
-    let (mut target, code) = gateway(args, environment)?;
+    let (target, code) = gateway(args, environment)?;
     let settings = settings(args, environment, &target);
-    if target.tls_fingerprint.is_none() && target.url.starts_with("wss:") {
-        let known = KnownGateways::open(&target.gateway_dir.join("cli-gateways.json"));
-        let known = known.map_err(|error| Failure::file(&error))?;
-        target.tls_fingerprint = known.get(&target.url);
+    let target = with_known(&target)?;
+    match Box::pin(serve(&settings, &target, code.clone(), output)).await {
+        Err(failure) => {
+            let asked = ask_to_trust(&target, failure).await?;
+            Box::pin(serve(&settings, &asked, code, output)).await
+        }
+        done => done,
     }
-    let offer = node::offer(&settings);
+}
+
+/// Offers what there is until somebody stops it.
+async fn serve(
+    settings: &NodeSettings,
+    target: &Target,
+    code: Option<SetupCode>,
+    output: &Output,
+) -> Result<ExitCode, Failure> {
+    let offer = node::offer(settings);
     for line in &offer.missing {
         output.note(line);
     }
-    let link = link(&settings, &target, code)?;
+    let link = link(settings, target, code)?;
     if settings.canvas.is_some() && rustix::process::geteuid().is_root() {
         output.note("canvas: as root, Chromium runs without its sandbox; run this as another user");
     }
@@ -221,18 +233,16 @@ async fn be(
 
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| Failure::output(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::output(&error))?;
-    let connect = |options: Options| {
-        let target = &target;
-        async move { dial(target, &options).await }
-    };
+    let connect = |options: Options| async move { dial(target, &options).await };
     let running = offer.node.run(link, connect, |report| {
         if let NodeReport::Connected(gateway) = &report {
             connected.send_replace(Some((*gateway).clone()));
+            renew_known(target);
         }
-        tell(&report, &target, output);
+        tell(&report, target, output);
     });
     tokio::select! {
-        ended = running => Err(Failure::connect(&ended, &target)),
+        ended = running => Err(Failure::connect(&ended, target)),
         _ = terminate.recv() => Ok(ExitCode::SUCCESS),
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
     }

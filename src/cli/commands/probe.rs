@@ -50,9 +50,8 @@ async fn probe(target: &Target, limit: Duration) -> Probe {
         done: Vec::new(),
         stopped: None,
     };
-    if let Some(ssh) = &target.ssh {
-        probe.did("name", format!("left to ssh ({})", ssh.host));
-        probe.did("tcp", "left to ssh");
+    if target.ssh.is_some() {
+        // ssh looks for the name, and the socket is its own: what it came through is known at the end.
         return probe.connect(target, limit).await;
     }
     let (host, port) = host_and_port(&target.url);
@@ -128,10 +127,12 @@ impl Probe {
             }
             Err(failure) => {
                 let step = match failure.stage {
+                    Stage::Socket if target.ssh.is_some() => "tcp",
                     Stage::Certificate => "tls",
                     Stage::Socket if target.url.starts_with("wss:") => "tls",
                     Stage::Socket | Stage::Upgrade => "upgrade",
                     Stage::Pairing => "pairing",
+                    Stage::Scopes => "scopes",
                     Stage::Auth | Stage::Other => "auth",
                 };
                 let passed = STEPS.iter().position(|known| *known == step).unwrap_or(0);
@@ -153,6 +154,10 @@ impl Probe {
     /// Notes the steps before the one with this number, which a connection came through.
     fn pass(&mut self, target: &Target, before: usize) {
         for step in &STEPS[self.done.len()..before] {
+            if let (Some(ssh), "name" | "tcp") = (&target.ssh, *step) {
+                self.did(step, format!("left to ssh ({})", ssh.host));
+                continue;
+            }
             let detail = match *step {
                 "tls" if target.url.starts_with("ws:") => "not asked for (ws://)",
                 "tls" if target.tls_fingerprint.is_some() => "the pinned certificate",

@@ -21,6 +21,8 @@ use crate::tls::Files;
 
 /// Where a gateway usually listens, seen from its own host.
 const BEHIND_SSH: &str = "ws://127.0.0.1:18789";
+/// The same of one whose certificate is pinned.
+const BEHIND_SSH_TLS: &str = "wss://127.0.0.1:18789";
 /// Switches off the rule that credentials do not cross a network in the clear.
 const ALLOW_PLAIN: &str = "OPENCLAW_ALLOW_INSECURE_PRIVATE_WS";
 
@@ -218,7 +220,8 @@ pub fn resolve(
     env: EnvLookup<'_>,
     configured: &Configured,
 ) -> Result<Target, Failure> {
-    let ssh = find_ssh(args, configured)?;
+    let ssh = find_ssh(args, env, configured)?;
+    let configured = &of_target(configured, ssh.as_ref());
     let (url, url_source) = if let Some(url) = &args.url {
         (normalise(url).map_err(Failure::usage)?, Source::Flag)
     } else if let Some(url) = env("OPENCLAW_GATEWAY_URL") {
@@ -227,7 +230,9 @@ pub fn resolve(
         })?;
         (url, Source::Variable)
     } else if args.ssh.is_some() || (ssh.is_some() && configured.remote_url.is_none()) {
-        (BEHIND_SSH.to_owned(), Source::Config)
+        let pinned = args.tls_fingerprint.is_some() || configured.remote_fingerprint.is_some();
+        let url = if pinned { BEHIND_SSH_TLS } else { BEHIND_SSH };
+        (url.to_owned(), Source::Config)
     } else {
         let (url, _) = configured.default_gateway();
         let url = url.ok_or_else(|| {
@@ -241,23 +246,15 @@ pub fn resolve(
         })?;
         (url, Source::Config)
     };
-    let (secret, secret_source) = match &ssh {
-        // The secret of this host's gateway is not for another host's.
-        Some(ssh) => {
-            let remote = Configured {
-                local_url: None,
-                local_secret: None,
-                remote_url: Some(url.clone()),
-                remote_secret: configured
-                    .remote_secret
-                    .clone()
-                    .filter(|_| configured.remote_ssh.as_ref() == Some(ssh)),
-                ..configured.clone()
-            };
-            find_secret(args, env, &remote, &url, url_source)?
-        }
-        None => find_secret(args, env, configured, &url, url_source)?,
+    // Behind ssh, whatever address it is of, it is the gateway that the rest of the remote's settings are for.
+    let configured = &match &ssh {
+        Some(_) => Configured {
+            remote_url: Some(url.clone()),
+            ..configured.clone()
+        },
+        None => configured.clone(),
     };
+    let (secret, secret_source) = find_secret(args, env, configured, &url, url_source)?;
     let host = host_of(&url);
     if url.starts_with("ws:") && !may_be_plain(&host) && env(ALLOW_PLAIN).as_deref() != Some("1") {
         return Err(Failure::configuration(
@@ -270,11 +267,7 @@ pub fn resolve(
     }
     Ok(Target {
         loopback: is_loopback(&host),
-        tls_fingerprint: if ssh.is_some() && args.tls_fingerprint.is_none() {
-            None
-        } else {
-            find_fingerprint(args, configured, &url)?
-        },
+        tls_fingerprint: find_fingerprint(args, configured, &url)?,
         ssh,
         url,
         url_source,
@@ -294,8 +287,29 @@ fn remote_ssh(remote: &Remote) -> Option<Ssh> {
     })
 }
 
-/// The host of `--ssh`, else the configured one of the remote gateway.
-fn find_ssh(args: &TargetArgs, configured: &Configured) -> Result<Option<Ssh>, Failure> {
+/// The settings that can be for the gateway that is meant. The secret and the certificate of this host's gateway
+/// are not for one behind ssh, and those of one behind ssh not for an address of this host.
+fn of_target(configured: &Configured, ssh: Option<&Ssh>) -> Configured {
+    let mut fitting = configured.clone();
+    if ssh.is_some() {
+        fitting.local_url = None;
+        fitting.local_secret = None;
+        fitting.local_fingerprint = None;
+    }
+    if ssh != configured.remote_ssh.as_ref() {
+        fitting.remote_secret = None;
+        fitting.remote_fingerprint = None;
+    }
+    fitting
+}
+
+/// The host of `--ssh`, else the configured one of the remote gateway, unless another address is named.
+fn find_ssh(
+    args: &TargetArgs,
+    env: EnvLookup<'_>,
+    configured: &Configured,
+) -> Result<Option<Ssh>, Failure> {
+    let named = args.url.is_some() || env("OPENCLAW_GATEWAY_URL").is_some();
     let (ssh, name) = match (&args.ssh, &configured.remote_ssh) {
         (Some(host), _) => (
             Ssh {
@@ -304,7 +318,7 @@ fn find_ssh(args: &TargetArgs, configured: &Configured) -> Result<Option<Ssh>, F
             },
             "--ssh",
         ),
-        (None, Some(ssh)) if configured.remote && args.url.is_none() => {
+        (None, Some(ssh)) if configured.remote && !named => {
             (ssh.clone(), "gateway.remote.sshTarget")
         }
         (None, _) => return Ok(None),

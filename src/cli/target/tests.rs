@@ -202,3 +202,47 @@ fn where_no_secret_is_configured_the_gateways_own_one_proves_its_user() {
     assert_eq!(found("token: 'configured'"), (token, false));
     assert_eq!(found(""), (own, false));
 }
+
+#[test]
+fn what_is_behind_ssh_and_what_is_not_share_no_settings() {
+    let pin = "ab".repeat(32);
+    let behind = Configured {
+        remote: true,
+        remote_url: Some("wss://127.0.0.1:18790".into()),
+        remote_fingerprint: Some(pin.clone()),
+        remote_ssh: Some(Ssh {
+            host: "me@box".into(),
+            identity: None,
+        }),
+        ..configured()
+    };
+    let target = find(&args(None, None), &[], &behind).unwrap();
+    assert_eq!(target.ssh, behind.remote_ssh);
+    assert_eq!(token(&target), Some("remote"));
+    assert_eq!(target.tls_fingerprint, Fingerprint::parse(&pin));
+
+    // An address that is named is dialled from here, and the remote's secret is not for it.
+    let url = [("OPENCLAW_GATEWAY_URL", "wss://127.0.0.1:18790")];
+    let by_flag = args(Some("wss://127.0.0.1:18790"), None);
+    for target in [
+        find(&args(None, None), &url, &behind).unwrap(),
+        find(&by_flag, &[], &behind).unwrap(),
+    ] {
+        assert_eq!(target.ssh, None);
+        assert_eq!((token(&target), target.tls_fingerprint), (None, None));
+    }
+    let local = [("OPENCLAW_GATEWAY_URL", "ws://127.0.0.1:18789")];
+    let target = find(&args(None, None), &local, &behind).unwrap();
+    assert_eq!((target.ssh.as_ref(), token(&target)), (None, Some("local")));
+
+    // Another host of ssh gets neither, and no settings of this host's gateway.
+    let mut other = args(None, None);
+    other.ssh = Some("me@other".into());
+    let target = find(&other, &[], &behind).unwrap();
+    assert_eq!(target.url, BEHIND_SSH);
+    assert_eq!((token(&target), target.tls_fingerprint), (None, None));
+    other.tls_fingerprint = Some(pin.clone());
+    let target = find(&other, &[], &behind).unwrap();
+    assert_eq!(target.url, BEHIND_SSH_TLS);
+    assert_eq!(target.tls_fingerprint, Fingerprint::parse(&pin));
+}

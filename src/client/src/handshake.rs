@@ -11,11 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::Response;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{
-    Connector, WebSocketStream, client_async_with_config, connect_async_tls_with_config,
+    Connector, WebSocketStream, client_async_tls_with_config, connect_async_tls_with_config,
 };
 
 use crate::connection::Link;
@@ -27,6 +28,8 @@ use crate::{Client, CloseReason, Connection, Error, Events, Options, Refusal};
 
 /// The largest frame that is taken from a gateway, bytes: its own limit for unread data, and some.
 const MAX_INBOUND: usize = 64 << 20;
+/// How much of an answer in words is read, bytes.
+const MAX_ANSWER: usize = 512;
 /// How long a refused connection is read on for its close code.
 const CLOSE_CODE_LIMIT: Duration = Duration::from_millis(500);
 /// Id of the `connect` request.
@@ -41,49 +44,24 @@ const CONNECT_ID: &str = "connect";
 /// [`Error::Timeout`] when it went silent, [`Error::Protocol`] when it speaks something else.
 pub async fn connect(url: &str, options: &Options) -> Result<Connection, Error> {
     let started = tokio::time::Instant::now();
-    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Unreachable {
-        url: url.to_owned(),
-        source,
-    };
-    let request = url
-        .into_client_request()
-        .map_err(|error| unreachable(error.into()))?;
-    let trust = if request.uri().scheme_str() == Some("wss") {
-        let trust = Trust::new(options.tls_fingerprint);
-        Some(trust.map_err(|why| unreachable(std::io::Error::other(why).into()))?)
-    } else if options.tls_fingerprint.is_some() {
-        let why = "a certificate is pinned, but only a wss:// address has one";
-        return Err(unreachable(std::io::Error::other(why).into()));
-    } else {
-        None
-    };
-    let connector = match &trust {
-        Some(trust) => Connector::Rustls(trust.config()),
-        None => Connector::Plain,
-    };
+    let opening = Opening::of(url, options)?;
     // Boxed: a TLS handshake is large, and every caller would carry it.
-    let opening = Box::pin(connect_async_tls_with_config(
-        request,
+    let connecting = Box::pin(connect_async_tls_with_config(
+        opening.request,
         Some(socket_config()),
         true,
-        Some(connector),
+        Some(opening.connector),
     ));
-    let (socket, _) = timeout(options.connect_timeout, opening)
+    let (socket, _) = timeout(options.connect_timeout, connecting)
         .await
-        .map_err(|_| unreachable(no_answer(options.connect_timeout).into()))?
-        .map_err(|error| match trust.and_then(|trust| trust.refused()) {
-            Some(untrusted) => Error::Untrusted {
-                url: url.to_owned(),
-                untrusted: Box::new(untrusted),
-            },
-            None => open_error(error, unreachable),
-        })?;
+        .map_err(|_| unreachable(url, no_answer(options.connect_timeout)))?
+        .map_err(|error| open_error(error, url, opening.trust.as_deref()))?;
     let left = options.connect_timeout.saturating_sub(started.elapsed());
     establish(socket, options, left).await
 }
 
 /// Connects over a stream that is open already: a Unix socket, an SSH channel, a test. `url` is what
-/// the HTTP upgrade names.
+/// the HTTP upgrade names; with `wss:` the stream carries TLS.
 ///
 /// # Errors
 ///
@@ -92,17 +70,58 @@ pub async fn connect_on<S>(stream: S, url: &str, options: &Options) -> Result<Co
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Unreachable {
-        url: url.to_owned(),
-        source,
-    };
-    let request = url
-        .into_client_request()
-        .map_err(|error| unreachable(error.into()))?;
-    let (socket, _) = client_async_with_config(request, stream, Some(socket_config()))
+    let opening = Opening::of(url, options)?;
+    let connecting = Box::pin(client_async_tls_with_config(
+        opening.request,
+        stream,
+        Some(socket_config()),
+        Some(opening.connector),
+    ));
+    let (socket, _) = connecting
         .await
-        .map_err(|error| open_error(error, unreachable))?;
+        .map_err(|error| open_error(error, url, opening.trust.as_deref()))?;
     establish(socket, options, options.connect_timeout).await
+}
+
+/// What a socket is opened with.
+struct Opening {
+    request: Request,
+    connector: Connector,
+    /// Who decides about the certificate, where there is one.
+    trust: Option<Arc<Trust>>,
+}
+
+impl Opening {
+    fn of(url: &str, options: &Options) -> Result<Self, Error> {
+        let request = url
+            .into_client_request()
+            .map_err(|error| unreachable(url, error))?;
+        if request.uri().scheme_str() == Some("wss") {
+            let trust = Trust::new(options.tls_fingerprint)
+                .map_err(|why| unreachable(url, std::io::Error::other(why)))?;
+            return Ok(Self {
+                request,
+                connector: Connector::Rustls(trust.config()),
+                trust: Some(trust),
+            });
+        }
+        if options.tls_fingerprint.is_some() {
+            let why = "a certificate is pinned, but only a wss:// address has one";
+            return Err(unreachable(url, std::io::Error::other(why)));
+        }
+        Ok(Self {
+            request,
+            connector: Connector::Plain,
+            trust: None,
+        })
+    }
+}
+
+fn unreachable(url: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Unreachable {
+        url: url.to_owned(),
+        source: source.into(),
+    }
 }
 
 fn no_answer(after: Duration) -> std::io::Error {
@@ -117,14 +136,17 @@ fn socket_config() -> WebSocketConfig {
 }
 
 /// An HTTP answer instead of an upgrade is a refusal; everything else means that nobody is there.
-fn open_error(
-    error: WsError,
-    unreachable: impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> Error,
-) -> Error {
+fn open_error(error: WsError, url: &str, trust: Option<&Trust>) -> Error {
+    if let Some(untrusted) = trust.and_then(Trust::refused) {
+        return Error::Untrusted {
+            url: url.to_owned(),
+            untrusted: Box::new(untrusted),
+        };
+    }
     match error {
         WsError::Http(response) => Error::Refused(Box::new(http_refusal(&response))),
-        WsError::Io(error) => unreachable(error.into()),
-        other => unreachable(other.into()),
+        WsError::Io(error) => unreachable(url, error),
+        other => unreachable(url, other),
     }
 }
 
@@ -135,18 +157,31 @@ fn http_refusal(response: &Response<Option<Vec<u8>>>) -> Refusal {
         .and_then(|body| serde_json::from_slice(body).ok());
     let message = body
         .as_ref()
-        .and_then(|body| body.pointer("/error/message")?.as_str());
+        .and_then(|body| body.pointer("/error/message")?.as_str())
+        .map(str::to_owned)
+        .or_else(|| plain_answer(response));
     Refusal {
         code: format!("HTTP_{}", response.status().as_u16()),
-        message: message.map_or_else(
-            || format!("HTTP {} instead of a WebSocket", response.status()),
-            str::to_owned,
-        ),
+        message: message
+            .unwrap_or_else(|| format!("HTTP {} instead of a WebSocket", response.status())),
         details: None,
         retryable: false,
         retry_after: None,
         close_code: None,
     }
+}
+
+/// The first line of an answer in plain text, such as that of a port that speaks TLS.
+fn plain_answer(response: &Response<Option<Vec<u8>>>) -> Option<String> {
+    let kind = response.headers().get("content-type")?.to_str().ok()?;
+    if !kind.starts_with("text/plain") {
+        return None;
+    }
+    let body = response.body().as_deref()?;
+    let text = std::str::from_utf8(&body[..body.len().min(MAX_ANSWER)]).ok()?;
+    let line = text.lines().next()?.trim();
+    let shown: String = line.chars().filter(|c| !c.is_control()).collect();
+    (!shown.is_empty()).then(|| format!("HTTP {}: {shown}", response.status().as_u16()))
 }
 
 async fn establish<S>(
@@ -340,6 +375,15 @@ mod tests {
         let refusal = http_refusal(&response);
         assert_eq!(refusal.code, "HTTP_403");
         assert_eq!(refusal.message, "proxy not trusted");
+
+        let text = b"This port speaks TLS\x1b, and more.\nSecond line\n".to_vec();
+        let response = Response::builder()
+            .status(400)
+            .header("content-type", "text/plain; charset=utf-8")
+            .body(Some(text))
+            .unwrap();
+        let refusal = http_refusal(&response);
+        assert_eq!(refusal.message, "HTTP 400: This port speaks TLS, and more.");
 
         let response = Response::builder().status(503).body(None).unwrap();
         let refusal = http_refusal(&response);

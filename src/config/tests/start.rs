@@ -140,6 +140,36 @@ fn what_others_can_reach_needs_a_strong_secret() {
 }
 
 #[test]
+fn what_tailscale_serves_needs_a_strong_secret_on_loopback_too() {
+    let served = |auth: &str| {
+        Host::with(&format!(
+            "{{ gateway: {{ tailscale: {{ mode: 'serve' }}, auth: {{ {auth} }} }} }}"
+        ))
+    };
+    // Without a secret every peer of the tailnet could ask, with its identity headers or without.
+    for open in ["mode: 'none'", "mode: 'none', allowTailscale: true"] {
+        let error = served(open).auth().unwrap_err();
+        assert!(matches!(error, AuthConfigError::Open { .. }), "{open}");
+        let text = error.to_string();
+        assert!(text.contains("gateway.tailscale.mode \"serve\""), "{text}");
+        assert!(
+            text.ends_with("or gateway.tailscale.mode to \"off\""),
+            "{text}"
+        );
+    }
+    for weak in ["token: 'hunter2'", "password: 'changeme'"] {
+        let error = served(weak).auth().unwrap_err();
+        assert!(matches!(error, AuthConfigError::Weak { .. }), "{weak}");
+    }
+    assert!(served("token: '0f3d9a2c71b84e5f9a6d'").auth().is_ok());
+    assert!(served("password: '0f3d9a2c71b84e5f9a6d'").auth().is_ok());
+    // The token that the first start makes is strong.
+    let first = served("");
+    assert!(first.start().unwrap().1.made_token);
+    assert!(first.auth().is_ok());
+}
+
+#[test]
 fn the_refusal_says_why_and_what_to_do() {
     let error = Host::with("{ gateway: { bind: 'lan', auth: { token: 'hunter2' } } }")
         .auth()
