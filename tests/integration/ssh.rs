@@ -16,7 +16,7 @@ use crate::harness::child::{Gateway, Home, Shown};
 use crate::harness::device::Device;
 use crate::harness::http::ask;
 use crate::harness::socket::{Socket, connect_params, upgrade};
-use crate::harness::{TOKEN, soon};
+use crate::harness::{TOKEN, look_again, soon};
 
 /// An sshd that listens on a port that the system chose, and what a client needs to log in.
 struct Server {
@@ -315,7 +315,7 @@ async fn the_tunnel_of_the_documentation_serves_the_page_the_commands_and_a_node
         .expect("ssh is installed");
     soon("the tunnel", async {
         while TcpStream::connect(near).await.is_err() {
-            tokio::task::yield_now().await;
+            look_again().await;
         }
     })
     .await;

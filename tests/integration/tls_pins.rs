@@ -12,9 +12,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::harness::child::{Gateway, Home, Shown};
-use crate::harness::hosts::{GATEWAY, Hosts};
 use crate::harness::{TOKEN, soon};
-use crate::tls::{connected, fingerprint, home, new_pair, openssl};
+use crate::tls::{connected, fingerprint, home, new_pair};
 
 #[tokio::test]
 async fn our_clients_take_the_pinned_certificate_and_no_other() {
@@ -275,42 +274,4 @@ async fn a_setup_code_names_the_address_and_the_certificate() {
     let code = code.expect("a setup code");
     assert_eq!(code.url, "wss://gateway.example");
     assert_eq!(code.tls_fingerprint, None);
-}
-
-#[test]
-fn a_code_for_an_address_that_others_reach_carries_the_certificate() {
-    let test = "a_code_for_an_address_that_others_reach_carries_the_certificate";
-    let Some(hosts) = Hosts::make(test) else {
-        return;
-    };
-    hosts.on_gateway(|| async {
-        let home = Home::with(&json!({ "gateway": {
-            "auth": { "mode": "token", "token": TOKEN },
-            "tls": { "enabled": true },
-            "bind": "custom",
-            "customBindHost": GATEWAY.to_string(),
-        } }));
-        let gateway = Gateway::start(&home).await;
-        let pin = fingerprint(&home).await;
-        let qr = ["qr", "--setup-code-only", "--url"];
-        let url = format!("wss://127.0.0.1:{}", gateway.port);
-        let more = [url.as_str(), "--tls-fingerprint", &pin, "--token", TOKEN];
-        let (code, out, err) = home.run(&[qr.as_slice(), &more].concat()).await;
-        assert_eq!(code, Some(0), "{err}");
-        let given = SetupCode::parse(out.trim()).expect("a setup code");
-        assert_eq!(given.url, format!("wss://{GATEWAY}:{}", gateway.port));
-        assert_eq!(given.tls_fingerprint.as_deref(), Some(pin.as_str()));
-        // It is the one that is shown there.
-        let address = format!("{GATEWAY}:{}", gateway.port);
-        let args = ["s_client", "-connect", &address];
-        let (_, shown) = openssl(&args).await;
-        let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
-        let from = shown.find(begin).expect("a certificate");
-        let to = shown.find(end).expect("a whole one") + end.len();
-        let file = home.runtime().join("shown.pem");
-        std::fs::write(&file, &shown[from..to]).expect("a file");
-        let file = file.to_str().expect("a path in text");
-        let args = ["x509", "-in", file, "-noout", "-fingerprint", "-sha256"];
-        assert!(openssl(&args).await.1.contains(&pin));
-    });
 }

@@ -159,7 +159,7 @@ fn result(ours: &Value, official: &Value, schema: &Value, name: &str) -> Part {
             let rows = parts::of_result(ours, official, schema, name);
             rows.map_or(Part::Untold, Part::Told)
         }
-        told => told,
+        told @ Part::Told(_) => told,
     }
 }
 
