@@ -138,6 +138,13 @@ impl TrustEnds {
         ends.last.truncate(MAX_ENDS);
     }
 
+    /// Nobody can say which ended: whoever is judged just now is judged again.
+    pub fn doubt(&self) {
+        let mut ends = self.lock();
+        ends.count += 1;
+        ends.last.clear();
+    }
+
     /// Whether this trust ended after the count was `since`. What is older than all that is
     /// remembered counts as ended: its client connects again, and is judged anew.
     pub fn ended_since(&self, since: u64, device: &str, role: Role) -> bool {

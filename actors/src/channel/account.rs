@@ -9,11 +9,12 @@ use tokio::sync::{Notify, watch};
 use super::AccountRef;
 use super::drafts::Drafts;
 use super::inbox::Backlog;
-use super::outbox::{Entry, Queue, Row, Undelivered};
+use super::outbox::{self, Entry, Queue, Row, Undelivered};
 use super::state::{Machine, Phase};
 use crate::clock::{Millis, SharedClock};
 use crate::kept::Kept;
 use crate::published::Published;
+use crate::store::StoreHandle;
 
 /// Before a message is handed over again whose run was lost, or is under way without a word of it.
 pub(crate) const AGAIN: Duration = Duration::from_secs(30);
@@ -184,6 +185,24 @@ impl Account {
         });
         self.note(|_| ());
         self.outbox_wake.notify_one();
+    }
+
+    /// A commit with these pieces was not confirmed. What of them is on the disk all the same leaves once
+    /// that can be told, and not only after the next start.
+    pub(crate) async fn take_up(&self, store: &StoreHandle, rows: Vec<(u64, Row)>) {
+        // Refused since the failure, so that it is over when commits are taken again.
+        if store.watch_status().wait_for(|now| now.ok).await.is_err() {
+            return;
+        }
+        let found = rows.into_iter().filter(|(seq, _)| {
+            // One that cannot be looked for is found by the next start.
+            outbox::is_stored(store.reader(), &self.who, *seq).unwrap_or(false)
+        });
+        let found: Vec<_> = found.map(|(seq, row)| (seq, Entry::new(row))).collect();
+        if !found.is_empty() {
+            tracing::warn!(account = %self.who, pieces = found.len(), "messages were stored without that being confirmed; they are sent now");
+            self.enqueue(found);
+        }
     }
 
     /// Whoever was to answer a message is gone without a confirmed end; it is handed over again. `left`

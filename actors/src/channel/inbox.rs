@@ -74,13 +74,18 @@ pub(crate) fn known(
     account: &AccountRef,
     id: &str,
 ) -> Result<Known, StoreError> {
-    let Some(row) = reader.get(Table::ChannelInbox, &row_key(account, id))? else {
-        return Ok(Known::New);
-    };
-    let row = rows::decode::<Row>(Table::ChannelInbox, &row).ok();
-    Ok(row
-        .and_then(Row::into_item)
-        .map_or(Known::Over, Known::Waiting))
+    let row = reader.get(Table::ChannelInbox, &row_key(account, id))?;
+    Ok(Known::of(row.as_deref()))
+}
+
+impl Known {
+    /// What the row of a message says.
+    fn of(row: Option<&[u8]>) -> Self {
+        let Some(row) = row else { return Self::New };
+        let row = rows::decode::<Row>(Table::ChannelInbox, row).ok();
+        row.and_then(Row::into_item)
+            .map_or(Self::Over, Self::Waiting)
+    }
 }
 
 /// A message that waits.
@@ -195,22 +200,27 @@ impl Backlog {
             range.start.as_slice()..range.end.as_slice(),
             false,
             |key, value| {
-                match rows::decode::<Row>(Table::ChannelInbox, value) {
-                    Ok(row) => {
-                        backlog.last_seq = backlog.last_seq.max(row.seq);
-                        if let Some(item) = row.into_item() {
-                            backlog.insert(item);
-                        }
-                    }
-                    Err(error) => {
-                        let row = keys::display(key);
-                        tracing::error!(row, %error, "a message that waited cannot be read");
-                    }
-                }
+                backlog.take_up(key, value);
                 std::ops::ControlFlow::Continue(())
             },
         )?;
         Ok(backlog)
+    }
+
+    /// Takes up a row of the disk.
+    fn take_up(&mut self, key: &[u8], value: &[u8]) {
+        match rows::decode::<Row>(Table::ChannelInbox, value) {
+            Ok(row) => {
+                self.last_seq = self.last_seq.max(row.seq);
+                if let Some(item) = row.into_item() {
+                    self.insert(item);
+                }
+            }
+            Err(error) => {
+                let row = keys::display(key);
+                tracing::error!(row, %error, "a message that waited cannot be read");
+            }
+        }
     }
 
     /// A message that is about to be stored.

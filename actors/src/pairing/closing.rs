@@ -1,5 +1,7 @@
 //! What a decision does to the world, once it is on the disk: events, log lines, closed connections.
 
+use std::collections::BTreeSet;
+
 use openclaw_protocol::Role;
 
 use super::effects::Effects;
@@ -36,6 +38,29 @@ pub(crate) fn close_connections(
         }),
         code: CLOSED_BY_OWNER,
         reason: reason.to_owned(),
+    });
+}
+
+/// Closes the connections of devices whose trust the disk does not have: the end of it may be there,
+/// although whoever ended it was told that this is not confirmed. Handshakes under way begin again,
+/// because what they were judged by may be over.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "as rare as disks that fail, and never to be lost"
+)]
+pub(super) fn close_untrusted(
+    gateway: &GatewayPort,
+    views: &Views,
+    trusted: BTreeSet<(String, Role)>,
+) {
+    views.trust_ends.doubt();
+    gateway.addr().do_send(Kick {
+        matches: Box::new(move |caller| {
+            let device = caller.device_id.clone();
+            device.is_some_and(|device| !trusted.contains(&(device, caller.role)))
+        }),
+        code: CLOSED_BY_OWNER,
+        reason: "device trust ended".to_owned(),
     });
 }
 

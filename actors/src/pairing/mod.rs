@@ -193,8 +193,11 @@ impl PairingRegistry {
         }
         let reader = self.deps.store.reader();
         let loaded = read(reader, self.deps.clock.now())?;
+        let trusted = loaded.trusted();
         self.deps.state.with(|state| *state = loaded);
-        self.deps.writes.loaded();
+        if self.deps.writes.loaded() {
+            closing::close_untrusted(&self.deps.gateway, &self.deps.views, trusted);
+        }
         self.book().publish();
         Ok(())
     }
@@ -383,7 +386,8 @@ impl PairingRegistry {
     }
 
     fn flush(&self) {
-        if self.deps.writes.trustworthy() != Trustworthy::Yes {
+        // After a disk failure nobody may ask for a while, and what ended has to end all the same.
+        if self.ready().is_err() {
             return;
         }
         let (ops, ended) = self.decide(|state, now| (state.flush(now), state.take_ended()));

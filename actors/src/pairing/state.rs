@@ -283,6 +283,16 @@ impl PairingState {
         effects.with(answer)
     }
 
+    /// The roles that devices have.
+    pub(crate) fn trusted(&self) -> BTreeSet<(String, Role)> {
+        let roles = self.devices.iter().flat_map(|(id, device)| {
+            let held = [Role::Operator, Role::Node].into_iter();
+            let held = held.filter(|role| device.grant(*role).is_some());
+            held.map(|role| (id.clone(), role))
+        });
+        roles.collect()
+    }
+
     /// Notes that a device's row differs from the store in what may be written later.
     pub(super) fn touch(&mut self, id: &str) {
         self.touched.insert(id.to_owned());

@@ -103,9 +103,12 @@ impl Writes {
         self.with(|inner| inner.failed = true);
     }
 
-    /// The memory was loaded again.
-    pub(super) fn loaded(&self) {
-        self.with(|inner| inner.failed = false);
+    /// The memory was loaded again; true when something had been decided before.
+    pub(super) fn loaded(&self) -> bool {
+        self.with(|inner| {
+            inner.failed = false;
+            inner.started > 0
+        })
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {

@@ -111,36 +111,49 @@ impl Queue {
             range.start.as_slice()..range.end.as_slice(),
             false,
             |key, value| {
-                let seq = keys::transcript_seq(key).unwrap_or_default();
-                queue.last_seq = queue.last_seq.max(seq);
-                match rows::decode::<Row>(Table::Sends, value) {
-                    Ok(mut row) => match row.state {
-                        SendState::Queued => {
-                            queue.entries.insert(seq, Entry::new(row));
-                        }
-                        SendState::Sending => {
-                            row.state = SendState::Unknown;
-                            row.why = Some(
-                                "the gateway ended while it was being sent; it may have arrived"
-                                    .into(),
-                            );
-                            match op(account, seq, &row) {
-                                Ok(op) => ops.push(op),
-                                Err(error) => failed = Some(error),
-                            }
-                            queue.lose(seq, &row);
-                        }
-                        _ => queue.lose(seq, &row),
-                    },
-                    Err(error) => {
-                        let row = keys::display(key);
-                        tracing::error!(row, %error, "a message that was to be sent cannot be read");
-                    }
+                match queue.take_up(account, key, value) {
+                    Ok(op) => ops.extend(op),
+                    Err(error) => failed = Some(error),
                 }
                 ControlFlow::Continue(())
             },
         )?;
         failed.map_or(Ok((queue, ops)), Err)
+    }
+
+    /// Takes up a row of the disk; gives back the change for one that was on its way.
+    fn take_up(
+        &mut self,
+        account: &AccountRef,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<Option<Op>, StoreError> {
+        let seq = keys::transcript_seq(key).unwrap_or_default();
+        self.last_seq = self.last_seq.max(seq);
+        let mut row = match rows::decode::<Row>(Table::Sends, value) {
+            Ok(row) => row,
+            Err(error) => {
+                let row = keys::display(key);
+                tracing::error!(row, %error, "a message that was to be sent cannot be read");
+                return Ok(None);
+            }
+        };
+        let mut change = None;
+        match row.state {
+            SendState::Queued => {
+                self.entries.insert(seq, Entry::new(row));
+                return Ok(None);
+            }
+            SendState::Sending => {
+                row.state = SendState::Unknown;
+                row.why =
+                    Some("the gateway ended while it was being sent; it may have arrived".into());
+                change = Some(op(account, seq, &row)?);
+            }
+            SendState::Unknown | SendState::Refused | SendState::Expired => {}
+        }
+        self.lose(seq, &row);
+        Ok(change)
     }
 
     fn lose(&mut self, seq: u64, row: &Row) {

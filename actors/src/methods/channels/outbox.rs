@@ -197,7 +197,7 @@ impl ChannelsDeps {
 
     async fn carry_out(
         &self,
-        account: &Account,
+        account: &Arc<Account>,
         seq: u64,
         row: Row,
         word: Word,
@@ -224,8 +224,12 @@ impl ChannelsDeps {
             ops.push(op);
             again = Some((number, row));
         }
-        let committed = self.shared.store.commit(ops).await;
-        committed.map_err(|error| store_error(&error))?;
+        if let Err(error) = self.shared.store.commit(ops).await {
+            let (account, store) = (Arc::clone(account), self.shared.store.clone());
+            let rows = again.into_iter().collect();
+            actix_rt::spawn(async move { account.take_up(&store, rows).await });
+            return Err(store_error(&error));
+        }
         let outcome = if again.is_some() {
             "queued"
         } else {

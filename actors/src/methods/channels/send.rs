@@ -99,7 +99,10 @@ impl ChannelsDeps {
         };
         let shown = match self.commit(&params, &names, ops, now.wire()).await {
             Ok(shown) => shown,
-            Err(error) => return guard.refuse(reply, error),
+            Err(error) => {
+                guard.refuse(reply, error);
+                return account.take_up(&self.shared.store, rows).await;
+            }
         };
         guard.accepted();
         let result = SendResult {

@@ -10,7 +10,8 @@ use futures_util::future::{join_all, poll_fn};
 use openclaw_protocol::Method;
 use openclaw_protocol::methods::common::EmptyParams;
 use openclaw_protocol::methods::device::{
-    DevicePairApprove, DevicePairApproveParams, DevicePairList,
+    DevicePairApprove, DevicePairApproveParams, DevicePairList, DeviceTokenRevoke,
+    DeviceTokenRevokeParams,
 };
 use openclaw_protocol::methods::system::GatewayIdentityGet;
 use serde_json::{Value, json};
@@ -380,4 +381,45 @@ async fn when_a_device_was_last_seen_follows_within_half_a_minute() {
         .unwrap();
     assert_eq!(row["lastSeenAtMs"], json!(TestClock::EPOCH.get()));
     assert!(!row.to_string().contains(&token));
+}
+
+#[actix::test]
+async fn what_ended_without_a_confirmation_is_closed_once_the_disk_is_looked_at() {
+    tokio::time::pause();
+    let (mut ended, mut stayed) = (0, 0);
+    for after in 0..4 {
+        let medium = memory();
+        let mut world = World::start(&medium);
+        world.token(local(1)).await;
+        let phone = caller(Some("device-1"), read(), Arc::default());
+        world.connect(&phone);
+        medium.fail(Fault::Syncs(std::io::ErrorKind::Other), after);
+        let params = DeviceTokenRevokeParams {
+            device_id: "device-1".into(),
+            role: "operator".into(),
+        };
+        let told = world.call::<DeviceTokenRevoke>(params).await;
+        medium.heal();
+        let mut status = world.store.watch_status();
+        status.wait_for(|status| status.ok).await.unwrap();
+        // Nobody asks the registry for anything: it looks by itself.
+        pass(Duration::from_secs(31)).await;
+        let row: Value = world
+            .store
+            .reader()
+            .get_json(Table::Devices, b"device-1")
+            .unwrap()
+            .unwrap();
+        let is_over = row["roles"]["operator"]["revokedAtMs"].is_number();
+        assert!(is_over || told.is_err(), "{row}");
+        let mut batch = VecDeque::new();
+        let waker = std::task::Context::from_waker(std::task::Waker::noop());
+        let _ = phone.hub.poll_batch(&waker, &mut batch);
+        let closed =
+            |item: &HubItem| matches!(item, HubItem::Close { conn, .. } if *conn == phone.conn);
+        assert_eq!(batch.iter().any(closed), is_over, "after {after}: {row}");
+        ended += u32::from(is_over && told.is_err());
+        stayed += u32::from(!is_over);
+    }
+    assert!(ended + stayed > 0, "the disk failed in none of them");
 }
