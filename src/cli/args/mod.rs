@@ -189,11 +189,16 @@ pub struct GatewayArgs {
     pub bind: Option<String>,
     /// The shared token that clients need. Other users can see arguments: prefer
     /// OPENCLAW_GATEWAY_TOKEN or the configuration.
-    #[arg(long, value_name = "TOKEN", conflicts_with = "password")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        conflicts_with = "password",
+        allow_hyphen_values = true
+    )]
     pub token: Option<String>,
     /// The shared password that clients need. Other users can see arguments: prefer
     /// OPENCLAW_GATEWAY_PASSWORD or the configuration.
-    #[arg(long, value_name = "PASSWORD")]
+    #[arg(long, value_name = "PASSWORD", allow_hyphen_values = true)]
     pub password: Option<String>,
     /// How clients prove themselves: token, password, none or trusted-proxy.
     #[arg(long, value_name = "MODE")]
@@ -225,10 +230,15 @@ pub struct TargetArgs {
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// Its shared token.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub token: Option<String>,
     /// Its shared password.
-    #[arg(long, value_name = "PASSWORD", conflicts_with = "token")]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        conflicts_with = "token",
+        allow_hyphen_values = true
+    )]
     pub password: Option<String>,
     /// SHA-256 fingerprint of its certificate: no other is taken.
     #[arg(long, value_name = "SHA256")]
@@ -380,6 +390,18 @@ mod tests {
     #[test]
     fn the_version_is_one_line() {
         assert_eq!(Cli::command().render_version(), "openclaw 0.1.0\n");
+    }
+
+    #[test]
+    fn a_secret_may_begin_like_a_flag() {
+        for line in [
+            "openclaw health --token -7xY",
+            "openclaw gateway --token -7xY",
+            "openclaw qr --password -p4ss",
+        ] {
+            let read = Cli::read(line.split(' ').map(OsString::from));
+            assert!(read.is_ok(), "{line}");
+        }
     }
 
     #[test]

@@ -52,10 +52,15 @@ pub struct QrArgs {
     #[arg(long, value_name = "URL", conflicts_with = "public_url")]
     pub url: Option<String>,
     /// The gateway's shared token.
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub token: Option<String>,
     /// The gateway's shared password.
-    #[arg(long, value_name = "PASSWORD", conflicts_with = "token")]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        conflicts_with = "token",
+        allow_hyphen_values = true
+    )]
     pub password: Option<String>,
     /// SHA-256 fingerprint of its certificate: no other is taken.
     #[arg(long, value_name = "SHA256")]

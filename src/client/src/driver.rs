@@ -141,7 +141,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Reader<S> {
         drop(events);
         // Reading on lets the answer to a close frame out; the peer then ends the stream.
         timeout(CLOSE_LIMIT, stream.next()).await.ok();
-        if timeout(CLOSE_LIMIT, &mut writer).await.is_err() {
+        // One that has ended was waited for already, which can be done once only.
+        if !writer.is_finished() && timeout(CLOSE_LIMIT, &mut writer).await.is_err() {
             writer.abort();
         }
     }
