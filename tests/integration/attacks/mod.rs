@@ -100,7 +100,7 @@ const NOT_HERE: &[(u8, &str, Instead)] = &[
         35,
         "a client path skips the TLS pin",
         Test(
-            "tests/integration/tls.rs",
+            "tests/integration/tls_pins.rs",
             "our_clients_take_the_pinned_certificate_and_no_other",
         ),
     ),
