@@ -41,7 +41,7 @@ impl Row {
     }
 }
 
-fn row_key(account: &AccountRef, id: &str) -> Vec<u8> {
+pub(crate) fn row_key(account: &AccountRef, id: &str) -> Vec<u8> {
     let mut key = account.prefix();
     key.extend(keys::text(id));
     key
@@ -80,7 +80,7 @@ pub(crate) fn known(
 
 impl Known {
     /// What the row of a message says.
-    fn of(row: Option<&[u8]>) -> Self {
+    pub(crate) fn of(row: Option<&[u8]>) -> Self {
         let Some(row) = row else { return Self::New };
         let row = rows::decode::<Row>(Table::ChannelInbox, row).ok();
         row.and_then(Row::into_item)
@@ -208,7 +208,7 @@ impl Backlog {
     }
 
     /// Takes up a row of the disk.
-    fn take_up(&mut self, key: &[u8], value: &[u8]) {
+    pub(crate) fn take_up(&mut self, key: &[u8], value: &[u8]) {
         match rows::decode::<Row>(Table::ChannelInbox, value) {
             Ok(row) => {
                 self.last_seq = self.last_seq.max(row.seq);

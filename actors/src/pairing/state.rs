@@ -293,6 +293,14 @@ impl PairingState {
         roles.collect()
     }
 
+    /// The request of a device that waits.
+    #[cfg(test)]
+    pub(crate) fn request_of(&self, device: &str) -> Option<String> {
+        self.pending
+            .get(device)
+            .map(|pending| pending.request_id.clone())
+    }
+
     /// Notes that a device's row differs from the store in what may be written later.
     pub(super) fn touch(&mut self, id: &str) {
         self.touched.insert(id.to_owned());

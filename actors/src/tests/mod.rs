@@ -12,6 +12,7 @@ pub(crate) mod peer;
 mod poison;
 mod runs;
 mod sends;
+mod simulation;
 mod tools;
 mod turn;
 mod units;

@@ -74,9 +74,21 @@ impl Who {
     }
 
     pub(crate) fn caller(&self, queue: &Arc<HubQueue>) -> Arc<Caller> {
+        Arc::new(self.somebody(queue))
+    }
+
+    /// A caller with a device.
+    pub(super) fn of_device(&self, queue: &Arc<HubQueue>, device: &str) -> Arc<Caller> {
+        Arc::new(Caller {
+            device_id: Some(device.to_owned()),
+            ..self.somebody(queue)
+        })
+    }
+
+    fn somebody(&self, queue: &Arc<HubQueue>) -> Caller {
         let conn = ConnKey::next();
         let node = self.role == Role::Node;
-        Arc::new(Caller {
+        Caller {
             auth_epoch: None,
             conn,
             conn_id: format!("{conn:?}"),
@@ -110,7 +122,7 @@ impl Who {
             in_flight: AtomicU32::new(0),
             subscriptions: crate::call::Subscriptions::default(),
             address: None,
-        })
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Row {
     }
 }
 
-fn row_key(account: &AccountRef, seq: u64) -> Vec<u8> {
+pub(crate) fn row_key(account: &AccountRef, seq: u64) -> Vec<u8> {
     let mut key = account.prefix();
     key.extend_from_slice(&seq.to_be_bytes());
     key

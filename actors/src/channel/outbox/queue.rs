@@ -122,7 +122,7 @@ impl Queue {
     }
 
     /// Takes up a row of the disk; gives back the change for one that was on its way.
-    fn take_up(
+    pub(crate) fn take_up(
         &mut self,
         account: &AccountRef,
         key: &[u8],
