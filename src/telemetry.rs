@@ -5,6 +5,8 @@
 
 mod levels;
 mod line;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 mod sink;
 
 use std::convert::Infallible;

@@ -38,6 +38,7 @@ pub mod settings;
 pub mod store;
 pub mod supervision;
 pub mod sweep;
+pub mod totals;
 pub mod usage;
 pub mod views;
 

@@ -24,6 +24,7 @@ use crate::node::state::LiveNodes;
 use crate::published::{Published, Rendered};
 use crate::sessions::{ActiveRuns, QueuedRuns, SessionsDigest, keys};
 use crate::settings::{ModelPlan, Settings};
+use crate::totals::Totals;
 
 /// Where this gateway lives.
 pub struct Places {
@@ -197,6 +198,8 @@ pub struct Views {
     pub config: Published<ConfigState>,
     /// What the limits refused, delayed and dropped. Written by whoever meets a bound.
     pub counts: Arc<Counts>,
+    /// What was done since the start. Written by whoever does it.
+    pub totals: Arc<Totals>,
     /// What a person should know of the database, although it works. Owner: health.
     pub store_note: Published<Option<String>>,
     /// The gateway in the tailnet or on the internet, where tailscale is to serve it. Owner: composition
@@ -237,6 +240,7 @@ impl Views {
             trust_ends: TrustEnds::default(),
             config: Published::new(ConfigState::default()),
             counts: Arc::default(),
+            totals: Arc::default(),
             heartbeats: Published::new(HeartView::default()),
             store_note: Published::new(None),
             exposure: Published::new(None),

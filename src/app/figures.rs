@@ -7,15 +7,17 @@ use openclaw_actors::channel::account::AccountStatus;
 use openclaw_actors::channel::state::Phase;
 use openclaw_actors::store::StoreHandle;
 use openclaw_actors::supervision::DeathWatch;
+use openclaw_actors::totals::RunEnd;
 use openclaw_actors::views::Views;
 
+use super::ground::Ground;
 use crate::http::metrics::{Figure, Kind, Measured};
 
 /// Reads the figures.
-pub(super) struct Figures {
-    pub(super) store: StoreHandle,
-    pub(super) views: Views,
-    pub(super) watch: DeathWatch,
+struct Figures {
+    store: StoreHandle,
+    views: Views,
+    watch: DeathWatch,
 }
 
 #[expect(
@@ -40,6 +42,7 @@ type Read = fn(&AccountStatus) -> u64;
 impl Measured for Figures {
     fn figures(&self) -> Vec<Figure> {
         let mut figures = self.gateway();
+        figures.extend(self.work());
         figures.extend(self.limits());
         figures.extend(self.database());
         figures.extend(self.channels());
@@ -110,6 +113,39 @@ impl Figures {
         ]
     }
 
+    /// What was done. Two that are divided give a mean: seconds by runs, seconds by commits.
+    fn work(&self) -> Vec<Figure> {
+        let totals = &self.views.totals;
+        let runs = Figure {
+            values: RunEnd::ALL
+                .map(|end| {
+                    let label = vec![("end", end.name().to_owned())];
+                    (label, float(totals.runs(end)))
+                })
+                .to_vec(),
+            ..counter("openclaw_runs_total", "Runs that ended, and how.", 0)
+        };
+        vec![
+            counter(
+                "openclaw_handshakes_total",
+                "Connections that were let in.",
+                totals.handshakes(),
+            ),
+            counter(
+                "openclaw_events_total",
+                "Events that were put into the order, before they go to whoever listens.",
+                totals.events(),
+            ),
+            runs,
+            Figure::one(
+                "openclaw_run_seconds_total",
+                "How long all runs took together.",
+                Kind::Counter,
+                totals.run_time().as_secs_f64(),
+            ),
+        ]
+    }
+
     fn limits(&self) -> Vec<Figure> {
         let counts = self.views.counts.report();
         let refused = Figure {
@@ -175,6 +211,12 @@ impl Figures {
                 "How long the last commit took.",
                 Kind::Gauge,
                 store.last_commit_took.as_secs_f64(),
+            ),
+            Figure::one(
+                "openclaw_store_commit_seconds_total",
+                "How long all commits took together.",
+                Kind::Counter,
+                store.commits_took.as_secs_f64(),
             ),
             gauge(
                 "openclaw_store_bytes",
@@ -284,6 +326,10 @@ fn process() -> Vec<Figure> {
 }
 
 /// Shares them with the HTTP side.
-pub(super) fn shared(figures: Figures) -> Arc<dyn Measured> {
-    Arc::new(figures)
+pub(super) fn shared(ground: &Ground) -> Arc<dyn Measured> {
+    Arc::new(Figures {
+        store: ground.store.clone(),
+        views: ground.views.clone(),
+        watch: ground.watch.clone(),
+    })
 }

@@ -39,6 +39,7 @@ use openclaw_actors::supervision::{DeathWatch, Watchdog};
 use openclaw_actors::views::{Places, Views};
 
 use crate::http::Sockets;
+use crate::http::metrics::Measured;
 use crate::http::webchat::PageSettings;
 use crate::tls::Certificates;
 use ground::Ground;
@@ -114,6 +115,8 @@ pub struct Running {
     pub gateway: GatewayPort,
     /// The owners of methods.
     pub owners: Owners,
+    /// How it is, in figures.
+    pub measured: Arc<dyn Measured>,
     store: Addr<Store>,
     serving: Serving,
     threads: Threads,
@@ -153,6 +156,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
     };
     let started = owners::start(&ground, recovered, plan);
     ground.open(&started.owners);
+    let measured = figures::shared(&ground);
     let plan = serve::Plan {
         sockets: Sockets {
             gateway: setup.listener,
@@ -163,6 +167,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         limits: setup.limits,
         arrivals: setup.arrivals,
         page: setup.page,
+        measured: Arc::clone(&measured),
         workers: setup.workers,
     };
     let serving = serve::serve(&ground, &started, plan)?;
@@ -173,6 +178,7 @@ pub async fn start(setup: Setup) -> Result<Running, StartError> {
         views: ground.views,
         gateway: ground.gateway,
         owners: started.owners,
+        measured,
         store: ground.writer,
         serving,
         threads: ground.threads,

@@ -36,6 +36,7 @@ const FIXED: &[&str] = &[
     "discovery",
     "store.cacheBytes",
     "canvasHost.port",
+    "diagnostics",
     "logging.consoleStyle",
     "logging.file",
     "logging.keepDays",

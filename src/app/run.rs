@@ -209,12 +209,21 @@ async fn serve(
     let exposed = shown
         .route
         .map(|route| Exposed::begin(route, running.views.clone()));
+    #[cfg(feature = "otlp")]
+    let exporting = loaded.config.diagnostics.export().map(|export| {
+        let (views, measured) = (running.views.clone(), Arc::clone(&running.measured));
+        telemetry::otlp::begin(export, views, measured)
+    });
     let outcome = until_told(running).await;
     if let Some(exposed) = exposed {
         exposed.end().await;
     }
     if let Some(announced) = announced {
         announced.end().await;
+    }
+    #[cfg(feature = "otlp")]
+    if let Some(exporting) = exporting {
+        exporting.end().await;
     }
     outcome
 }

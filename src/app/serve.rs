@@ -13,8 +13,9 @@ use openclaw_actors::store::StoreHandle;
 use openclaw_actors::views::Views;
 
 use super::ground::Ground;
+use super::host_name;
 use super::owners::Started;
-use super::{figures, host_name};
+use crate::http::metrics::Measured;
 use crate::http::webchat::PageSettings;
 use crate::http::{self, Canvas, HttpState, Readiness, Sockets};
 
@@ -24,6 +25,7 @@ pub(super) struct Plan {
     pub(super) limits: SessionLimits,
     pub(super) arrivals: ArrivalLimits,
     pub(super) page: PageSettings,
+    pub(super) measured: Arc<dyn Measured>,
     pub(super) workers: usize,
 }
 
@@ -71,11 +73,7 @@ pub(super) fn serve(ground: &Ground, started: &Started, plan: Plan) -> std::io::
         network: started.network.clone(),
         channel_hooks: Arc::clone(&started.hooks),
         page: plan.page,
-        measured: figures::shared(figures::Figures {
-            store: ground.store.clone(),
-            views: views.clone(),
-            watch: ground.watch.clone(),
-        }),
+        measured: plan.measured,
         readiness: Arc::new(Ready {
             store: ground.store.clone(),
             views: views.clone(),

@@ -15,6 +15,7 @@ pub mod canvas;
 pub mod channels;
 mod checks;
 pub mod cron;
+pub mod diagnostics;
 pub mod discovery;
 pub mod edit;
 mod environment;
@@ -88,6 +89,8 @@ pub struct Config {
     pub messages: messages::Messages,
     /// How the gateway is found in the local network.
     pub discovery: discovery::Discovery,
+    /// Who else is told how the gateway works.
+    pub diagnostics: diagnostics::Diagnostics,
     /// The database.
     pub store: store::Store,
     /// What is written down.

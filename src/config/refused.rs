@@ -53,6 +53,20 @@ pub(crate) fn warnings(config: &Config, value: &Value) -> Vec<String> {
             "a device has the scopes that it was approved for, whoever uses it",
             "approve each device with the scopes that it needs: openclaw devices list".to_owned(),
         ),
+        (
+            config.diagnostics.wanted() && !cfg!(feature = "otlp"),
+            "diagnostics.otel.enabled",
+            "this program was built without the export to OpenTelemetry",
+            "build it with `cargo build --release --features otlp`, or let a collector read /metrics"
+                .to_owned(),
+        ),
+        (
+            config.diagnostics.wanted() && config.diagnostics.unspoken().is_some(),
+            "diagnostics.otel.protocol",
+            "nothing is exported, because only http/protobuf is spoken",
+            "name the collector's HTTP port (4318) in diagnostics.otel.endpoint, and set the protocol to http/protobuf"
+                .to_owned(),
+        ),
     ];
     found
         .into_iter()

@@ -56,6 +56,8 @@ mod node_side;
 mod nodes;
 mod openai;
 mod openssl;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod package;
 mod pains;
 mod pairing;

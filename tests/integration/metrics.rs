@@ -87,6 +87,9 @@ async fn prometheus_reads_the_figures_and_strangers_do_not() {
     assert!(value(&families, "openclaw_store_commits_total") >= 1.0);
     assert!(value(&families, "process_resident_memory_bytes") > 1e6);
     assert!(value(&families, "process_open_fds") > 5.0);
+    assert!(value(&families, "openclaw_handshakes_total") >= 1.0);
+    assert!(value(&families, "openclaw_events_total") >= 1.0);
+    assert!(value(&families, "openclaw_store_commit_seconds_total") > 0.0);
     let known: Vec<&str> = families
         .as_array()
         .expect("it works in a test")

@@ -21,6 +21,7 @@ use crate::clock::Millis;
 use crate::dedupe::state::Stored;
 use crate::sessions::state::{Draft, LastRun};
 use crate::sessions::{Append, Appended};
+use crate::totals::{RunDone, RunEnd};
 
 /// How long the end of a run that cannot be stored is tried again.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -86,6 +87,19 @@ pub(super) async fn finish(
         joined,
         ..
     } = turn;
+    deps.views.totals.run(&RunDone {
+        run_id: &run_id,
+        agent: &turn.session.agent,
+        provider: &end.answer.provider,
+        model: &end.answer.model,
+        end: match end.status {
+            RunStatus::Ok => RunEnd::Ok,
+            RunStatus::Timeout => RunEnd::Stopped,
+            RunStatus::Error => RunEnd::Failed,
+        },
+        started_at,
+        ended_at,
+    });
     let mut ended = Ended {
         run_id: run_id.to_string(),
         status: end.status,

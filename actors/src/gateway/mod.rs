@@ -114,6 +114,7 @@ impl Handler<Register> for Gateway {
             (state.versions(), state.connections().len())
         });
         self.count(connections);
+        self.deps.views.totals.handshake();
         let snapshot = SnapshotParts {
             presence: self.deps.views.presence.load(),
             health: self.deps.views.health.load(),
@@ -207,6 +208,7 @@ impl Handler<Emit> for Gateway {
     type Result = ();
 
     fn handle(&mut self, msg: Emit, _: &mut Self::Context) {
+        self.deps.views.totals.event();
         let (event, hubs) = self.deps.state.with(|state| {
             let (event, hubs) = state.order(msg.0);
             (event, hubs.cloned().collect::<Vec<_>>())

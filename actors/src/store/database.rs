@@ -107,6 +107,7 @@ impl Shared {
             status.commits += 1;
             status.last_commit_ms = Some(now);
             status.last_commit_took = took;
+            status.commits_took += took;
             status.file_bytes = bytes;
             false // a commit is no news: watchers wake when the store stops or starts to work
         });

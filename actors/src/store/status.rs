@@ -19,6 +19,8 @@ pub struct StoreStatus {
     pub last_commit_ms: Option<Millis>,
     /// How long the last commit took.
     pub last_commit_took: Duration,
+    /// How long all commits took together.
+    pub commits_took: Duration,
     /// Size of the file in bytes.
     pub file_bytes: u64,
     /// What a person should know of the file, although it works.
@@ -34,6 +36,7 @@ impl StoreStatus {
             commits: 0,
             last_commit_ms: None,
             last_commit_took: Duration::ZERO,
+            commits_took: Duration::ZERO,
             file_bytes: 0,
             note: None,
         }

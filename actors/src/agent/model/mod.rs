@@ -45,6 +45,8 @@ pub use request::{
     PromptMessage, PromptPart, PromptRole, StopReason, Takes, ToolCall, ToolDefinition, ToolResult,
     UnknownApiKind, Usage,
 };
+/// What [`http_client`] gives.
+pub use reqwest::Client as HttpClient;
 
 use decode::{Decode, Progress};
 use transport::{Call, Deadlines};
