@@ -55,7 +55,7 @@ use law::Counts;
 use sim::Sim;
 
 /// Seeds of an ordinary run: some seconds of one core.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 500;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
