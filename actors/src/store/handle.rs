@@ -98,7 +98,6 @@ impl StoreHandle {
     }
 
     /// The state and its changes: it wakes when the store stops taking commits, or starts again.
-    #[cfg(any(test, feature = "testing"))]
     pub fn watch_status(&self) -> watch::Receiver<StoreStatus> {
         self.status.clone()
     }
